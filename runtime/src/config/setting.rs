@@ -1,0 +1,157 @@
+//! What can be configured, for messages and `config list`.
+
+/// One thing that can be configured.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in `config list` and `config get-value`.
+    pub name: &'static str,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// Its flag, where it has one.
+    pub flag: Option<&'static str>,
+    /// Whether its text is, or may hold, a secret and is never shown as it is.
+    pub secret: bool,
+    /// What it means, in one sentence.
+    pub about: &'static str,
+}
+
+const fn plain(
+    name: &'static str,
+    variable: &'static str,
+    flag: Option<&'static str>,
+    about: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        variable,
+        flag,
+        secret: false,
+        about,
+    }
+}
+
+const fn secret(
+    name: &'static str,
+    variable: &'static str,
+    flag: Option<&'static str>,
+    about: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        variable,
+        flag,
+        secret: true,
+        about,
+    }
+}
+
+/// Tradewind's home folder.
+pub static HOME: Setting = plain(
+    "home",
+    "TRADEWIND_HOME",
+    Some("--home"),
+    "The folder that holds everything Tradewind keeps on this machine.",
+);
+/// The database.
+pub static DATABASE_URL: Setting = secret(
+    "database_url",
+    "TRADEWIND_DATABASE_URL",
+    Some("--database-url"),
+    "The PostgreSQL database; without it, standalone runs a private one.",
+);
+/// The queue.
+pub static REDIS_URL: Setting = secret(
+    "redis_url",
+    "TRADEWIND_REDIS_URL",
+    Some("--redis-url"),
+    "The Redis server of the queue; without it, standalone keeps the queue in memory.",
+);
+/// The DAG files.
+pub static DAGS_FOLDER: Setting = plain(
+    "dags_folder",
+    "TRADEWIND_DAGS_FOLDER",
+    Some("--dags"),
+    "The folder with the DAG files.",
+);
+/// Log storage.
+pub static LOGS_URL: Setting = plain(
+    "logs_url",
+    "TRADEWIND_LOGS_URL",
+    Some("--logs-url"),
+    "Where the logs and artifacts of tasks are kept: a folder or a bucket.",
+);
+/// The key that sessions, tokens and stored secrets are protected with.
+pub static SECRET_KEY: Setting = secret(
+    "secret_key",
+    "TRADEWIND_SECRET_KEY",
+    None,
+    "The key that protects sessions, tokens and stored secrets; the same for all processes of one installation.",
+);
+/// Where the web server listens.
+pub static HOST: Setting = plain(
+    "host",
+    "TRADEWIND_HOST",
+    Some("--host"),
+    "The address the web server listens on.",
+);
+/// Which port the web server listens on.
+pub static PORT: Setting = plain(
+    "port",
+    "TRADEWIND_PORT",
+    Some("--port"),
+    "The port the web server listens on; 0 takes a free one.",
+);
+/// How much a worker does at once.
+pub static PARALLELISM: Setting = plain(
+    "parallelism",
+    "TRADEWIND_PARALLELISM",
+    Some("--parallelism"),
+    "How many tasks a worker runs at the same time.",
+);
+/// What a worker serves.
+pub static QUEUES: Setting = plain(
+    "queues",
+    "TRADEWIND_QUEUES",
+    Some("--queues"),
+    "The queues a worker takes tasks from, separated by commas.",
+);
+/// The first user's password.
+pub static ADMIN_PASSWORD: Setting = secret(
+    "admin_password",
+    "TRADEWIND_ADMIN_PASSWORD",
+    None,
+    "The password of the user admin, set at the first start.",
+);
+/// What Tradewind logs about itself.
+pub static LOG: Setting = plain(
+    "log",
+    "TRADEWIND_LOG",
+    None,
+    "What Tradewind logs about itself: a level, or levels by module.",
+);
+/// How Tradewind logs about itself.
+pub static LOG_FORMAT: Setting = plain(
+    "log_format",
+    "TRADEWIND_LOG_FORMAT",
+    None,
+    "How Tradewind logs about itself: text, json, or auto (text on a terminal).",
+);
+
+/// All of them, in the order of `config list`.
+pub fn all() -> [&'static Setting; 13] {
+    [
+        &HOME,
+        &DATABASE_URL,
+        &REDIS_URL,
+        &DAGS_FOLDER,
+        &LOGS_URL,
+        &SECRET_KEY,
+        &HOST,
+        &PORT,
+        &PARALLELISM,
+        &QUEUES,
+        &ADMIN_PASSWORD,
+        &LOG,
+        &LOG_FORMAT,
+    ]
+}
