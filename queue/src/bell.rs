@@ -1,0 +1,206 @@
+//! Doorbells: hints that something changed in PostgreSQL. A bell carries no truth, only where to look.
+
+use crate::Ticket;
+use crate::hub::Mailbox;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A hint that something changed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Bell {
+    /// The inbox has rows for the engine.
+    Engine,
+    /// Pools, DAGs or workers changed.
+    Config,
+    /// Kill this try now. Every worker hears it; the one that runs the try acts.
+    Stop(Ticket),
+    /// A run, or a DAG as a whole, looks different now: pages that show it may refresh.
+    Changed {
+        /// The DAG's id.
+        dag_id: String,
+        /// The run's id (`run_id`, not its number), or none when the change is not about one run.
+        run_id: Option<String>,
+    },
+    /// Bells may have been lost: re-read whatever the subscription is about. Made by the subscriber's own side
+    /// after a lost connection or when too many different bells wait; it cannot be rung.
+    Missed,
+}
+
+impl Bell {
+    /// The kind under which it is subscribed, or none for [`Bell::Missed`], which every subscriber hears.
+    #[must_use]
+    pub fn kind(&self) -> Option<BellKind> {
+        match self {
+            Bell::Engine => Some(BellKind::Engine),
+            Bell::Config => Some(BellKind::Config),
+            Bell::Stop(_) => Some(BellKind::Stop),
+            Bell::Changed { .. } => Some(BellKind::Changed),
+            Bell::Missed => None,
+        }
+    }
+
+    /// What travels on the channel of its kind.
+    pub(crate) fn payload(&self) -> String {
+        match self {
+            Bell::Engine | Bell::Config | Bell::Missed => String::new(),
+            Bell::Stop(ticket) => ticket.to_string(),
+            Bell::Changed { dag_id, run_id } => serde_json::json!([dag_id, run_id]).to_string(),
+        }
+    }
+
+    /// Reads a payload from the channel of `kind`; none when it is not one of ours.
+    pub(crate) fn from_payload(kind: BellKind, payload: &[u8]) -> Option<Bell> {
+        match kind {
+            BellKind::Engine => Some(Bell::Engine),
+            BellKind::Config => Some(Bell::Config),
+            BellKind::Stop => std::str::from_utf8(payload).ok()?.parse().ok().map(Bell::Stop),
+            BellKind::Changed => {
+                let (dag_id, run_id) = serde_json::from_slice(payload).ok()?;
+                Some(Bell::Changed { dag_id, run_id })
+            }
+        }
+    }
+}
+
+/// A kind of bell to subscribe to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BellKind {
+    /// [`Bell::Engine`]
+    Engine,
+    /// [`Bell::Config`]
+    Config,
+    /// [`Bell::Stop`]
+    Stop,
+    /// [`Bell::Changed`]
+    Changed,
+}
+
+impl BellKind {
+    /// Every kind.
+    pub const ALL: [BellKind; 4] = [
+        BellKind::Engine,
+        BellKind::Config,
+        BellKind::Stop,
+        BellKind::Changed,
+    ];
+
+    /// The last part of its channel's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            BellKind::Engine => "engine",
+            BellKind::Config => "config",
+            BellKind::Stop => "stop",
+            BellKind::Changed => "changed",
+        }
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kinds(u8);
+
+impl Kinds {
+    pub(crate) fn of(kinds: &[BellKind]) -> Kinds {
+        Kinds(kinds.iter().fold(0, |set, kind| set | bit(*kind)))
+    }
+
+    pub(crate) fn has(self, kind: BellKind) -> bool {
+        self.0 & bit(kind) != 0
+    }
+
+    pub(crate) fn with(self, other: Kinds) -> Kinds {
+        Kinds(self.0 | other.0)
+    }
+
+    pub(crate) fn contains(self, other: Kinds) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The kinds in this set that are not in `other`.
+    pub(crate) fn without(self, other: Kinds) -> Vec<BellKind> {
+        BellKind::ALL
+            .into_iter()
+            .filter(|kind| self.has(*kind) && !other.has(*kind))
+            .collect()
+    }
+}
+
+fn bit(kind: BellKind) -> u8 {
+    match kind {
+        BellKind::Engine => 1,
+        BellKind::Config => 2,
+        BellKind::Stop => 4,
+        BellKind::Changed => 8,
+    }
+}
+
+/// A subscription: the bells that rang and were not yet taken, each different bell once.
+///
+/// It lives as long as this value; a lost connection is repaired behind it and shows as [`Bell::Missed`].
+#[derive(Debug)]
+pub struct Bells {
+    mailbox: Arc<Mailbox>,
+    /// Keeps the connection alive that fills the mailbox.
+    _queue: crate::Queue,
+}
+
+impl Bells {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, queue: crate::Queue) -> Bells {
+        Bells {
+            mailbox,
+            _queue: queue,
+        }
+    }
+
+    /// The next bell, waiting up to `timeout` for one; none when it stayed silent.
+    ///
+    /// Cancel-safe: a dropped call takes nothing. Bells that rang many times since the last call come once.
+    pub async fn next(&mut self, timeout: Duration) -> Option<Bell> {
+        tokio::time::timeout(timeout, self.mailbox.take()).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bells_survive_the_wire() {
+        let bells = [
+            Bell::Engine,
+            Bell::Config,
+            Bell::Stop(Ticket {
+                run: 9,
+                index: 2,
+                try_number: 3,
+            }),
+            Bell::Changed {
+                dag_id: "a:b \"c\"".into(),
+                run_id: Some("manual__2026".into()),
+            },
+            Bell::Changed {
+                dag_id: "ü".into(),
+                run_id: None,
+            },
+        ];
+        for bell in bells {
+            let kind = bell.kind().unwrap();
+            assert_eq!(Bell::from_payload(kind, bell.payload().as_bytes()), Some(bell));
+        }
+    }
+
+    #[test]
+    fn foreign_payloads_are_no_bells() {
+        assert_eq!(Bell::from_payload(BellKind::Stop, b"now"), None);
+        assert_eq!(Bell::from_payload(BellKind::Stop, b"\xff"), None);
+        assert_eq!(Bell::from_payload(BellKind::Changed, b"{\"dag\":1}"), None);
+    }
+
+    #[test]
+    fn sets_of_kinds() {
+        let some = Kinds::of(&[BellKind::Engine, BellKind::Stop]);
+        assert!(some.has(BellKind::Stop) && !some.has(BellKind::Config));
+        assert!(some.with(Kinds::of(&[BellKind::Config])).contains(some));
+        assert_eq!(some.without(Kinds::of(&[BellKind::Stop])), [BellKind::Engine]);
+    }
+}
