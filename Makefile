@@ -1,0 +1,60 @@
+# `make` alone explains what there is.
+
+# How `make run` is built: optimised, but quick to compile. `make run PROFILE=release` for the full measure.
+PROFILE ?= quick
+HOST ?= 127.0.0.1
+PORT ?= 8080
+DAGS ?= examples
+
+COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; else echo docker-compose; fi)
+NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+export TRADEWIND_TEST_DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt bench e2e up down
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## The whole platform with the examples on http://127.0.0.1:8080 (PORT, HOST, DAGS change that)
+	@scripts/require rust compiler postgres psql python
+	cargo build --locked --profile $(PROFILE) --package cli
+	@exec target/$(PROFILE)/tradewind standalone --host $(HOST) --port $(PORT) --dags $(DAGS)
+
+test: check-style ## Every test, with real PostgreSQL, Redis and Chromium
+	@scripts/require postgres psql python redis browser
+	cargo build --locked --package cli
+	$(if $(NEXTEST),cargo nextest run --locked --workspace,cargo test --locked --workspace --no-fail-fast)
+	$(if $(NEXTEST),cargo test --locked --workspace --doc)
+
+check: check-style ## The fast part: style, lints, and the tests that need no server
+	cargo test --locked --package domain
+
+.PHONY: check-style
+check-style:
+	@scripts/require rust compiler lints
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: ## Lay out the source text
+	@scripts/require rust lints
+	cargo fmt --all
+
+e2e: ## The tests of the whole, in a real browser
+	@scripts/require rust compiler postgres psql python redis browser
+	cargo build --locked --package cli
+	cargo test --locked --package e2e
+
+bench: ## Speed against the bare machine; the figures are ratios from one run
+	@scripts/require rust compiler postgres psql python redis
+	cargo build --locked --release --package cli --package bench
+	@exec target/release/bench
+
+up: ## The platform in containers, on http://127.0.0.1:8080
+	@scripts/require docker
+	@scripts/compose-env
+	$(COMPOSE) up --build --detach
+	@echo 'http://127.0.0.1:8080, user admin; the password is TRADEWIND_ADMIN_PASSWORD in the file .env'
+
+down: ## Stop the containers; what they stored stays
+	$(COMPOSE) down
