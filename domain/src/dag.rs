@@ -1,0 +1,287 @@
+//! The DAG model: what every kind of DAG file is turned into, with all defaults applied and all names resolved.
+//!
+//! A [`Dag`] is valid by construction of its loader ([`crate::dagfile`]): upstreams exist, there is no cycle, names are
+//! legal. Its JSON form is the normal form that is hashed into a DAG version.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    id::{DagId, PoolName, QueueName, TaskId},
+    retry::Retry,
+    span::Span,
+    timetable::{Bounds, Catchup, Timetable},
+    trigger_rule::TriggerRule,
+};
+
+/// Most tasks one DAG may have.
+pub const MAX_TASKS: usize = 50_000;
+/// Most instances one mapped task may expand to.
+pub const MAX_MAPPED: usize = 10_000;
+
+/// A workflow: tasks, what they wait for, and when runs are due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dag {
+    /// Its name.
+    pub dag_id: DagId,
+    /// One line for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Documentation in Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+    /// When runs are due.
+    pub schedule: Timetable,
+    /// The zone of dates written without one, and of the schedule unless that names its own.
+    pub timezone: Tz,
+    /// No run is due before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_date: Option<DateTime<Utc>>,
+    /// No run is due after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_date: Option<DateTime<Utc>>,
+    /// What happens to runs that were missed.
+    pub catchup: Catchup,
+    /// Runs that may be running at the same time.
+    pub max_active_runs: u32,
+    /// Task instances of one run that may be queued or running at the same time (Airflow counts per run too).
+    pub max_active_tasks: u32,
+    /// A run that lasts longer fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dagrun_timeout: Option<Span>,
+    /// Labels for finding it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Who looks after it.
+    pub owner: String,
+    /// What a run may be given, by name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub params: IndexMap<String, Param>,
+    /// Whether it starts out paused when it is first seen.
+    #[serde(default)]
+    pub is_paused_upon_creation: bool,
+    /// The tasks in the order of the file.
+    pub tasks: Vec<Task>,
+    /// The task groups in the order of the file, outer before inner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+}
+
+/// A parameter of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Param {
+    /// Its value when the run names none; `None` makes it required.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A JSON Schema that every value must satisfy; `{}` accepts everything.
+    pub schema: Value,
+}
+
+/// A default of `null` is a default.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}
+
+/// A box drawn around tasks; its id is the prefix of theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its full id, with the ids of the groups around it.
+    pub group_id: TaskId,
+    /// Shown on hover.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+}
+
+/// One task of a DAG.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its full id, with the ids of the groups around it.
+    pub task_id: TaskId,
+    /// The innermost group it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<TaskId>,
+    /// What it does.
+    pub operator: Operator,
+    /// The tasks it waits for: direct upstreams, groups already resolved to tasks, sorted, without repetition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<TaskId>,
+    /// What it makes of their ends.
+    #[serde(default)]
+    pub trigger_rule: TriggerRule,
+    /// What happens when it fails.
+    pub retry: Retry,
+    /// A try that lasts longer is stopped and has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_timeout: Option<Span>,
+    /// The pool its slots come from.
+    pub pool: PoolName,
+    /// The slots it takes there, at least 1.
+    pub pool_slots: u32,
+    /// The queue whose workers run it.
+    pub queue: QueueName,
+    /// Higher goes first.
+    pub priority_weight: i32,
+    /// What the weights of its neighbours add to its own.
+    #[serde(default)]
+    pub weight_rule: WeightRule,
+    /// Instances of it, over all runs, that may be in flight at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_tis_per_dag: Option<u32>,
+    /// Instances of it within one run that may be in flight at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_tis_per_dagrun: Option<u32>,
+    /// Whether its last line of output becomes its XCom `return_value`.
+    pub do_xcom_push: bool,
+    /// What it is mapped over; an instance for each element, or for each combination when there are several keys.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub expand: IndexMap<String, Expand>,
+    /// Extra environment variables, templates.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// The folder it starts in, a template; relative to the DAG file's folder, which is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Who looks after it, when not the DAG's owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Documentation in Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc: Option<String>,
+}
+
+/// Where the values of one mapped key come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expand {
+    /// Written in the file.
+    List(Vec<Value>),
+    /// The elements of a list (or the `{key, value}` pairs of an object) that an upstream task left as an XCom.
+    XCom {
+        /// The upstream task.
+        task_id: TaskId,
+        /// The XCom's key, `return_value` unless named.
+        key: String,
+    },
+}
+
+/// What the weights of a task's neighbours add to its own. Source: Airflow 3.3.2 `task/priority_strategy.py`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightRule {
+    /// Plus those of everything downstream.
+    #[default]
+    Downstream,
+    /// Plus those of everything upstream.
+    Upstream,
+    /// Nothing: its own weight only.
+    Absolute,
+}
+
+/// What a task does. All texts are Jinja templates unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum Operator {
+    /// A shell script, run by `bash -c` (`sh` where there is no bash).
+    Bash {
+        /// The script.
+        command: String,
+    },
+    /// A Python program.
+    Python {
+        /// The program's text, never templated: it reads `TRADEWIND_*` from its environment.
+        source: String,
+        /// The file it was read from, relative to the DAG file's folder; for messages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+    /// SQL statements, run in one transaction.
+    Sql {
+        /// The connection they run on.
+        conn_id: String,
+        /// The statements.
+        sql: String,
+        /// The file they were read from, relative to the DAG file's folder; for messages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+    /// One HTTP request; a status of 400 or more is a failure.
+    Http {
+        /// The connection that gives host, credentials and headers, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conn_id: Option<String>,
+        /// GET unless said otherwise; not a template.
+        method: String,
+        /// The whole URL, or the path when a connection is named.
+        url: String,
+        /// Headers.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        headers: IndexMap<String, String>,
+        /// A body: a text, or anything else sent as JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<Value>,
+    },
+    /// Nothing: it joins or separates other tasks and never reaches a worker.
+    Empty,
+}
+
+impl Operator {
+    /// The key that chooses it in a DAG file.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Bash { .. } => "bash",
+            Self::Python { .. } => "python",
+            Self::Sql { .. } => "sql",
+            Self::Http { .. } => "http",
+            Self::Empty => "empty",
+        }
+    }
+
+    /// Airflow's name of the same thing, shown as `operator` in the API.
+    #[must_use]
+    pub const fn class_name(&self) -> &'static str {
+        match self {
+            Self::Bash { .. } => "BashOperator",
+            Self::Python { .. } => "PythonOperator",
+            Self::Sql { .. } => "SQLExecuteQueryOperator",
+            Self::Http { .. } => "HttpOperator",
+            Self::Empty => "EmptyOperator",
+        }
+    }
+}
+
+impl Task {
+    /// It has one instance for each element of something.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        !self.expand.is_empty()
+    }
+}
+
+impl Dag {
+    /// The span in which runs may be due.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        Bounds { start: self.start_date, end: self.end_date }
+    }
+
+    /// Finds a task by its id.
+    #[must_use]
+    pub fn task(&self, task_id: &str) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.task_id.as_str() == task_id)
+    }
+
+    /// The hash of the normal form, in hexadecimal: two files that mean the same have the same hash.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let normal = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(normal).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

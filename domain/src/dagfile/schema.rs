@@ -1,0 +1,196 @@
+//! The published JSON Schema of a DAG file, for editors: completion, hover and red lines while typing.
+//!
+//! Generated from the table of keys. It is of draft 7, which the YAML plug-ins of editors understand best. It is a little wider than
+//! the reader, which also knows about names, cycles, zones and files.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    keys::{Key, METHODS, OPERATORS, Place, Shape},
+    param::KEYWORDS,
+    values::WEIGHT_RULES,
+};
+use crate::trigger_rule::TriggerRule;
+
+/// The JSON Schema of one DAG document.
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut schema = object(Place::Dag, &["tasks"]);
+    let definitions = json!({
+        "tasks": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": name(),
+            "additionalProperties": {
+                "if": {"required": ["tasks"]},
+                "then": {"$ref": "#/definitions/group"},
+                "else": {"$ref": "#/definitions/task"}
+            }
+        },
+        "task": task(),
+        "group": object(Place::Group, &["tasks"]),
+        "default_args": object(Place::Defaults, &[]),
+        "param": param(),
+    });
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
+        fields.insert("title".into(), json!("Tradewind DAG"));
+        fields.insert(
+            "description".into(),
+            json!("A workflow: tasks, what they wait for, and when runs are due."),
+        );
+        fields.insert(
+            "patternProperties".into(),
+            json!({"^x-": {"description": "Yours: a place for anchors (&name) to repeat elsewhere."}}),
+        );
+        fields.insert("definitions".into(), definitions);
+    }
+    schema
+}
+
+/// A mapping with the keys of a place and no others.
+fn object(place: Place, required: &[&str]) -> Value {
+    let properties: Map<String, Value> = place
+        .keys()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
+    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if let (Value::Object(fields), false) = (&mut schema, required.is_empty()) {
+        fields.insert("required".into(), json!(required));
+    }
+    schema
+}
+
+fn task() -> Value {
+    let mut schema = object(Place::Task, &[]);
+    if let Value::Object(fields) = &mut schema {
+        let one: Vec<Value> = OPERATORS
+            .iter()
+            .map(|key| json!({"required": [key.name]}))
+            .collect();
+        fields.insert("oneOf".into(), Value::Array(one));
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = shape(key.shape);
+    if key.nullable {
+        schema = or_null(schema);
+    }
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("description".into(), json!(key.doc));
+    }
+    schema
+}
+
+fn or_null(schema: Value) -> Value {
+    match schema.get("type") {
+        Some(Value::String(kind)) if schema.get("enum").is_none() => {
+            let kind = json!([kind, "null"]);
+            let mut schema = schema;
+            if let Value::Object(fields) = &mut schema {
+                fields.insert("type".into(), kind);
+            }
+            schema
+        }
+        _ => json!({"anyOf": [schema, {"type": "null"}]}),
+    }
+}
+
+fn shape(shape: Shape) -> Value {
+    let scalar = || json!({"type": ["string", "number", "boolean"]});
+    match shape {
+        Shape::Text => json!({"type": "string", "minLength": 1}),
+        Shape::Texts => json!({"type": "array", "items": scalar()}),
+        Shape::Name => name(),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Shape::Backoff => {
+            json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
+        }
+        Shape::Duration => duration(),
+        Shape::Date => {
+            json!({"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}", "examples": ["2026-01-31", "2026-01-31T06:00"]})
+        }
+        Shape::Zone => json!({"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]}),
+        Shape::Schedule => schedule(),
+        Shape::Catchup => {
+            json!({"anyOf": [{"type": "boolean"}, {"const": "last"}, object(Place::Catchup, &["window"])]})
+        }
+        Shape::Params => json!({"type": "object", "additionalProperties": {"$ref": "#/definitions/param"}}),
+        Shape::Defaults => json!({"allOf": [{"$ref": "#/definitions/default_args"}]}),
+        Shape::Tasks => json!({"allOf": [{"$ref": "#/definitions/tasks"}]}),
+        Shape::Names => json!({"anyOf": [scalar(), {"type": "array", "items": scalar()}]}),
+        Shape::Expand => expand(),
+        Shape::Environment | Shape::Headers => json!({"type": "object", "additionalProperties": scalar()}),
+        Shape::TriggerRule => {
+            json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
+        }
+        Shape::WeightRule => json!({"enum": WEIGHT_RULES.map(|(name, _)| name)}),
+        Shape::Python => {
+            json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Python, &["file"])]})
+        }
+        Shape::Sql => sql(),
+        Shape::Http => {
+            json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
+        }
+        Shape::Method => method(),
+        Shape::Any => json!({}),
+        Shape::Nothing => json!({"type": "object", "maxProperties": 0}),
+    }
+}
+
+/// Ids may have letters of every script, as Airflow's may.
+fn name() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": crate::id::MAX_LEN, "pattern": "^[\\p{L}\\p{M}\\p{N}_.-]+$"})
+}
+
+fn duration() -> Value {
+    json!({"type": "string", "pattern": "^\\s*(\\d+(ms|s|m|h|d|w)\\s*)+$", "examples": ["30s", "10m", "2h", "1d"]})
+}
+
+fn schedule() -> Value {
+    json!({"anyOf": [
+        {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once"]},
+        object(Place::Schedule, &["cron"]),
+        object(Place::Schedule, &["every"]),
+    ]})
+}
+
+fn sql() -> Value {
+    let mut schema = object(Place::Sql, &["conn_id"]);
+    if let Value::Object(fields) = &mut schema {
+        fields.insert(
+            "oneOf".into(),
+            json!([{"required": ["sql"]}, {"required": ["file"]}]),
+        );
+    }
+    schema
+}
+
+fn method() -> Value {
+    let any_case: Vec<String> = METHODS
+        .iter()
+        .flat_map(|method| [(*method).to_owned(), method.to_ascii_lowercase()])
+        .collect();
+    json!({"enum": any_case})
+}
+
+fn expand() -> Value {
+    let pull =
+        json!({"type": "string", "pattern": "xcom_pull", "examples": ["{{ ti.xcom_pull('extract') }}"]});
+    json!({"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [{"type": "array"}, pull]}})
+}
+
+/// A default, or a JSON Schema with one.
+fn param() -> Value {
+    let keywords: Map<String, Value> = KEYWORDS
+        .iter()
+        .map(|keyword| ((*keyword).to_owned(), json!({})))
+        .collect();
+    json!({"anyOf": [
+        {"type": ["string", "number", "boolean", "null", "array"]},
+        {"type": "object", "properties": keywords, "patternProperties": {"^x-": {}}, "additionalProperties": false},
+    ]})
+}

@@ -1,0 +1,97 @@
+//! What the engine decides. The shell writes a batch of decisions in one transaction, then acts on the rest.
+
+use super::record::{AuditRecord, CursorRecord, RunRecord, TiRecord, TryRecord, XComRecord};
+use crate::{
+    id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},
+    state::{RunState, TaskState},
+};
+use chrono::{DateTime, Utc};
+
+/// Everything that one turn decided, each entity at most once, in its final form.
+///
+/// Everything down to `audit` is written in one transaction, in the order of the fields; then `ready`, `stop` and
+/// `changed` are handed to the queue. All of it is recomputed if the transaction fails.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decisions {
+    /// Runs to insert.
+    pub runs_created: Vec<RunRecord>,
+    /// Runs to update.
+    pub runs_changed: Vec<Expected<RunRecord, RunState>>,
+    /// Task instances to insert.
+    pub tis_created: Vec<TiRecord>,
+    /// Task instances to update.
+    pub tis_changed: Vec<Expected<TiRecord, Persisted>>,
+    /// Tries to add to the history.
+    pub tries: Vec<TryRecord>,
+    /// Task instances whose XComs are to be deleted, because they run again.
+    pub xcoms_cleared: Vec<(RunKey, TaskId, i32)>,
+    /// XComs to write; replaces the one of the same key.
+    pub xcoms: Vec<XComRecord>,
+    /// Schedules that moved on.
+    pub cursors: Vec<CursorRecord>,
+    /// Lines for the audit log.
+    pub audit: Vec<AuditRecord>,
+
+    /// Tries to push to the ready queue.
+    pub ready: Vec<Ready>,
+    /// Tries whose processes are to be stopped.
+    pub stop: Vec<TryKey>,
+    /// Runs that pages may want to show anew.
+    pub changed: Vec<(DagId, RunId)>,
+}
+
+/// A new form of a record, and what the record must still be for it to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected<T, E> {
+    /// The new form.
+    pub new: T,
+    /// What the record was when it was last read or written.
+    pub old: E,
+}
+
+/// The part of a task instance's record that a change is conditional on.
+///
+/// A record that the engine knows as queued may meanwhile be running: the worker's claim is the one change that is not
+/// the engine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persisted {
+    /// Its state.
+    pub state: TaskState,
+    /// Its try number.
+    pub try_number: u32,
+}
+
+/// A try to push to the ready queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// The queue.
+    pub queue: QueueName,
+    /// The try.
+    pub attempt: TryKey,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Then the older one.
+    pub since: DateTime<Utc>,
+}
+
+impl Decisions {
+    /// Nothing was decided.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_clean() && self.ready.is_empty() && self.stop.is_empty() && self.changed.is_empty()
+    }
+
+    /// Nothing is to be written.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.runs_created.is_empty()
+            && self.runs_changed.is_empty()
+            && self.tis_created.is_empty()
+            && self.tis_changed.is_empty()
+            && self.tries.is_empty()
+            && self.xcoms_cleared.is_empty()
+            && self.xcoms.is_empty()
+            && self.cursors.is_empty()
+            && self.audit.is_empty()
+    }
+}

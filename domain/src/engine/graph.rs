@@ -1,0 +1,192 @@
+//! A DAG compiled for the engine: tasks are numbers, edges are lists of numbers.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    dag::{Dag, Expand, Operator, Task, WeightRule},
+    id::TaskId,
+};
+
+/// A DAG with everything precomputed that an event needs.
+#[derive(Debug)]
+pub struct Graph {
+    /// The DAG it was made from.
+    pub dag: Arc<Dag>,
+    nodes: Vec<Node>,
+    by_id: HashMap<TaskId, usize>,
+}
+
+/// One task.
+#[derive(Debug, Default)]
+pub struct Node {
+    /// The tasks it waits for.
+    pub upstream: Vec<usize>,
+    /// The tasks that wait for it.
+    pub downstream: Vec<usize>,
+    /// Its effective priority.
+    pub priority: i32,
+    /// Some task is mapped over its XComs, so their lengths matter.
+    pub is_source: bool,
+    /// It never reaches a worker.
+    pub is_empty: bool,
+}
+
+impl Graph {
+    /// Compiles a DAG. Upstreams that do not exist are left out: the loader refuses them.
+    #[must_use]
+    pub fn new(dag: Arc<Dag>) -> Self {
+        let by_id: HashMap<TaskId, usize> =
+            dag.tasks.iter().enumerate().map(|(number, task)| (task.task_id.clone(), number)).collect();
+        let mut nodes: Vec<Node> = dag.tasks.iter().map(|task| bare_node(task, &by_id)).collect();
+        for number in 0..nodes.len() {
+            for upstream in nodes[number].upstream.clone() {
+                nodes[upstream].downstream.push(number);
+            }
+            for source in sources(&dag.tasks[number]).filter_map(|id| by_id.get(id)) {
+                nodes[*source].is_source = true;
+            }
+        }
+        let mut graph = Self { dag, nodes, by_id };
+        graph.weigh();
+        graph
+    }
+
+    /// The number of tasks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// It has no task.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// One task's place in the graph.
+    #[must_use]
+    pub fn node(&self, number: usize) -> &Node {
+        &self.nodes[number]
+    }
+
+    /// One task.
+    #[must_use]
+    pub fn task(&self, number: usize) -> &Task {
+        &self.dag.tasks[number]
+    }
+
+    /// A task's number.
+    #[must_use]
+    pub fn find(&self, task_id: &TaskId) -> Option<usize> {
+        self.by_id.get(task_id).copied()
+    }
+
+    /// The given tasks and, as asked, everything before or after them, in ascending order.
+    #[must_use]
+    pub fn closure(&self, from: &[usize], upstream: bool, downstream: bool) -> Vec<usize> {
+        let mut chosen = vec![false; self.len()];
+        for &number in from {
+            chosen[number] = true;
+        }
+        if upstream {
+            self.mark_reachable(from, &mut chosen, |node| &node.upstream);
+        }
+        if downstream {
+            self.mark_reachable(from, &mut chosen, |node| &node.downstream);
+        }
+        (0..self.len()).filter(|&number| chosen[number]).collect()
+    }
+
+    fn mark_reachable(&self, from: &[usize], chosen: &mut [bool], next: impl Fn(&Node) -> &Vec<usize>) {
+        let mut seen = vec![false; self.len()];
+        let mut open: Vec<usize> = from.to_vec();
+        while let Some(number) = open.pop() {
+            if std::mem::replace(&mut seen[number], true) {
+                continue;
+            }
+            chosen[number] = true;
+            open.extend(next(&self.nodes[number]).iter().copied());
+        }
+    }
+
+    // Airflow adds the weights of all tasks reachable in one direction. Reachability of 64 tasks at a time fits one word
+    // per task, so the whole graph costs tasks/64 passes over its edges instead of one search per task.
+    fn weigh(&mut self) {
+        let order = self.topological();
+        let mut sums: Vec<i64> = vec![0; self.len()];
+        for block in (0..self.len()).step_by(64) {
+            let down = self.reach(block, order.iter().rev().copied(), |node| &node.downstream);
+            let up = self.reach(block, order.iter().copied(), |node| &node.upstream);
+            for (number, sum) in sums.iter_mut().enumerate() {
+                let reached = match self.dag.tasks[number].weight_rule {
+                    WeightRule::Absolute => 0,
+                    WeightRule::Downstream => down[number],
+                    WeightRule::Upstream => up[number],
+                };
+                *sum += self.weight_of(block, reached);
+            }
+        }
+        for (number, sum) in sums.into_iter().enumerate() {
+            let own = i64::from(self.dag.tasks[number].priority_weight);
+            let total = if self.dag.tasks[number].weight_rule == WeightRule::Absolute { own } else { sum };
+            let clamped = total.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+            self.nodes[number].priority = i32::try_from(clamped).unwrap_or(i32::MAX);
+        }
+    }
+
+    // For each task, which of the 64 tasks from `block` on are it or lie behind it.
+    fn reach(
+        &self,
+        block: usize,
+        order: impl Iterator<Item = usize>,
+        next: impl Fn(&Node) -> &Vec<usize>,
+    ) -> Vec<u64> {
+        let mut words = vec![0_u64; self.len()];
+        for number in order {
+            let own = if (block..block + 64).contains(&number) { 1 << (number - block) } else { 0 };
+            words[number] = next(&self.nodes[number]).iter().fold(own, |word, &other| word | words[other]);
+        }
+        words
+    }
+
+    fn weight_of(&self, block: usize, mut word: u64) -> i64 {
+        let mut sum = 0;
+        while word != 0 {
+            sum += i64::from(self.dag.tasks[block + word.trailing_zeros() as usize].priority_weight);
+            word &= word - 1;
+        }
+        sum
+    }
+
+    fn topological(&self) -> Vec<usize> {
+        let mut missing: Vec<usize> = self.nodes.iter().map(|node| node.upstream.len()).collect();
+        let mut order: Vec<usize> = (0..self.len()).filter(|&number| missing[number] == 0).collect();
+        let mut at = 0;
+        while at < order.len() {
+            for &next in &self.nodes[order[at]].downstream {
+                missing[next] -= 1;
+                if missing[next] == 0 {
+                    order.push(next);
+                }
+            }
+            at += 1;
+        }
+        order
+    }
+}
+
+fn bare_node(task: &Task, by_id: &HashMap<TaskId, usize>) -> Node {
+    Node {
+        upstream: task.upstream.iter().filter_map(|id| by_id.get(id).copied()).collect(),
+        is_empty: matches!(task.operator, Operator::Empty),
+        ..Node::default()
+    }
+}
+
+/// The tasks over whose XComs a task is mapped.
+pub fn sources(task: &Task) -> impl Iterator<Item = &TaskId> {
+    task.expand.values().filter_map(|expand| match expand {
+        Expand::XCom { task_id, .. } => Some(task_id),
+        Expand::List(_) => None,
+    })
+}

@@ -1,0 +1,242 @@
+//! Carrying out what people and programs ask for.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{Engine, life::Life, plan::NewRun, record::AuditRecord};
+use crate::{
+    id::{DagId, RunId, RunKey},
+    intent::{Clear, Intent, MarkTasks, Selection, Trigger, Wish},
+    state::{RunState, RunType, TaskState},
+    timetable::NextRun,
+};
+
+type Refusal = String;
+
+/// What only runs of other types may be called. Source: Airflow 3.3.2 `models/dagrun.py`.
+const RESERVED: [&str; 3] = ["scheduled__", "backfill__", "asset_triggered__"];
+
+impl Engine {
+    /// Carries out a wish, or refuses it; either way the audit log says who asked for what, and what became of it.
+    pub(super) fn intend(&mut self, intent: Intent, now: DateTime<Utc>) {
+        let (dag_id, run_id) = intent.wish.subject();
+        let (dag_id, run_id) = (dag_id.clone(), Some(run_id.clone()));
+        let event = intent.wish.name();
+        let extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
+        let result = self.carry_out(intent.wish, &intent.by, now);
+        let extra = match result {
+            Ok(()) => json!({ "wish": extra, "result": "done" }),
+            Err(refusal) => json!({ "wish": extra, "result": "refused", "reason": refusal }),
+        };
+        let by = intent.by;
+        self.out.audit.push(AuditRecord { at: now, by, event, dag_id: Some(dag_id), run_id, task_id: None, extra });
+    }
+
+    fn carry_out(&mut self, wish: Wish, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+        match wish {
+            Wish::Trigger(trigger) => self.trigger(trigger, by, now),
+            Wish::Clear(clear) => self.clear(&clear, now),
+            Wish::MarkTasks(mark) => self.mark_tasks(&mark, by, now),
+            Wish::MarkRun { dag_id, run_id, state } => self.mark_run(&dag_id, &run_id, state, by, now),
+            Wish::AdoptVersion { dag_id, run_id } => self.adopt(&dag_id, &run_id, now),
+        }
+    }
+
+    fn trigger(&mut self, trigger: Trigger, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let Some(dag) = self.dags.get(&trigger.dag_id) else {
+            return Err(format!("there is no DAG `{}`", trigger.dag_id));
+        };
+        if dag.record.is_stale {
+            return Err(format!("the file of DAG `{}` is gone", trigger.dag_id));
+        }
+        if RESERVED.iter().any(|prefix| trigger.run_id.as_str().starts_with(prefix)) {
+            return Err(format!("run ids that start with one of {} are given by the scheduler", RESERVED.join(" ")));
+        }
+        if self.knows_run(&trigger.dag_id, &trigger.run_id) {
+            return Err(format!("run `{}` exists already", trigger.run_id));
+        }
+        let next = trigger.logical_date.map(|logical_date| NextRun {
+            logical_date,
+            data_interval: trigger.data_interval.unwrap_or(crate::timetable::DataInterval {
+                start: logical_date,
+                end: logical_date,
+            }),
+            run_after: trigger.run_after,
+        });
+        let new = NewRun { run_type: RunType::Manual, run_id: trigger.run_id, next, run_after: trigger.run_after };
+        let key = self.create_run(&trigger.dag_id, new, now).ok_or("its DAG is gone")?;
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.record.conf = Arc::new(trigger.conf);
+            run.record.triggered_by = Some(by.to_owned());
+            run.record.note = trigger.note;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, clear: &Clear, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let (key, chosen) = self.select(&clear.selection)?;
+        let wanted = |state: TaskState| {
+            if clear.only_failed { is_broken(state) } else { state != TaskState::None }
+        };
+        self.clear_chosen(key, &chosen, wanted, now);
+        Ok(())
+    }
+
+    fn clear_chosen(&mut self, key: RunKey, chosen: &[u32], wanted: impl Fn(TaskState) -> bool, now: DateTime<Utc>) {
+        let mut cleared = false;
+        self.quietly(key, now, |life| {
+            for &index in chosen {
+                if wanted(life.run.tis[index as usize].record.state) {
+                    life.clear(index);
+                    cleared = true;
+                }
+            }
+        });
+        if cleared {
+            self.reopen(key, now);
+        }
+    }
+
+    // Changes a run without judging its rules yet, because more changes follow.
+    fn quietly(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            self.dirty.insert(key);
+            act(&mut Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now });
+        }
+    }
+
+    // A finished run in which something is to run again is queued again; a running one goes on.
+    fn reopen(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        if run.record.state.is_finished() {
+            run.record.state = RunState::Queued;
+            run.record.clear_number += 1;
+            run.record.queued_at = now;
+            (run.record.started_at, run.record.ended_at) = (None, None);
+            run.dirty = true;
+            if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
+                dag.note(run);
+                self.due.insert(run.record.dag_id.clone());
+            }
+        }
+        self.with_run(key, now, |_| {});
+    }
+
+    // Source: Airflow 3.3.2 `api/common/mark_tasks.py`: what failed behind a task marked as success gets another chance.
+    fn mark_tasks(&mut self, mark: &MarkTasks, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if !matches!(mark.state, TaskState::Success | TaskState::Failed | TaskState::Skipped) {
+            return Err(format!("a task can be marked success, failed or skipped, not {}", mark.state));
+        }
+        let (key, chosen) = self.select(&mark.selection)?;
+        let reason = format!("marked {} by {by}", mark.state);
+        self.quietly(key, now, |life| {
+            for &index in &chosen {
+                if life.run.tis[index as usize].record.state != mark.state {
+                    life.end_by_decree(index, mark.state, &reason);
+                }
+            }
+        });
+        let behind = if mark.state == TaskState::Failed { Vec::new() } else { self.behind(key, &chosen) };
+        self.clear_chosen(key, &behind, is_broken, now);
+        self.resolve(key, now);
+        Ok(())
+    }
+
+    fn behind(&self, key: RunKey, chosen: &[u32]) -> Vec<u32> {
+        let Some(run) = self.runs.get(&key) else { return Vec::new() };
+        let nodes: Vec<usize> = chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&n| n < run.graph.len()).collect();
+        let reached = run.graph.closure(&nodes, false, true);
+        let beyond = reached.into_iter().filter(|node| !nodes.contains(node));
+        beyond.flat_map(|node| run.nodes[node].instances.iter().copied()).collect()
+    }
+
+    // A finished run whose instances were marked gets the state that they now give it.
+    fn resolve(&mut self, key: RunKey, now: DateTime<Utc>) {
+        self.with_run(key, now, |_| {});
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let verdict = run.verdict();
+        if run.record.state.is_finished() && run.unfinished == 0 && run.record.state != verdict {
+            run.record.state = verdict;
+            run.dirty = true;
+        }
+    }
+
+    fn mark_run(&mut self, dag_id: &DagId, run_id: &RunId, state: RunState, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let key = self.key(dag_id, run_id)?;
+        match state {
+            RunState::Queued => {
+                let everything: Vec<u32> = self.everything(key);
+                self.clear_chosen(key, &everything, |state| state != TaskState::None, now);
+                self.reopen(key, now);
+            }
+            RunState::Failed => {
+                let reason = format!("the run was stopped by {by}");
+                self.stop_run(key, RunState::Failed, TaskState::Skipped, &reason, now);
+            }
+            RunState::Success => {
+                let reason = format!("the run was marked success by {by}");
+                let broken = self.everything(key);
+                self.quietly(key, now, |life| {
+                    for index in broken {
+                        if is_broken(life.run.tis[index as usize].record.state) {
+                            life.end_by_decree(index, TaskState::Success, &reason);
+                        }
+                    }
+                });
+                self.stop_run(key, RunState::Success, TaskState::Success, &reason, now);
+            }
+            RunState::Running => return Err("a run can be marked success, failed or queued, not running".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, dag_id: &DagId, run_id: &RunId, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let key = self.key(dag_id, run_id)?;
+        let dag = self.dags.get(dag_id).ok_or_else(|| format!("there is no DAG `{dag_id}`"))?;
+        let (version, graph) = (dag.record.version, dag.graph.clone());
+        let Some(run) = self.runs.remove(&key) else { return Err("the run is gone".to_owned()) };
+        run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
+        self.install(run.rebuilt(version, graph), now);
+        self.reopen(key, now);
+        Ok(())
+    }
+
+    fn everything(&self, key: RunKey) -> Vec<u32> {
+        let count = self.runs.get(&key).map_or(0, |run| run.tis.len());
+        (0..u32::try_from(count).unwrap_or(u32::MAX)).collect()
+    }
+
+    fn key(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Refusal> {
+        let name = (dag_id.clone(), run_id.clone());
+        self.names.get(&name).copied().ok_or_else(|| format!("there is no run `{run_id}` of DAG `{dag_id}`"))
+    }
+
+    fn select(&self, selection: &Selection) -> Result<(RunKey, Vec<u32>), Refusal> {
+        let key = self.key(&selection.dag_id, &selection.run_id)?;
+        let Some(run) = self.runs.get(&key) else { return Err("the run is gone".to_owned()) };
+        if selection.tasks.is_empty() {
+            return Ok((key, self.everything(key)));
+        }
+        let mut nodes = Vec::new();
+        let mut chosen = Vec::new();
+        for task in &selection.tasks {
+            let node = run.graph.find(&task.task_id);
+            let node = node.ok_or_else(|| format!("DAG `{}` has no task `{}`", selection.dag_id, task.task_id))?;
+            let wanted = |&&i: &&u32| task.map_index.is_none_or(|n| run.tis[i as usize].record.map_index == n);
+            chosen.extend(run.nodes[node].instances.iter().filter(wanted));
+            nodes.push(node);
+        }
+        let around = run.graph.closure(&nodes, selection.upstream, selection.downstream);
+        let others = around.into_iter().filter(|node| !nodes.contains(node));
+        chosen.extend(others.flat_map(|node| &run.nodes[node].instances));
+        chosen.sort_unstable();
+        chosen.dedup();
+        Ok((key, chosen))
+    }
+}
+
+const fn is_broken(state: TaskState) -> bool {
+    matches!(state, TaskState::Failed | TaskState::UpstreamFailed)
+}

@@ -1,0 +1,309 @@
+//! The engine: remembers every active run, is told what happens, and decides what follows.
+//!
+//! It is sans-IO: [`Engine::handle`] takes an event and the time, [`Engine::poll`] returns decisions, and
+//! [`Engine::next_deadline`] says when to poll even if nothing happens. It re-scans nothing: an event costs the out-degree of
+//! the task it is about, whatever the size of the run or of the history.
+//!
+//! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
+
+pub mod decision;
+pub mod event;
+mod floor;
+pub mod graph;
+mod intents;
+mod life;
+mod mapping;
+mod plan;
+pub mod record;
+mod run;
+mod timer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+
+use self::{
+    decision::{Decisions, Expected, Persisted},
+    event::Event,
+    floor::Floor,
+    graph::Graph,
+    life::Life,
+    plan::DagState,
+    record::{DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
+    run::Run,
+    timer::{Timer, Timers},
+};
+use crate::{
+    id::{DagId, RunId, RunKey},
+    outcome::Outcome,
+    state::{RunState, TaskState},
+};
+
+/// Everything in the records that the engine starts from.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// All DAGs.
+    pub dags: Vec<DagRecord>,
+    /// All active runs.
+    pub runs: Vec<RunSnapshot>,
+    /// All pools.
+    pub pools: Vec<PoolRecord>,
+    /// All live workers.
+    pub workers: Vec<WorkerRecord>,
+    /// The first run key that was never used.
+    pub next_run: i64,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Engine {
+    dags: BTreeMap<DagId, DagState>,
+    runs: HashMap<RunKey, Run>,
+    names: HashMap<(DagId, RunId), RunKey>,
+    graphs: HashMap<VersionId, std::sync::Weak<Graph>>,
+    floor: Floor,
+    timers: Timers,
+    out: Decisions,
+    dirty: BTreeSet<RunKey>,
+    due: BTreeSet<DagId>,
+    next_run: i64,
+}
+
+impl Engine {
+    /// An engine that goes on where the records end.
+    #[must_use]
+    pub fn restore(snapshot: Snapshot, now: DateTime<Utc>) -> Self {
+        let mut engine = Self { next_run: snapshot.next_run, ..Self::default() };
+        engine.floor.set_pools(&snapshot.pools);
+        engine.floor.set_workers(&snapshot.workers);
+        for dag in snapshot.dags {
+            engine.load_dag(dag);
+        }
+        for run in snapshot.runs {
+            engine.load_run(run, now);
+        }
+        engine
+    }
+
+    /// Takes in something that happened.
+    pub fn handle(&mut self, event: Event, now: DateTime<Utc>) {
+        match event {
+            Event::Dag(dag) => self.load_dag(*dag),
+            Event::Flags(flags) => self.set_flags(&flags),
+            Event::Pools(pools) => self.floor.set_pools(&pools),
+            Event::Workers(workers) => self.floor.set_workers(&workers),
+            Event::Run(run) => self.load_run(*run, now),
+            Event::Outcome(outcome) => self.report(*outcome, now),
+            Event::Intent(intent) => self.intend(*intent, now),
+            Event::WorkerLost { tries, .. } => {
+                for attempt in tries {
+                    self.with_run(attempt.ti.run, now, |life| life.lose(attempt));
+                }
+            }
+        }
+    }
+
+    /// Decides everything that follows from the events so far and from the time. The decisions count as carried out: if they
+    /// cannot be, the engine must be thrown away and restored.
+    pub fn poll(&mut self, now: DateTime<Utc>) -> Decisions {
+        while let Some(timer) = self.timers.pop_due(now) {
+            self.ring(timer, now);
+        }
+        while let Some(dag_id) = self.due.pop_first() {
+            self.advance(&dag_id, now);
+        }
+        for candidate in self.floor.admit() {
+            self.with_run(candidate.ti.run, now, |life| life.queue(&candidate));
+        }
+        self.collect();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When to poll even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<DateTime<Utc>> {
+        self.timers.next()
+    }
+
+    /// Whether a run is in memory; an intent about one that is not must be preceded by [`Event::Run`].
+    #[must_use]
+    pub fn knows_run(&self, dag_id: &DagId, run_id: &RunId) -> bool {
+        self.names.contains_key(&(dag_id.clone(), run_id.clone()))
+    }
+
+    /// How many runs are in memory.
+    #[must_use]
+    pub fn active_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn report(&mut self, outcome: Outcome, now: DateTime<Utc>) {
+        self.with_run(outcome.attempt.ti.run, now, |life| life.report(outcome));
+    }
+
+    fn ring(&mut self, timer: Timer, now: DateTime<Utc>) {
+        match timer {
+            Timer::Dag(dag_id) => {
+                self.due.insert(dag_id);
+            }
+            Timer::Retry(attempt) => self.with_run(attempt.ti.run, now, |life| life.retry(attempt)),
+            Timer::RunTimeout(run) => self.time_out(run, now),
+        }
+    }
+
+    // Does something to a run, then everything that follows from it.
+    fn with_run(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        self.dirty.insert(key);
+        let mut life = Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
+        act(&mut life);
+        life.settle();
+        if life.run.record.state == RunState::Running && life.run.unfinished == 0 {
+            let verdict = life.run.verdict();
+            self.end_run(key, verdict, now);
+        }
+    }
+
+    fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let was = std::mem::replace(&mut run.record.state, state);
+        run.record.ended_at = Some(now);
+        run.dirty = true;
+        self.dirty.insert(key);
+        if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
+            dag.forget(run, was);
+            self.due.insert(run.record.dag_id.clone());
+        }
+    }
+
+    fn time_out(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get(&key) else { return };
+        let timeout = run.graph.dag.dagrun_timeout;
+        let started = run.record.started_at.filter(|_| run.record.state == RunState::Running);
+        let (Some(timeout), Some(started)) = (timeout, started) else { return };
+        if started + timeout.delta() > now {
+            return;
+        }
+        let reason = format!("the run lasted longer than its dagrun_timeout of {timeout}");
+        self.stop_run(key, RunState::Failed, TaskState::Skipped, &reason, now);
+    }
+
+    // Ends a run and everything in it. Tries in flight are stopped.
+    fn stop_run(&mut self, key: RunKey, state: RunState, rest: TaskState, reason: &str, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let in_flight = if rest == TaskState::Success { rest } else { TaskState::Failed };
+        let mut life = Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
+        for index in 0..u32::try_from(life.run.tis.len()).unwrap_or(u32::MAX) {
+            let current = life.run.tis[index as usize].record.state;
+            if current.is_in_flight() {
+                life.end_by_decree(index, in_flight, reason);
+            } else if !current.is_finished() {
+                life.end_by_decree(index, rest, reason);
+            }
+        }
+        self.end_run(key, state, now);
+    }
+
+    fn load_run(&mut self, snapshot: RunSnapshot, now: DateTime<Utc>) {
+        let graph = self.graph(snapshot.run.version, &snapshot.dag);
+        self.install(Run::restore(snapshot, graph), now);
+    }
+
+    // Puts a run into memory: its names, limits and timers, and what is in flight or waiting in it.
+    fn install(&mut self, run: Run, now: DateTime<Utc>) {
+        let key = run.record.key;
+        for (gate, room) in run.limits() {
+            self.floor.limit(gate, room);
+        }
+        for ti in &run.tis {
+            let record = &ti.record;
+            match record.state {
+                TaskState::Queued | TaskState::Running | TaskState::Restarting => {
+                    self.floor.hold(run.candidate(record.key.index));
+                }
+                TaskState::Scheduled => self.floor.wait(run.candidate(record.key.index)),
+                TaskState::UpForRetry => {
+                    let attempt = crate::id::TryKey { ti: record.key, try_number: record.try_number };
+                    self.timers.set(record.next_try_at.unwrap_or(now), Timer::Retry(attempt));
+                }
+                TaskState::None
+                | TaskState::Success
+                | TaskState::Failed
+                | TaskState::UpForReschedule
+                | TaskState::UpstreamFailed
+                | TaskState::Skipped
+                | TaskState::Deferred
+                | TaskState::AwaitingInput
+                | TaskState::Removed => {}
+            }
+        }
+        if let (RunState::Running, Some(started)) = (run.record.state, run.record.started_at) {
+            self.set_run_timer(key, &run, started);
+        }
+        if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
+            dag.note(&run);
+            self.due.insert(run.record.dag_id.clone());
+        }
+        self.names.insert((run.record.dag_id.clone(), run.record.run_id.clone()), key);
+        self.runs.insert(key, run);
+        self.with_run(key, now, |_| {});
+    }
+
+    fn set_run_timer(&mut self, key: RunKey, run: &Run, started: DateTime<Utc>) {
+        if let Some(timeout) = run.graph.dag.dagrun_timeout {
+            self.timers.set(started + timeout.delta(), Timer::RunTimeout(key));
+        }
+    }
+
+    // Runs of the same version share one graph.
+    fn graph(&mut self, version: VersionId, dag: &Arc<crate::dag::Dag>) -> Arc<Graph> {
+        if let Some(graph) = self.graphs.get(&version).and_then(std::sync::Weak::upgrade) {
+            return graph;
+        }
+        self.graphs.retain(|_, graph| graph.strong_count() > 0);
+        let graph = Arc::new(Graph::new(dag.clone()));
+        self.graphs.insert(version, Arc::downgrade(&graph));
+        graph
+    }
+
+    // Turns everything that changed into decisions, and forgets runs that have ended.
+    fn collect(&mut self) {
+        for key in std::mem::take(&mut self.dirty) {
+            let Some(run) = self.runs.get_mut(&key) else { continue };
+            if collect_run(run, &mut self.out) {
+                self.out.changed.push((run.record.dag_id.clone(), run.record.run_id.clone()));
+            }
+            if run.record.state.is_finished() {
+                let tasks = run.graph.dag.tasks.iter().map(|task| task.task_id.clone());
+                self.floor.forget_run(key, tasks);
+                self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
+                self.runs.remove(&key);
+            }
+        }
+    }
+}
+
+fn collect_run(run: &mut Run, out: &mut Decisions) -> bool {
+    let mut changed = run.dirty || !run.dirty_tis.is_empty();
+    if run.dirty {
+        run.dirty = false;
+        match run.persisted.replace(run.record.state) {
+            Some(old) => out.runs_changed.push(Expected { new: run.record.clone(), old }),
+            None => out.runs_created.push(run.record.clone()),
+        }
+    }
+    for index in std::mem::take(&mut run.dirty_tis) {
+        let ti = &mut run.tis[index as usize];
+        ti.dirty = false;
+        changed = true;
+        let persisted = Persisted { state: ti.record.state, try_number: ti.record.try_number };
+        match ti.persisted.replace(persisted) {
+            Some(old) => out.tis_changed.push(Expected { new: ti.record.clone(), old }),
+            None => out.tis_created.push(ti.record.clone()),
+        }
+    }
+    changed
+}

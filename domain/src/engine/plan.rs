@@ -1,0 +1,234 @@
+//! When runs are created and started: what a DAG's schedule asks for and `max_active_runs` allows.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Map;
+
+use super::{
+    Engine,
+    graph::Graph,
+    record::{CursorRecord, DagRecord, RunRecord},
+    run::Run,
+    timer::Timer,
+};
+use crate::{
+    id::{DagId, RunId, RunKey},
+    state::{RunState, RunType},
+    timetable::NextRun,
+};
+
+/// At most this many runs of one DAG are created in one turn; the rest follow in the next, so that a long catch-up holds nobody up.
+const RUNS_PER_TURN: usize = 20;
+
+/// A DAG in the engine's memory.
+#[derive(Debug)]
+pub struct DagState {
+    pub record: DagRecord,
+    pub graph: Arc<Graph>,
+    /// Its running runs.
+    pub running: BTreeSet<RunKey>,
+    /// Its queued runs in the order in which they start.
+    pub queued: BTreeSet<(DateTime<Utc>, RunKey)>,
+    /// What was last written as its next run.
+    pub announced: Option<Option<NextRun>>,
+}
+
+impl DagState {
+    /// Counts a run that came into memory.
+    pub fn note(&mut self, run: &Run) {
+        match run.record.state {
+            RunState::Queued => {
+                self.queued.insert((run.record.run_after, run.record.key));
+            }
+            RunState::Running => {
+                self.running.insert(run.record.key);
+            }
+            RunState::Success | RunState::Failed => {}
+        }
+    }
+
+    /// Stops counting a run.
+    pub fn forget(&mut self, run: &Run, was: RunState) {
+        match was {
+            RunState::Queued => self.queued.remove(&(run.record.run_after, run.record.key)),
+            RunState::Running => self.running.remove(&run.record.key),
+            RunState::Success | RunState::Failed => false,
+        };
+    }
+
+    fn has_room(&self) -> bool {
+        self.running.len() < self.record.dag.max_active_runs as usize
+    }
+
+    // Airflow's `exceeds_max_non_backfill`: the schedule creates no run while as many as may run are queued or running.
+    fn may_create(&self) -> bool {
+        let active = self.running.len() + self.queued.len();
+        !self.record.is_paused && !self.record.is_stale && active < self.record.dag.max_active_runs as usize
+    }
+
+    fn next_run(&self, now: DateTime<Utc>) -> Option<NextRun> {
+        let dag = &self.record.dag;
+        dag.schedule.next_run(self.record.cursor.as_ref(), &dag.bounds(), dag.catchup, now)
+    }
+}
+
+impl Engine {
+    pub(super) fn load_dag(&mut self, record: DagRecord) {
+        let graph = self.graph(record.version, &record.dag);
+        let dag_id = record.dag.dag_id.clone();
+        self.floor.pause(&dag_id, record.is_paused);
+        self.due.insert(dag_id.clone());
+        match self.dags.get_mut(&dag_id) {
+            Some(dag) => {
+                // The cursor in memory is ahead of a record that was read before the last commit.
+                let cursor = dag.record.cursor.or(record.cursor);
+                dag.record = DagRecord { cursor, ..record };
+                dag.graph = graph;
+            }
+            None => {
+                let state = DagState {
+                    record,
+                    graph,
+                    running: BTreeSet::new(),
+                    queued: BTreeSet::new(),
+                    announced: None,
+                };
+                self.dags.insert(dag_id, state);
+            }
+        }
+    }
+
+    pub(super) fn set_flags(&mut self, flags: &[(DagId, bool)]) {
+        for (dag_id, is_paused) in flags {
+            if let Some(dag) = self.dags.get_mut(dag_id).filter(|dag| dag.record.is_paused != *is_paused) {
+                dag.record.is_paused = *is_paused;
+                self.floor.pause(dag_id, *is_paused);
+                self.due.insert(dag_id.clone());
+            }
+        }
+        let listed: HashSet<&DagId> = flags.iter().map(|(dag_id, _)| dag_id).collect();
+        let deleted: Vec<DagId> = self.dags.keys().filter(|dag_id| !listed.contains(dag_id)).cloned().collect();
+        for dag_id in deleted {
+            self.drop_dag(&dag_id);
+        }
+    }
+
+    fn drop_dag(&mut self, dag_id: &DagId) {
+        if let Some(dag) = self.dags.remove(dag_id) {
+            for key in dag.running.iter().chain(dag.queued.iter().map(|(_, key)| key)) {
+                if let Some(run) = self.runs.remove(key) {
+                    self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
+                    run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
+                }
+            }
+        }
+    }
+
+    /// Creates the runs that are due, starts those that may start, and notes when to look again.
+    pub(super) fn advance(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
+        self.create_due_runs(dag_id, now);
+        self.start_queued_runs(dag_id, now);
+        self.announce(dag_id, now);
+    }
+
+    fn create_due_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
+        for _ in 0..RUNS_PER_TURN {
+            let Some(dag) = self.dags.get_mut(dag_id) else { return };
+            let next = dag.next_run(now).filter(|next| next.run_after <= now && dag.may_create());
+            let Some(next) = next else { return };
+            dag.record.cursor = Some(next.data_interval);
+            dag.announced = None;
+            let Ok(run_id) = scheduled_id(next.run_after) else { return };
+            let template = NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
+            self.create_run(dag_id, template, now);
+        }
+        // There may be more: look again in the next turn.
+        self.timers.set(now, Timer::Dag(dag_id.clone()));
+    }
+
+    /// Puts a new run into memory, queued.
+    pub(super) fn create_run(&mut self, dag_id: &DagId, new: NewRun, now: DateTime<Utc>) -> Option<RunKey> {
+        let dag = self.dags.get(dag_id)?;
+        let key = RunKey(self.next_run);
+        let record = RunRecord {
+            key,
+            dag_id: dag_id.clone(),
+            run_id: new.run_id,
+            run_type: new.run_type,
+            state: RunState::Queued,
+            version: dag.record.version,
+            logical_date: new.next.map(|next| next.logical_date),
+            data_interval: new.next.map(|next| next.data_interval),
+            run_after: new.run_after,
+            queued_at: now,
+            started_at: None,
+            ended_at: None,
+            conf: Arc::new(Map::new()),
+            triggered_by: None,
+            note: None,
+            clear_number: 0,
+        };
+        let graph = dag.graph.clone();
+        self.next_run += 1;
+        self.install(Run::new(record, graph), now);
+        Some(key)
+    }
+
+    fn start_queued_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
+        while let Some(dag) = self.dags.get_mut(dag_id) {
+            let Some(&(run_after, key)) = dag.queued.first() else { return };
+            if dag.record.is_paused || !dag.has_room() {
+                return;
+            }
+            if run_after > now {
+                return self.timers.set(run_after, Timer::Dag(dag_id.clone()));
+            }
+            dag.queued.pop_first();
+            dag.running.insert(key);
+            self.start_run(key, now);
+        }
+    }
+
+    fn start_run(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        run.record.state = RunState::Running;
+        run.record.started_at = Some(now);
+        run.dirty = true;
+        run.review_all();
+        if let Some(timeout) = run.graph.dag.dagrun_timeout {
+            self.timers.set(now + timeout.delta(), Timer::RunTimeout(key));
+        }
+        self.with_run(key, now, |_| {});
+    }
+
+    // Writes what comes next, for pages to show, and sets the alarm for it.
+    fn announce(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
+        let Some(dag) = self.dags.get_mut(dag_id) else { return };
+        let next = dag.next_run(now).filter(|_| !dag.record.is_stale);
+        if let Some(next) = next.filter(|next| next.run_after > now) {
+            self.timers.set(next.run_after, Timer::Dag(dag_id.clone()));
+        }
+        if dag.announced != Some(next) {
+            dag.announced = Some(next);
+            self.out.cursors.push(CursorRecord { dag_id: dag_id.clone(), cursor: dag.record.cursor, next });
+        }
+    }
+}
+
+/// What distinguishes one new run from another.
+pub struct NewRun {
+    pub run_type: RunType,
+    pub run_id: RunId,
+    /// Its dates, if it has them.
+    pub next: Option<NextRun>,
+    pub run_after: DateTime<Utc>,
+}
+
+/// Airflow's name of a run by schedule.
+fn scheduled_id(run_after: DateTime<Utc>) -> Result<RunId, crate::id::Error> {
+    RunId::new(&format!("scheduled__{}", run_after.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
+}

@@ -1,0 +1,365 @@
+//! One active run in the engine's memory.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    decision::Persisted,
+    floor::{Candidate, Gate},
+    graph::{Graph, sources},
+    record::{Placement, RunRecord, RunSnapshot, TiRecord, VersionId},
+};
+use crate::{
+    dag::Expand,
+    id::{TaskId, TiKey},
+    state::{RunState, TaskState},
+    trigger_rule::Tally,
+};
+
+/// A run, its graph and the state of every task instance.
+#[derive(Debug)]
+pub struct Run {
+    pub record: RunRecord,
+    pub graph: Arc<Graph>,
+    pub nodes: Vec<NodeState>,
+    pub tis: Vec<Ti>,
+    /// Task instances that are not finished.
+    pub unfinished: usize,
+    /// What the record was when it was last written; none before it is.
+    pub persisted: Option<RunState>,
+    /// The record changed since.
+    pub dirty: bool,
+    /// Task instances that changed since they were last written.
+    pub dirty_tis: Vec<u32>,
+    /// Tasks whose rule is to be judged again.
+    pub review: Vec<usize>,
+    lengths: HashMap<(TaskId, i32, String), Option<usize>>,
+}
+
+/// The node of an instance whose task is no longer part of the DAG.
+pub const NO_NODE: usize = usize::MAX;
+
+/// What the engine knows of a task within a run.
+#[derive(Debug, Default)]
+pub struct NodeState {
+    /// How its upstream instances ended.
+    pub up: Tally,
+    /// Its instances, in the order of their mapped index.
+    pub instances: Vec<u32>,
+    /// Those that are in state `none`.
+    pub untouched: usize,
+    /// It is not mapped, or its instances exist.
+    pub expanded: bool,
+    /// It waits in [`Run::review`].
+    pub in_review: bool,
+}
+
+/// A task instance.
+#[derive(Debug)]
+pub struct Ti {
+    pub record: TiRecord,
+    pub node: usize,
+    /// What the record was when it was last written; none before it is.
+    pub persisted: Option<Persisted>,
+    /// It is listed in [`Run::dirty_tis`].
+    pub dirty: bool,
+}
+
+impl Run {
+    /// A new run with one instance for each task, or one for each element of a list written in the file.
+    pub fn new(record: RunRecord, graph: Arc<Graph>) -> Self {
+        let mut run = Self::bare(record, graph);
+        run.dirty = true;
+        run.fill();
+        run.settle();
+        run
+    }
+
+    /// A run as the records have it. Tasks that the graph has and the records lack get instances; instances whose task is
+    /// gone are set to removed.
+    pub fn restore(snapshot: RunSnapshot, graph: Arc<Graph>) -> Self {
+        let mut run = Self::bare(snapshot.run, graph);
+        run.persisted = Some(run.record.state);
+        for length in snapshot.lengths {
+            run.lengths.insert((length.task_id, length.map_index, length.key), length.length);
+        }
+        let known = |record: TiRecord| {
+            let persisted = Some(Persisted { state: record.state, try_number: record.try_number });
+            Ti { record, node: NO_NODE, persisted, dirty: false }
+        };
+        run.take_in(snapshot.tis.into_iter().map(known).collect());
+        run
+    }
+
+    /// The same run on another version of its DAG.
+    pub fn rebuilt(self, version: VersionId, graph: Arc<Graph>) -> Self {
+        let mut run = Self::bare(RunRecord { version, ..self.record }, graph);
+        run.persisted = self.persisted;
+        run.dirty = true;
+        run.lengths = self.lengths;
+        run.take_in(self.tis);
+        run
+    }
+
+    fn take_in(&mut self, tis: Vec<Ti>) {
+        let mut orphans = Vec::new();
+        for mut ti in tis {
+            let index = ti.record.key.index;
+            let node = self.graph.find(&ti.record.task_id);
+            match node {
+                Some(node) => self.nodes[node].instances.push(index),
+                None => orphans.push(index),
+            }
+            if ti.dirty {
+                self.dirty_tis.push(index);
+            }
+            ti.node = node.unwrap_or(NO_NODE);
+            self.tis.push(ti);
+        }
+        self.remove_orphans(&orphans);
+        self.fill();
+        self.settle();
+    }
+
+    fn bare(record: RunRecord, graph: Arc<Graph>) -> Self {
+        let nodes = (0..graph.len()).map(|_| NodeState::default()).collect();
+        Self {
+            record,
+            graph,
+            nodes,
+            tis: Vec::new(),
+            unfinished: 0,
+            persisted: None,
+            dirty: false,
+            dirty_tis: Vec::new(),
+            review: Vec::new(),
+            lengths: HashMap::new(),
+        }
+    }
+
+    fn remove_orphans(&mut self, orphans: &[u32]) {
+        for &index in orphans {
+            let ti = &mut self.tis[index as usize];
+            if ti.record.state != TaskState::Removed && !ti.record.state.is_finished() {
+                ti.record.state = TaskState::Removed;
+                self.touch(index);
+            }
+        }
+    }
+
+    fn fill(&mut self) {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].instances.is_empty() {
+                let task = self.graph.task(node);
+                let length = if task.is_mapped() { self.static_length(node) } else { None };
+                match length {
+                    Some(length) if length > 0 => (0..length).for_each(|n| self.add_instance(node, index_of(n))),
+                    Some(_) | None => self.add_instance(node, -1),
+                }
+            }
+        }
+    }
+
+    // Counts everything anew: tallies, unfinished and untouched instances.
+    fn settle(&mut self) {
+        for node in 0..self.nodes.len() {
+            let instances = std::mem::take(&mut self.nodes[node].instances);
+            let states: Vec<TaskState> = instances.iter().map(|&i| self.tis[i as usize].record.state).collect();
+            let first = instances.first().map_or(-1, |&i| self.tis[i as usize].record.map_index);
+            let mapped = self.graph.task(node).is_mapped();
+            let state = &mut self.nodes[node];
+            state.instances = instances;
+            state.expanded = !mapped || first >= 0;
+            state.untouched = states.iter().filter(|&&s| s == TaskState::None).count();
+            self.unfinished += states.iter().filter(|s| !s.is_finished()).count();
+            for &next in &self.graph.clone().node(node).downstream {
+                let up = &mut self.nodes[next].up;
+                up.total += u32::try_from(states.len()).unwrap_or(u32::MAX);
+                states.iter().for_each(|&s| up.add(s));
+            }
+        }
+        self.review_all();
+    }
+
+    /// Has every task's rule judged again.
+    pub fn review_all(&mut self) {
+        self.review = (0..self.nodes.len()).rev().collect();
+        self.nodes.iter_mut().for_each(|node| node.in_review = true);
+    }
+
+    /// Has one task's rule judged again.
+    pub fn review_node(&mut self, node: usize) {
+        if !std::mem::replace(&mut self.nodes[node].in_review, true) {
+            self.review.push(node);
+        }
+    }
+
+    /// Marks an instance as changed.
+    pub fn touch(&mut self, index: u32) {
+        if !std::mem::replace(&mut self.tis[index as usize].dirty, true) {
+            self.dirty_tis.push(index);
+        }
+    }
+
+    /// The key of an instance.
+    pub const fn key(&self, index: u32) -> TiKey {
+        TiKey { run: self.record.key, index }
+    }
+
+    /// Adds an instance in state `none` without counting it: the caller keeps the tallies.
+    pub fn add_instance(&mut self, node: usize, map_index: i32) {
+        let task = self.graph.task(node);
+        let index = u32::try_from(self.tis.len()).unwrap_or(u32::MAX);
+        let record = TiRecord {
+            key: self.key(index),
+            task_id: task.task_id.clone(),
+            map_index,
+            state: TaskState::None,
+            try_number: 0,
+            max_tries: task.retry.retries,
+            lost: 0,
+            scheduled_at: None,
+            queued_at: None,
+            started_at: None,
+            ended_at: None,
+            next_try_at: None,
+            worker: None,
+            reason: None,
+            placement: Placement {
+                pool: task.pool.clone(),
+                pool_slots: task.pool_slots,
+                queue: task.queue.clone(),
+                priority: self.graph.node(node).priority,
+                operator: task.operator.class_name(),
+            },
+        };
+        self.tis.push(Ti { record, node, persisted: None, dirty: false });
+        self.nodes[node].instances.push(index);
+        self.touch(index);
+    }
+
+    /// Notes how many elements an XCom has, if some task may be mapped over it.
+    pub fn note_length(&mut self, index: u32, key: &str, length: Option<usize>) {
+        let ti = &self.tis[index as usize];
+        if ti.node < self.graph.len() && self.graph.node(ti.node).is_source {
+            let place = (ti.record.task_id.clone(), ti.record.map_index, key.to_owned());
+            self.lengths.insert(place, length);
+        }
+    }
+
+    /// Forgets what an instance left, because it runs again.
+    pub fn forget_lengths(&mut self, index: u32) {
+        let record = &self.tis[index as usize].record;
+        self.lengths.retain(|(task_id, map_index, _), _| {
+            *map_index != record.map_index || *task_id != record.task_id
+        });
+    }
+
+    /// How the tasks ended that a task is mapped over: `None` while one of them has not, skipped if one was, else success.
+    pub fn source_state(&self, node: usize) -> Option<TaskState> {
+        let sources = sources(self.graph.task(node)).filter_map(|id| self.graph.find(id));
+        let states = sources.flat_map(|source| &self.nodes[source].instances).map(|&i| self.tis[i as usize].record.state);
+        states.into_iter().try_fold(TaskState::Success, |sum, state| {
+            let sum = if state == TaskState::Skipped { state } else { sum };
+            state.is_finished().then_some(sum)
+        })
+    }
+
+    /// How many instances a mapped task has: the product over its keys. `None` when something is missing or cannot be
+    /// mapped over; the reason says what.
+    pub fn mapped_length(&self, node: usize) -> Result<usize, String> {
+        self.graph.task(node).expand.iter().try_fold(1_usize, |product, (key, expand)| {
+            let length = match expand {
+                Expand::List(list) => list.len(),
+                Expand::XCom { task_id, key: xcom } => self.source_length(key, task_id, xcom)?,
+            };
+            Ok(product.saturating_mul(length))
+        })
+    }
+
+    fn static_length(&self, node: usize) -> Option<usize> {
+        let task = self.graph.task(node);
+        let lists = task.expand.values().map(|expand| match expand {
+            Expand::List(list) => Some(list.len()),
+            Expand::XCom { .. } => None,
+        });
+        lists.collect::<Option<Vec<_>>>().map(|lengths| lengths.into_iter().product())
+    }
+
+    fn source_length(&self, key: &str, task_id: &TaskId, xcom: &str) -> Result<usize, String> {
+        let Some(source) = self.graph.find(task_id) else {
+            return Err(format!("`{key}` is mapped over `{task_id}`, which does not exist"));
+        };
+        if self.graph.task(source).is_mapped() {
+            let left = |&&i: &&u32| {
+                let map_index = self.tis[i as usize].record.map_index;
+                self.lengths.contains_key(&(task_id.clone(), map_index, xcom.to_owned()))
+            };
+            return Ok(self.nodes[source].instances.iter().filter(left).count());
+        }
+        match self.lengths.get(&(task_id.clone(), -1, xcom.to_owned())) {
+            Some(Some(length)) => Ok(*length),
+            Some(None) => Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which is no list")),
+            None => Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which left none")),
+        }
+    }
+
+    /// The instance as the floor sees it.
+    pub fn candidate(&self, index: u32) -> Candidate {
+        let ti = &self.tis[index as usize];
+        let record = &ti.record;
+        let mut gates = vec![(Gate::Dag(self.record.dag_id.clone()), 1), (Gate::Run(self.record.key), 1)];
+        if ti.node < self.graph.len() {
+            let task = self.graph.task(ti.node);
+            if task.max_active_tis_per_dagrun.is_some() {
+                gates.push((Gate::TaskInRun(self.record.key, task.task_id.clone()), 1));
+            }
+            if task.max_active_tis_per_dag.is_some() {
+                gates.push((Gate::Task(self.record.dag_id.clone(), task.task_id.clone()), 1));
+            }
+        }
+        gates.push((Gate::Pool(record.placement.pool.clone()), record.placement.pool_slots));
+        Candidate {
+            ti: record.key,
+            priority: record.placement.priority,
+            since: self.since(),
+            queue: record.placement.queue.clone(),
+            gates,
+        }
+    }
+
+    /// The gates that this run brings with it, and their room.
+    pub fn limits(&self) -> Vec<(Gate, u32)> {
+        let mut limits = vec![(Gate::Run(self.record.key), self.graph.dag.max_active_tasks)];
+        for task in &self.graph.dag.tasks {
+            if let Some(room) = task.max_active_tis_per_dagrun {
+                limits.push((Gate::TaskInRun(self.record.key, task.task_id.clone()), room));
+            }
+            if let Some(room) = task.max_active_tis_per_dag {
+                limits.push((Gate::Task(self.record.dag_id.clone(), task.task_id.clone()), room));
+            }
+        }
+        limits
+    }
+
+    /// The date by which runs take precedence.
+    pub fn since(&self) -> DateTime<Utc> {
+        self.record.logical_date.unwrap_or(self.record.run_after)
+    }
+
+    /// The state that its leaves give a run in which nothing is left to do. Source: Airflow 3.3.2 `models/dagrun.py:1148-1340`.
+    pub fn verdict(&self) -> RunState {
+        let failed = |&i: &u32| {
+            matches!(self.tis[i as usize].record.state, TaskState::Failed | TaskState::UpstreamFailed)
+        };
+        let leaves = (0..self.nodes.len()).filter(|&node| self.graph.node(node).downstream.is_empty());
+        let broken = leaves.flat_map(|node| &self.nodes[node].instances).any(failed);
+        if broken { RunState::Failed } else { RunState::Success }
+    }
+}
+
+/// A mapped index from its place in the list.
+pub fn index_of(place: usize) -> i32 {
+    i32::try_from(place).unwrap_or(i32::MAX)
+}

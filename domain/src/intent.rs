@@ -1,0 +1,153 @@
+//! What people and programs ask for. An intent is a row of the inbox; the engine alone carries it out.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    id::{DagId, RunId, TaskId},
+    outcome::Outcome,
+    state::{RunState, TaskState},
+    timetable::DataInterval,
+};
+
+/// One row of the inbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Message {
+    /// From a worker.
+    Outcome(Outcome),
+    /// From a person or a program.
+    Intent(Intent),
+}
+
+/// A wish, and whose it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The user name, or the name of the program.
+    pub by: String,
+    /// What is asked for.
+    pub wish: Wish,
+}
+
+/// What can be asked of the engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "wish")]
+pub enum Wish {
+    /// Create a run.
+    Trigger(Trigger),
+    /// Run task instances again.
+    Clear(Clear),
+    /// Set the state of task instances by hand.
+    MarkTasks(MarkTasks),
+    /// Set the state of a run by hand; `failed` stops it.
+    MarkRun {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+        /// `success`, `failed`, or `queued` to clear all of it.
+        state: RunState,
+    },
+    /// Let a run continue on the newest version of its DAG: tasks it does not have yet are added to it.
+    AdoptVersion {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+    },
+}
+
+/// Creates a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Of which DAG.
+    pub dag_id: DagId,
+    /// Its name; must not exist yet.
+    pub run_id: RunId,
+    /// Its logical date, if it has one; must not exist yet.
+    #[serde(default)]
+    pub logical_date: Option<DateTime<Utc>>,
+    /// Its data interval, if it has one.
+    #[serde(default)]
+    pub data_interval: Option<DataInterval>,
+    /// Not before this moment.
+    pub run_after: DateTime<Utc>,
+    /// Its parameters, already validated.
+    #[serde(default)]
+    pub conf: Map<String, Value>,
+    /// A remark.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// Names task instances of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The run.
+    pub run_id: RunId,
+    /// These tasks; empty means all.
+    pub tasks: Vec<SelectedTask>,
+    /// And everything upstream of them.
+    #[serde(default)]
+    pub upstream: bool,
+    /// And everything downstream of them.
+    #[serde(default)]
+    pub downstream: bool,
+}
+
+/// Names one task, or one mapped instance of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectedTask {
+    /// The task.
+    pub task_id: TaskId,
+    /// Only this instance.
+    #[serde(default)]
+    pub map_index: Option<i32>,
+}
+
+/// Runs task instances again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clear {
+    /// Which.
+    pub selection: Selection,
+    /// Only those that are failed or `upstream_failed`.
+    #[serde(default)]
+    pub only_failed: bool,
+}
+
+/// Sets the state of task instances by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkTasks {
+    /// Which.
+    pub selection: Selection,
+    /// `success`, `failed` or `skipped`.
+    pub state: TaskState,
+}
+
+impl Wish {
+    /// The DAG and the run it is about; the run of a [`Wish::Trigger`] should not exist yet.
+    #[must_use]
+    pub const fn subject(&self) -> (&DagId, &RunId) {
+        match self {
+            Self::Trigger(trigger) => (&trigger.dag_id, &trigger.run_id),
+            Self::Clear(clear) => (&clear.selection.dag_id, &clear.selection.run_id),
+            Self::MarkTasks(mark) => (&mark.selection.dag_id, &mark.selection.run_id),
+            Self::MarkRun { dag_id, run_id, .. } | Self::AdoptVersion { dag_id, run_id } => (dag_id, run_id),
+        }
+    }
+
+    /// Its name in the audit log (Airflow's event names where it has one).
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Trigger(_) => "trigger_dag_run",
+            Self::Clear(_) => "clear_task_instances",
+            Self::MarkTasks(_) => "patch_task_instance",
+            Self::MarkRun { .. } => "patch_dag_run",
+            Self::AdoptVersion { .. } => "adopt_version",
+        }
+    }
+}

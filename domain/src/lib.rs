@@ -1,0 +1,17 @@
+//! The laws of Tradewind: what a DAG is, which states exist, when a run is due and what may start next.
+//!
+//! Nothing here performs IO, asks the time, spawns, awaits or knows SQL: `now` is an argument and every
+//! decision is returned as a value. That is what lets the engine be tested by simulation.
+
+pub mod dag;
+pub mod dagfile;
+pub mod engine;
+pub mod id;
+pub mod intent;
+pub mod outcome;
+pub mod params;
+pub mod retry;
+pub mod span;
+pub mod state;
+pub mod timetable;
+pub mod trigger_rule;

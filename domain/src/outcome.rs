@@ -1,0 +1,56 @@
+//! What a worker reports when a try has ended.
+
+use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::id::TryKey;
+
+/// The XCom key of a task's result (Airflow's name).
+pub const RETURN_VALUE: &str = "return_value";
+/// Most bytes of JSON that one try may leave as XComs.
+pub const MAX_XCOM_BYTES: usize = 1 << 20;
+/// The exit code by which a process says that it was skipped (Airflow's BashOperator default).
+pub const SKIP_EXIT_CODE: i32 = 99;
+
+/// The end of one try, as its worker saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which try it was.
+    pub attempt: TryKey,
+    /// How it ended.
+    pub result: TryResult,
+    /// When the worker claimed it.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// Who ran it.
+    pub worker: Uuid,
+    /// The process's exit code, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// In words, for people: why it failed or was skipped. At most a few lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it left for others, by key; kept only on success and skip.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub xcoms: IndexMap<String, Value>,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TryResult {
+    /// It did what it should.
+    Success,
+    /// It failed and may be retried.
+    Failed,
+    /// It failed in a way that a retry cannot mend, for example an unknown connection.
+    FailedForGood,
+    /// It said that there was nothing to do.
+    Skipped,
+    /// The worker gave it back unharmed before it began, because it was draining.
+    Returned,
+}

@@ -1,0 +1,170 @@
+//! Timetables: when runs are due. Pure: the moment that counts as now is an argument.
+//!
+//! A timetable is a set of *ticks*, a function of the wall clock alone. The next run is always derived from the data
+//! interval of the last run that the schedule created (the cursor), never from a plan made earlier, so asking again
+//! later gives the same answer unless a tick was missed in between, which is what [`Catchup`] is about.
+//!
+//! The rules are those of Airflow 3: a cron string fires at its ticks with an empty data interval; with `data_interval`
+//! a run covers the time from the tick before to the tick that starts it.
+//!
+//! # Daylight saving
+//!
+//! A cron expression is compared with the wall clock of its zone.
+//!
+//! | the wall clock | a tick at a given hour (`30 2 * * *`) | a tick in every hour (`30 * * * *`) |
+//! |---|---|---|
+//! | reads the time once | fires then | fires then |
+//! | leaves the time out (spring) | fires later by what was left out: 02:30 becomes 03:30 | the same, and two ticks that meet are one |
+//! | reads the time twice (autumn) | fires once, the second time | fires both times |
+//!
+//! "Every hour" means that the hour field allows all 24 hours, however it is written. These are Airflow's rules, with one
+//! difference: Airflow measures the way to the next tick of an every-hour expression by the wall clock and walks it in
+//! elapsed time, so that a change of the clock on the way (`0 * * * 1`, every hour on Mondays, after a change on Sunday)
+//! moves that tick off its own expression. Here a tick is never moved except out of a gap.
+
+mod catchup;
+mod cron;
+mod days;
+mod error;
+mod every;
+mod field;
+mod form;
+mod law;
+mod words;
+mod zone;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    catchup::Catchup,
+    cron::{Cron, PRESETS},
+    error::{Error, Place},
+    every::Every,
+};
+
+/// The stretch of time that a run is about, from `start` up to `end`; both are equal when it is only a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DataInterval {
+    /// Its first moment.
+    pub start: DateTime<Utc>,
+    /// The first moment after it.
+    pub end: DateTime<Utc>,
+}
+
+impl DataInterval {
+    /// The interval of no length at `moment`.
+    #[must_use]
+    pub const fn exact(moment: DateTime<Utc>) -> Self {
+        Self { start: moment, end: moment }
+    }
+}
+
+/// A run that the schedule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NextRun {
+    /// What names the run: the start of its data interval.
+    pub logical_date: DateTime<Utc>,
+    /// The time it is about.
+    pub data_interval: DataInterval,
+    /// It may start from here on.
+    pub run_after: DateTime<Utc>,
+}
+
+impl NextRun {
+    const fn over(data_interval: DataInterval) -> Self {
+        Self { logical_date: data_interval.start, data_interval, run_after: data_interval.end }
+    }
+}
+
+/// The first and the last moment for which a DAG may have scheduled runs, both included; they bound the logical date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The DAG's `start_date`.
+    pub start: Option<DateTime<Utc>>,
+    /// The DAG's `end_date`.
+    pub end: Option<DateTime<Utc>>,
+}
+
+/// When runs are due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "form::Form", try_from = "form::Form")]
+pub enum Timetable {
+    /// Never by schedule.
+    Null,
+    /// One run, at the start date or as soon as the DAG is known.
+    Once,
+    /// By the wall clock.
+    Cron(Cron),
+    /// By elapsed time.
+    Every(Every),
+}
+
+impl Timetable {
+    /// Reads a schedule written as one text: `@once`, a preset or a cron expression, read in `zone`.
+    ///
+    /// # Errors
+    /// What is wrong with the text, with the field and what it may hold.
+    pub fn parse(text: &str, zone: Tz) -> Result<Self, Error> {
+        if text.trim() == ONCE { Ok(Self::Once) } else { Cron::parse(text, zone).map(Self::Cron) }
+    }
+
+    /// The run that is due next, or `None` when the schedule will never ask for one again.
+    ///
+    /// `cursor` is the data interval of the last run that the schedule created. A run whose `run_after` lies before
+    /// `now` was missed and is due at once. Without `bounds.start` and `cursor` a cron fires at its next tick, or at the
+    /// last one when that is at most five minutes or a tenth of the period ago (Airflow's rule for a first run).
+    #[must_use]
+    pub fn next_run(
+        &self,
+        cursor: Option<&DataInterval>,
+        bounds: &Bounds,
+        catchup: Catchup,
+        now: DateTime<Utc>,
+    ) -> Option<NextRun> {
+        law::next_run(self, &law::Question { cursor: cursor.copied(), bounds: *bounds, catchup, now })
+    }
+
+    /// The runs of this schedule that start at `after` or later, oldest first, as if none had ever been missed.
+    /// May be endless.
+    pub fn runs(&self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = NextRun> {
+        law::runs(self, after, *bounds)
+    }
+
+    /// The moments at which this schedule starts runs, from `after` (itself included) on. May be endless.
+    pub fn fire_times(&self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = DateTime<Utc>> {
+        self.runs(after, bounds).map(|run| run.run_after)
+    }
+
+    /// The data interval of a run that a person starts at `run_after`: nothing for a schedule that fires at moments,
+    /// the last complete interval otherwise. `None` when the schedule has no tick before.
+    #[must_use]
+    pub fn manual_interval(&self, run_after: DateTime<Utc>) -> Option<DataInterval> {
+        law::manual_interval(self, run_after)
+    }
+
+    /// The schedule in short, as lists and the API show it: the cron expression, `every 15m`, `@once`, `None`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Null => "None".to_owned(),
+            Self::Once => ONCE.to_owned(),
+            Self::Cron(cron) => cron.expression().to_owned(),
+            Self::Every(every) => format!("every {}", every.span()),
+        }
+    }
+
+    /// The schedule in words: `At 02:30 every day, America/New_York`.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match self {
+            Self::Null => "Never by schedule, only when triggered".to_owned(),
+            Self::Once => "Once, as soon as possible".to_owned(),
+            Self::Cron(cron) => cron.description(),
+            Self::Every(every) => format!("Every {}", every.span()),
+        }
+    }
+}
+
+const ONCE: &str = "@once";

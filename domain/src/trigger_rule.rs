@@ -1,0 +1,266 @@
+//! Trigger rules: what a task makes of the states its upstreams ended in.
+//!
+//! Source: Airflow 3.3.2 `ti_deps/deps/trigger_rule_dep.py:361-672`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::TaskState;
+
+/// When a task may run, judged by its direct upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerRule {
+    /// All succeeded.
+    #[default]
+    AllSuccess,
+    /// All failed.
+    AllFailed,
+    /// All ended, in whatever way.
+    AllDone,
+    /// One succeeded; does not wait for the others.
+    OneSuccess,
+    /// One failed; does not wait for the others.
+    OneFailed,
+    /// One succeeded or failed; does not wait for the others.
+    OneDone,
+    /// None failed: all succeeded or were skipped.
+    NoneFailed,
+    /// None failed and at least one succeeded.
+    NoneFailedMinOneSuccess,
+    /// All ended and none was skipped.
+    NoneSkipped,
+    /// All were skipped.
+    AllSkipped,
+    /// All ended, none was skipped and at least one succeeded.
+    AllDoneMinOneSuccess,
+    /// At once, whatever the upstreams do.
+    Always,
+}
+
+impl TriggerRule {
+    /// Every rule, in the order of the documentation.
+    pub const ALL: &'static [Self] = &[
+        Self::AllSuccess,
+        Self::AllFailed,
+        Self::AllDone,
+        Self::OneSuccess,
+        Self::OneFailed,
+        Self::OneDone,
+        Self::NoneFailed,
+        Self::NoneFailedMinOneSuccess,
+        Self::NoneSkipped,
+        Self::AllSkipped,
+        Self::AllDoneMinOneSuccess,
+        Self::Always,
+    ];
+
+    /// The name written in DAG files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllSuccess => "all_success",
+            Self::AllFailed => "all_failed",
+            Self::AllDone => "all_done",
+            Self::OneSuccess => "one_success",
+            Self::OneFailed => "one_failed",
+            Self::OneDone => "one_done",
+            Self::NoneFailed => "none_failed",
+            Self::NoneFailedMinOneSuccess => "none_failed_min_one_success",
+            Self::NoneSkipped => "none_skipped",
+            Self::AllSkipped => "all_skipped",
+            Self::AllDoneMinOneSuccess => "all_done_min_one_success",
+            Self::Always => "always",
+        }
+    }
+}
+
+/// How many upstream task instances there are, and how many of them ended in each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// All of them; a mapped task counts once for each instance.
+    pub total: u32,
+    /// Succeeded.
+    pub success: u32,
+    /// Were skipped.
+    pub skipped: u32,
+    /// Failed.
+    pub failed: u32,
+    /// Did not run because something before them failed.
+    pub upstream_failed: u32,
+    /// No longer exist.
+    pub removed: u32,
+}
+
+impl Tally {
+    /// Counts one upstream instance that is now in `state`; unfinished states count nowhere.
+    pub fn add(&mut self, state: TaskState) {
+        if let Some(count) = self.slot(state) {
+            *count += 1;
+        }
+    }
+
+    /// Takes back what [`Tally::add`] counted.
+    pub fn remove(&mut self, state: TaskState) {
+        if let Some(count) = self.slot(state) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// How many ended.
+    #[must_use]
+    pub const fn done(&self) -> u32 {
+        self.success + self.skipped + self.failed + self.upstream_failed + self.removed
+    }
+
+    fn slot(&mut self, state: TaskState) -> Option<&mut u32> {
+        match state {
+            TaskState::Success => Some(&mut self.success),
+            TaskState::Skipped => Some(&mut self.skipped),
+            TaskState::Failed => Some(&mut self.failed),
+            TaskState::UpstreamFailed => Some(&mut self.upstream_failed),
+            TaskState::Removed => Some(&mut self.removed),
+            TaskState::None
+            | TaskState::Scheduled
+            | TaskState::Queued
+            | TaskState::Running
+            | TaskState::Restarting
+            | TaskState::UpForRetry
+            | TaskState::UpForReschedule
+            | TaskState::Deferred
+            | TaskState::AwaitingInput => None,
+        }
+    }
+}
+
+/// What a rule says of a task that has not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its dependencies are met.
+    Run,
+    /// Too early to tell.
+    Wait,
+    /// It will never run: set it to skipped.
+    Skip,
+    /// It will never run: set it to `upstream_failed`.
+    UpstreamFailed,
+}
+
+/// Applies `rule` to the upstreams' tally. A task without upstreams always runs.
+#[must_use]
+pub const fn judge(rule: TriggerRule, up: &Tally) -> Verdict {
+    if up.total == 0 {
+        return Verdict::Run;
+    }
+    let done = up.done() >= up.total;
+    let broken = up.failed + up.upstream_failed;
+    match rule {
+        TriggerRule::AllSuccess if broken > 0 => Verdict::UpstreamFailed,
+        TriggerRule::AllSuccess | TriggerRule::NoneSkipped | TriggerRule::AllDoneMinOneSuccess if up.skipped > 0 => {
+            Verdict::Skip
+        }
+        TriggerRule::AllSuccess => run_if(up.success + up.removed >= up.total),
+        TriggerRule::AllFailed if up.success + up.skipped > 0 => Verdict::Skip,
+        TriggerRule::AllFailed => run_if(broken + up.removed >= up.total),
+        TriggerRule::AllDone => run_if(done),
+        TriggerRule::OneSuccess if up.success > 0 => Verdict::Run,
+        TriggerRule::OneSuccess if done && up.done() == up.skipped => Verdict::Skip,
+        TriggerRule::OneSuccess => upstream_failed_if(done),
+        TriggerRule::OneFailed if broken > 0 => Verdict::Run,
+        TriggerRule::OneDone if up.success + up.failed > 0 => Verdict::Run,
+        TriggerRule::OneFailed | TriggerRule::OneDone => skip_if(done),
+        TriggerRule::NoneFailed | TriggerRule::NoneFailedMinOneSuccess if broken > 0 => Verdict::UpstreamFailed,
+        TriggerRule::NoneFailed => run_if(up.success + up.skipped + up.removed >= up.total),
+        TriggerRule::NoneFailedMinOneSuccess if up.skipped >= up.total => Verdict::Skip,
+        TriggerRule::NoneFailedMinOneSuccess if done && up.success == 0 => Verdict::UpstreamFailed,
+        TriggerRule::NoneFailedMinOneSuccess => run_if(up.success > 0 && done),
+        TriggerRule::NoneSkipped => run_if(done),
+        TriggerRule::AllSkipped if up.success + broken > 0 => Verdict::Skip,
+        TriggerRule::AllSkipped => run_if(up.skipped >= up.total),
+        TriggerRule::AllDoneMinOneSuccess if done && up.success == 0 => Verdict::UpstreamFailed,
+        TriggerRule::AllDoneMinOneSuccess => run_if(done && up.success > 0),
+        TriggerRule::Always => Verdict::Run,
+    }
+}
+
+const fn run_if(met: bool) -> Verdict {
+    if met { Verdict::Run } else { Verdict::Wait }
+}
+
+const fn skip_if(met: bool) -> Verdict {
+    if met { Verdict::Skip } else { Verdict::Wait }
+}
+
+const fn upstream_failed_if(met: bool) -> Verdict {
+    if met { Verdict::UpstreamFailed } else { Verdict::Wait }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TriggerRule::*;
+
+    const fn tally(total: u32, success: u32, skipped: u32, failed: u32, upstream_failed: u32) -> Tally {
+        Tally { total, success, skipped, failed, upstream_failed, removed: 0 }
+    }
+
+    #[test]
+    fn no_upstream_always_runs() {
+        for rule in TriggerRule::ALL {
+            assert_eq!(judge(*rule, &Tally::default()), Verdict::Run, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn each_rule_at_its_borders() {
+        let table = [
+            (AllSuccess, tally(2, 1, 0, 0, 0), Verdict::Wait),
+            (AllSuccess, tally(2, 2, 0, 0, 0), Verdict::Run),
+            (AllSuccess, tally(2, 0, 0, 1, 0), Verdict::UpstreamFailed),
+            (AllSuccess, tally(2, 0, 1, 0, 0), Verdict::Skip),
+            (AllDone, tally(2, 0, 0, 1, 0), Verdict::Wait),
+            (AllDone, tally(2, 0, 1, 1, 0), Verdict::Run),
+            (OneFailed, tally(3, 2, 0, 0, 0), Verdict::Wait),
+            (OneFailed, tally(3, 0, 0, 0, 1), Verdict::Run),
+            (OneFailed, tally(2, 1, 1, 0, 0), Verdict::Skip),
+            (NoneFailed, tally(2, 1, 1, 0, 0), Verdict::Run),
+            (NoneFailed, tally(2, 0, 1, 0, 0), Verdict::Wait),
+            (NoneFailed, tally(2, 0, 0, 1, 0), Verdict::UpstreamFailed),
+            (AllFailed, tally(2, 1, 0, 0, 0), Verdict::Skip),
+            (AllFailed, tally(2, 0, 0, 1, 1), Verdict::Run),
+            (OneSuccess, tally(3, 1, 0, 0, 0), Verdict::Run),
+            (OneSuccess, tally(2, 0, 2, 0, 0), Verdict::Skip),
+            (OneSuccess, tally(2, 0, 1, 1, 0), Verdict::UpstreamFailed),
+            (OneDone, tally(2, 0, 0, 1, 0), Verdict::Run),
+            (OneDone, tally(2, 0, 2, 0, 0), Verdict::Skip),
+            (NoneFailedMinOneSuccess, tally(2, 1, 0, 0, 0), Verdict::Wait),
+            (NoneFailedMinOneSuccess, tally(2, 1, 1, 0, 0), Verdict::Run),
+            (NoneFailedMinOneSuccess, tally(2, 0, 2, 0, 0), Verdict::Skip),
+            (NoneSkipped, tally(2, 1, 0, 1, 0), Verdict::Run),
+            (NoneSkipped, tally(2, 0, 1, 0, 0), Verdict::Skip),
+            (AllSkipped, tally(2, 0, 2, 0, 0), Verdict::Run),
+            (AllSkipped, tally(2, 1, 0, 0, 0), Verdict::Skip),
+            (AllDoneMinOneSuccess, tally(2, 1, 0, 1, 0), Verdict::Run),
+            (AllDoneMinOneSuccess, tally(2, 0, 0, 2, 0), Verdict::UpstreamFailed),
+            (Always, tally(2, 0, 0, 0, 0), Verdict::Run),
+        ];
+        for (rule, up, verdict) in table {
+            assert_eq!(judge(rule, &up), verdict, "{rule:?} {up:?}");
+        }
+    }
+
+    #[test]
+    fn once_everything_ended_no_rule_waits() {
+        for total in 1..5 {
+            for success in 0..=total {
+                for skipped in 0..=total - success {
+                    for failed in 0..=total - success - skipped {
+                        let up = tally(total, success, skipped, failed, total - success - skipped - failed);
+                        for rule in TriggerRule::ALL {
+                            assert_ne!(judge(*rule, &up), Verdict::Wait, "{rule:?} {up:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

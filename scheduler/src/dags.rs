@@ -1,0 +1,146 @@
+//! Loading DAG files while leading: at the start, and whenever the folder changes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use domain::engine::event::Event;
+use notify::{RecursiveMode, Watcher};
+use store::{
+    LeaderProof, Store,
+    dag::{LoadedDag, LoadedFile, MOST_FILES},
+    import_error::NewImportError,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    Error, Scheduler,
+    folder::{Changes, FileRead, Folder},
+};
+
+/// An editor writes a file in several steps; so long after the first one the folder is looked at.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// The folder is looked at anyway after a hundred times as long as the last look took, within these bounds: network file
+/// systems send no events. So looking never costs more than one percent of a core.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Batches of loaded DAGs on their way to the engine.
+pub type DagEvents = mpsc::Receiver<Vec<Event>>;
+
+/// Keeps the records in step with the folder until `lost` is cancelled.
+pub async fn load(scheduler: &Scheduler, proof: &LeaderProof, to: mpsc::Sender<Vec<Event>>, lost: &CancellationToken) {
+    let root = scheduler.settings.dags_folder.clone();
+    let (bell, mut changed) = mpsc::channel(1);
+    let _watcher = watch(&root, bell);
+    let mut folder = Folder::new(root.clone());
+    let mut known = None;
+    while !lost.is_cancelled() {
+        let began = Instant::now();
+        let (back, result) = look(folder).await;
+        folder = back;
+        match result {
+            Ok(changes) => {
+                let saved = save(&scheduler.store, proof, changes, &mut known, &to).await;
+                if let Err(error) = saved {
+                    warn!(%error, "cannot save the DAGs; trying again");
+                    folder = Folder::new(root.clone());
+                }
+            }
+            Err(error) => warn!(folder = %root.display(), %error, "cannot read the DAGs folder"),
+        }
+        let pause = (began.elapsed() * 100).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        tokio::select! {
+            () = lost.cancelled() => {}
+            Some(()) = changed.recv() => tokio::time::sleep(SETTLE).await,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn watch(root: &std::path::Path, bell: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let ring = move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event too, and ours would ring for ever. A full channel means that the bell rang already.
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            drop(bell.try_send(()));
+        }
+    };
+    let watcher = notify::recommended_watcher(ring).and_then(|mut watcher| {
+        watcher.watch(root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    watcher.inspect_err(|error| warn!(%error, "cannot watch the DAGs folder; looking at it from time to time instead")).ok()
+}
+
+async fn look(mut folder: Folder) -> (Folder, std::io::Result<Changes>) {
+    let looked = tokio::task::spawn_blocking(move || {
+        let changes = folder.look();
+        (folder, changes)
+    });
+    looked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn save(
+    store: &Store,
+    proof: &LeaderProof,
+    changes: Changes,
+    known: &mut Option<()>,
+    to: &mpsc::Sender<Vec<Event>>,
+) -> Result<(), Error> {
+    let mut files: Vec<LoadedFile> = changes.gone.into_iter().map(gone).collect();
+    if known.is_none() {
+        // The first look of a term: what the records know and the folder does not have is gone.
+        let present = |file: &String| changes.read.iter().any(|read| read.file == *file);
+        files.extend(store.known_files().await?.into_iter().filter(|file| !present(file)).map(gone));
+    }
+    for read in changes.read {
+        report(&read);
+        files.push(loaded(read));
+    }
+    for batch in files.chunks(MOST_FILES) {
+        let saved = store.save(proof, batch).await?;
+        for refused in &saved.refused {
+            warn!(dag_id = %refused.dag_id, file = refused.file, owner = refused.owner, "another file has this DAG");
+        }
+        let events: Vec<Event> = saved.changed.into_iter().map(|dag| Event::Dag(Box::new(dag))).collect();
+        if !events.is_empty() {
+            info!(dags = events.len(), "DAGs changed");
+            drop(to.send(events).await);
+        }
+    }
+    *known = Some(());
+    Ok(())
+}
+
+fn gone(file: String) -> LoadedFile {
+    LoadedFile { file, ..LoadedFile::default() }
+}
+
+fn report(read: &FileRead) {
+    for error in &read.parsed.errors {
+        warn!(file = error.file, line = error.line, column = error.column, "{}", error.message);
+    }
+}
+
+fn loaded(read: FileRead) -> LoadedFile {
+    let source = read.source;
+    let dag = |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
+    LoadedFile {
+        file: read.file,
+        dags: read.parsed.dags.into_iter().map(dag).collect(),
+        errors: read.parsed.errors.into_iter().map(import_error).collect(),
+    }
+}
+
+fn import_error(error: domain::dagfile::Diagnostic) -> NewImportError {
+    NewImportError {
+        line: Some(error.line),
+        column: Some(error.column),
+        message: error.message,
+        hint: error.hint,
+        snippet: (!error.snippet.is_empty()).then(|| error.snippet.join("\n")),
+    }
+}

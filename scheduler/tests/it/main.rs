@@ -1,0 +1,5 @@
+//! The scheduler with a real database.
+
+mod folder;
+mod house;
+mod leading;

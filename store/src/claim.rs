@@ -1,0 +1,281 @@
+//! A worker's claim: the one change of a task instance that is not the engine's.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{Array, BigInt, Double, Integer, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use domain::{
+    engine::record::VersionId,
+    id::{DagId, RunId, RunKey, TaskId, TiKey, TryKey},
+    state::RunType,
+    timetable::DataInterval,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    Error, Store,
+    column::{FromJson, Parsed},
+    hot::hot_query,
+    job,
+};
+
+/// Most tries of one claim.
+pub const MOST_TRIES: usize = 1_000;
+
+/// A try that this worker runs now, with everything that its context needs from the records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The try; what the outcome carries.
+    pub attempt: TryKey,
+    /// Its DAG.
+    pub dag_id: DagId,
+    /// Its run.
+    pub run_id: RunId,
+    /// How the run came to be.
+    pub run_type: RunType,
+    /// Its task.
+    pub task_id: TaskId,
+    /// Its place among the instances of a mapped task, or -1.
+    pub map_index: i32,
+    /// It is tried again while the try number is not above this.
+    pub max_tries: u32,
+    /// The version of the DAG that the run runs: see [`Store::version`].
+    pub version: VersionId,
+    /// The DAG file of that version, as the loader named it.
+    pub file: String,
+    /// The run's logical date.
+    pub logical_date: Option<DateTime<Utc>>,
+    /// The run's data interval.
+    pub data_interval: Option<DataInterval>,
+    /// The run was due then.
+    pub run_after: DateTime<Utc>,
+    /// The run started then.
+    pub run_started_at: Option<DateTime<Utc>>,
+    /// What the run was given.
+    pub conf: Map<String, Value>,
+    /// Who triggered the run, when a person did.
+    pub triggered_by: Option<String>,
+    /// When it was claimed, by the database's clock.
+    pub started_at: DateTime<Utc>,
+}
+
+/// The newest successful run before a given one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousSuccess {
+    /// Its data interval.
+    pub data_interval: Option<DataInterval>,
+    /// When it started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Claims those of `tries` that are still queued, for a worker whose lease is alive. The others are somebody else's,
+    /// or no longer wanted: drop them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there are more than [`MOST_TRIES`].
+    pub async fn claim(&self, worker: Uuid, tries: &[TryKey]) -> Result<Vec<Claimed>, Error> {
+        if tries.len() > MOST_TRIES {
+            return Err(Error::Invalid(format!("at most {MOST_TRIES} tries can be claimed at once, not {}", tries.len())));
+        }
+        if tries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = TryColumns::of(tries);
+        let query = Claim {
+            worker: &worker,
+            run_key: &keys.run_key,
+            index: &keys.index,
+            try_number: &keys.try_number,
+            lease: &job::LEASE.as_secs_f64(),
+        };
+        let mut conn = self.conn().await?;
+        let rows: Vec<Row> = query.load(&mut conn).await?;
+        Ok(rows.into_iter().map(Claimed::from).collect())
+    }
+
+    /// Notes the process ids of running tries, for people who look for them. Tries that have ended are passed over.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn set_pids(&self, worker: Uuid, pids: &[(TryKey, u32)]) -> Result<(), Error> {
+        let mut conn = self.conn().await?;
+        for chunk in pids.chunks(MOST_TRIES) {
+            let tries: Vec<TryKey> = chunk.iter().map(|(attempt, _)| *attempt).collect();
+            let keys = TryColumns::of(&tries);
+            let pid: Vec<i32> = chunk.iter().map(|(_, pid)| i32::try_from(*pid).unwrap_or(0)).collect();
+            let query = SetPids {
+                worker: &worker,
+                run_key: &keys.run_key,
+                index: &keys.index,
+                try_number: &keys.try_number,
+                pid: &pid,
+            };
+            query.execute(&mut conn).await?;
+        }
+        Ok(())
+    }
+
+    /// The newest successful run of `dag_id` with a logical date before `before`.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn previous_success(
+        &self,
+        dag_id: &DagId,
+        before: DateTime<Utc>,
+    ) -> Result<Option<PreviousSuccess>, Error> {
+        let mut conn = self.conn().await?;
+        let row: Option<PreviousRow> = FindPrevious { dag_id: dag_id.as_str(), before: &before }.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| PreviousSuccess {
+            data_interval: interval(row.interval_start, row.interval_end),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        }))
+    }
+}
+
+/// Tries as columns of a statement.
+pub(crate) struct TryColumns {
+    pub(crate) run_key: Vec<i64>,
+    pub(crate) index: Vec<i32>,
+    pub(crate) try_number: Vec<i32>,
+}
+
+impl TryColumns {
+    pub(crate) fn of(tries: &[TryKey]) -> Self {
+        Self {
+            run_key: tries.iter().map(|attempt| attempt.ti.run.0).collect(),
+            index: tries.iter().map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX)).collect(),
+            try_number: tries.iter().map(|attempt| i32::try_from(attempt.try_number).unwrap_or(i32::MAX)).collect(),
+        }
+    }
+}
+
+/// A try from its columns.
+pub(crate) fn try_key(run_key: i64, index: i32, try_number: i32) -> TryKey {
+    TryKey { ti: TiKey { run: RunKey(run_key), index: count(index) }, try_number: count(try_number) }
+}
+
+/// A count from its column, where CHECKs keep it from being negative.
+pub(crate) fn count(column: i32) -> u32 {
+    u32::try_from(column).unwrap_or(0)
+}
+
+/// A data interval from its two columns, which are both null or both not.
+pub(crate) fn interval(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> Option<DataInterval> {
+    Some(DataInterval { start: start?, end: end? })
+}
+
+impl From<Row> for Claimed {
+    fn from(row: Row) -> Self {
+        Self {
+            attempt: try_key(row.run_key, row.index, row.try_number),
+            dag_id: row.dag_id.0,
+            run_id: row.run_id.0,
+            run_type: row.run_type.0,
+            task_id: row.task_id.0,
+            map_index: row.map_index,
+            max_tries: count(row.max_tries),
+            version: VersionId(row.version_id),
+            file: row.file,
+            logical_date: row.logical_date,
+            data_interval: interval(row.interval_start, row.interval_end),
+            run_after: row.run_after,
+            run_started_at: row.run_started_at,
+            conf: row.conf.0,
+            triggered_by: row.triggered_by,
+            started_at: row.started_at,
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    run_key: i64,
+    #[diesel(sql_type = Integer)]
+    index: i32,
+    #[diesel(sql_type = Integer)]
+    try_number: i32,
+    #[diesel(sql_type = Text)]
+    dag_id: Parsed<DagId>,
+    #[diesel(sql_type = Text)]
+    run_id: Parsed<RunId>,
+    #[diesel(sql_type = Text)]
+    run_type: Parsed<RunType>,
+    #[diesel(sql_type = Text)]
+    task_id: Parsed<TaskId>,
+    #[diesel(sql_type = Integer)]
+    map_index: i32,
+    #[diesel(sql_type = Integer)]
+    max_tries: i32,
+    #[diesel(sql_type = BigInt)]
+    version_id: i64,
+    #[diesel(sql_type = Text)]
+    file: String,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    logical_date: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_start: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Timestamptz)]
+    run_after: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    run_started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Json)]
+    conf: FromJson<Map<String, Value>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    triggered_by: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    started_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct PreviousRow {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_start: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<DateTime<Utc>>,
+}
+
+hot_query! {
+    Claim {
+        worker: Uuid => SqlUuid,
+        run_key: [i64] => Array<BigInt>,
+        index: [i32] => Array<Integer>,
+        try_number: [i32] => Array<Integer>,
+        lease: f64 => Double,
+    }
+    include_str!("claim/claim.sql")
+}
+
+hot_query! {
+    SetPids {
+        worker: Uuid => SqlUuid,
+        run_key: [i64] => Array<BigInt>,
+        index: [i32] => Array<Integer>,
+        try_number: [i32] => Array<Integer>,
+        pid: [i32] => Array<Integer>,
+    }
+    "UPDATE task_instance t SET pid = p.pid
+     FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::integer[]) AS p (run_key, index, try_number, pid)
+     WHERE t.run_key = p.run_key AND t.index = p.index AND t.try_number = p.try_number
+       AND t.worker = $1 AND t.state = 'running'"
+}
+
+hot_query! {
+    FindPrevious { dag_id: str => Text, before: DateTime<Utc> => Timestamptz }
+    "SELECT interval_start, interval_end, started_at, ended_at FROM dag_run
+     WHERE dag_id = $1 AND logical_date < $2 AND state = 'success' ORDER BY logical_date DESC LIMIT 1"
+}

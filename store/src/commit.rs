@@ -1,0 +1,94 @@
+//! Writing what the engine decided: one transaction for everything that one turn decided, with one statement for each
+//! kind of record, sent one after the other without waiting for the answers.
+//!
+//! A record is changed only if it still is what the engine believed (its state, and for a task instance its try number).
+//! The one difference allowed is a queued instance that a worker has claimed meanwhile.
+
+mod run;
+mod task_instance;
+mod trace;
+
+use diesel::sql_types::{Array, BigInt};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use domain::engine::decision::Decisions;
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+
+use crate::{Error, InboxId, LeaderProof, Store, hot::hot_query};
+
+/// Most rows of one statement.
+const MOST_ROWS: usize = 5_000;
+
+/// Most statements on their way at the same time.
+const MOST_STATEMENTS: usize = 16;
+
+/// A statement on its way.
+pub(crate) type Sent<'a> = BoxFuture<'a, Result<(), Error>>;
+
+impl Store {
+    /// Writes the decisions and deletes the inbox rows that led to them, all or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the proof no longer holds, [`Error::Conflict`] when a record is not what the engine
+    /// believed; in both cases, and in every other, nothing is written and the engine has to start again from
+    /// [`Store::load`].
+    pub async fn commit(&self, proof: &LeaderProof, decisions: &Decisions, consumed: &[InboxId]) -> Result<(), Error> {
+        let transaction = self.begin().await?;
+        let conn = &*transaction;
+        let mut statements: Vec<Sent<'_>> = vec![transaction.assert_leader(proof).boxed()];
+        run::insert(conn, &decisions.runs_created, &mut statements);
+        run::update(conn, &decisions.runs_changed, &mut statements);
+        task_instance::insert(conn, &decisions.tis_created, &mut statements);
+        task_instance::update(conn, &decisions.tis_changed, &mut statements);
+        trace::insert_tries(conn, &decisions.tries, &mut statements);
+        trace::clear_xcoms(conn, &decisions.xcoms_cleared, &mut statements);
+        trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
+        trace::move_cursors(conn, &decisions.cursors, &mut statements);
+        trace::insert_audit(conn, &decisions.audit, &mut statements);
+        delete_consumed(conn, consumed, &mut statements);
+        send(statements).await?;
+        transaction.commit().await
+    }
+}
+
+/// PostgreSQL carries them out in this order; what overlaps is only the way there and back.
+async fn send(statements: Vec<Sent<'_>>) -> Result<(), Error> {
+    let mut statements = statements.into_iter().peekable();
+    while statements.peek().is_some() {
+        try_join_all(statements.by_ref().take(MOST_STATEMENTS)).await?;
+    }
+    Ok(())
+}
+
+fn delete_consumed<'a>(conn: &'a AsyncPgConnection, consumed: &'a [InboxId], to: &mut Vec<Sent<'a>>) {
+    to.extend(consumed.chunks(MOST_ROWS).map(|chunk| {
+        async move {
+            let ids: Vec<i64> = chunk.iter().map(|id| id.0).collect();
+            let deleted = DeleteInbox { ids: &ids }.execute(&mut &*conn).await?;
+            expect_all(deleted, chunk.len(), "messages of the inbox were consumed by somebody else")
+        }
+        .boxed()
+    }));
+}
+
+hot_query! {
+    DeleteInbox { ids: [i64] => Array<BigInt> }
+    "DELETE FROM inbox WHERE id = ANY($1)"
+}
+
+fn expect_all(done: usize, wanted: usize, otherwise: &str) -> Result<(), Error> {
+    if done == wanted {
+        Ok(())
+    } else {
+        Err(Error::Conflict(format!("{} of {wanted} {otherwise}", wanted.saturating_sub(done))))
+    }
+}
+
+/// One column of a batch.
+fn column<'a, T, C>(rows: &'a [T], cell: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(cell).collect()
+}
+
+/// Counts of the domain are never near the end of an `integer`.
+fn int(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

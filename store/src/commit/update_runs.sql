@@ -1,0 +1,9 @@
+-- Notes are not the engine's: people write them.
+UPDATE dag_run AS r
+SET state = n.state, version_id = n.version_id, run_after = n.run_after, queued_at = n.queued_at,
+    started_at = n.started_at, ended_at = n.ended_at, clear_number = n.clear_number
+FROM unnest(
+    $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+    $8::timestamptz[], $9::integer[]
+) AS n (key, old_state, state, version_id, run_after, queued_at, started_at, ended_at, clear_number)
+WHERE r.key = n.key AND r.state = n.old_state

@@ -1,0 +1,181 @@
+//! A connection as one URI, in Airflow 3's form.
+//!
+//! `type://login:password@host:port/schema?extra=...`, every part percent-encoded. A host with a protocol of its own gives
+//! `type://protocol://login:password@host`. Extras that are texts are the query; any other extra is JSON in `__extra__`.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::Connection;
+use crate::Error;
+
+const EXTRA: &str = "__extra__";
+
+pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
+    let wrong = |what: &str| Error::Invalid(format!("the URI of the connection `{conn_id}` is wrong: {what}"));
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or_else(|| wrong("write type://login:password@host:port/schema, or JSON"))?;
+    if scheme.is_empty() {
+        return Err(wrong("it begins with the type of the connection, such as postgres://"));
+    }
+    let (protocol, rest) = match rest.split_once("://") {
+        Some((protocol, _)) if protocol.contains(['@', ':', '/', '?']) => (None, rest),
+        Some((protocol, rest)) => (Some(protocol), rest),
+        None => (None, rest),
+    };
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+    let (login, place) = authority.rsplit_once('@').map_or((None, authority), |(login, place)| (Some(login), place));
+    let (login, password) = match login.map(|login| login.split_once(':').map_or((login, None), |(l, p)| (l, Some(p)))) {
+        Some((login, password)) => (some(login), password),
+        None => (None, None),
+    };
+    let (host, port) = split_port(place).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
+    let decode = |part: &str| decode(part, false).ok_or_else(|| wrong("a %-escape is not UTF-8"));
+    let host = some(host).map(decode).transpose()?;
+    Ok(Connection {
+        conn_id: conn_id.to_owned(),
+        conn_type: normal_type(scheme),
+        description: None,
+        host: match (protocol, host) {
+            (Some(protocol), host) => Some(format!("{protocol}://{}", host.unwrap_or_default())),
+            (None, host) => host,
+        },
+        login: login.map(decode).transpose()?,
+        password: password.map(decode).transpose()?,
+        schema: some(path).map(decode).transpose()?,
+        port,
+        extra: parse_query(query).ok_or_else(|| wrong("the extra is not a JSON object"))?,
+    })
+}
+
+pub(super) fn write(connection: &Connection) -> String {
+    let mut uri = format!("{}://", connection.conn_type.to_lowercase().replace('_', "-"));
+    let host = match connection.host.as_deref().map(|host| host.split_once("://").map_or((None, host), |(p, h)| (Some(p), h))) {
+        Some((Some(protocol), host)) => {
+            push(&mut uri, format_args!("{protocol}://"));
+            host
+        }
+        Some((None, host)) => host,
+        None => "",
+    };
+    let mut has_login = false;
+    if let Some(login) = &connection.login {
+        has_login = true;
+        uri.push_str(&encode(login));
+    }
+    if let Some(password) = &connection.password {
+        has_login = true;
+        push(&mut uri, format_args!(":{}", encode(password)));
+    }
+    if has_login || (host.is_empty() && connection.port.is_some()) {
+        uri.push('@');
+    }
+    uri.push_str(&encode(host));
+    if let Some(port) = connection.port {
+        push(&mut uri, format_args!(":{port}"));
+    }
+    if let Some(schema) = some(connection.schema.as_deref().unwrap_or_default()) {
+        push(&mut uri, format_args!("/{}", encode(schema)));
+    }
+    if !connection.extra.is_empty() {
+        let slash = if connection.schema.as_deref().is_none_or(str::is_empty) { "/" } else { "" };
+        push(&mut uri, format_args!("{slash}?{}", write_query(&connection.extra)));
+    }
+    uri
+}
+
+/// Airflow's names: `postgresql` is `postgres`, and a dash is written for an underscore.
+fn normal_type(scheme: &str) -> String {
+    match scheme.to_lowercase().as_str() {
+        "postgresql" => "postgres".to_owned(),
+        other => other.replace('-', "_"),
+    }
+}
+
+fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
+    // The colons of an IPv6 address stand in brackets.
+    let after_brackets = place.rfind(']').map_or(0, |at| at + 1);
+    let Some(colon) = place[after_brackets..].rfind(':').map(|at| at + after_brackets) else { return Some((place, None)) };
+    let (host, port) = (&place[..colon], &place[colon + 1..]);
+    if port.is_empty() {
+        return Some((host, None));
+    }
+    port.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
+}
+
+fn parse_query(query: &str) -> Option<Map<String, Value>> {
+    let mut extra = Map::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (key, value) = (decode(key, true)?, decode(value, true)?);
+        if key == EXTRA {
+            return serde_json::from_str(&value).ok();
+        }
+        extra.insert(key, Value::String(value));
+    }
+    Some(extra)
+}
+
+fn write_query(extra: &Map<String, Value>) -> String {
+    let texts: Option<Vec<String>> = extra
+        .iter()
+        .map(|(key, value)| match value {
+            Value::String(text) if key != EXTRA => Some(format!("{}={}", encode(key), encode(text))),
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+        })
+        .collect();
+    texts.map_or_else(
+        || format!("{EXTRA}={}", encode(&serde_json::to_string(extra).unwrap_or_default())),
+        |texts| texts.join("&"),
+    )
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn push(uri: &mut String, part: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = uri.write_fmt(part);
+}
+
+/// Everything but letters, digits and `-_.~`, as Python's `quote(text, safe="")`.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            push(&mut encoded, format_args!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// An incomplete escape stands for itself. In a query a plus sign is a space.
+fn decode(text: &str, in_query: bool) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escape = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escape = escape.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match (first, escape.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            (b'+', _) if in_query => {
+                bytes.push(b' ');
+                rest = tail;
+            }
+            (byte, _) => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

@@ -1,0 +1,216 @@
+//! Everything that the engine needs to start, or to start again: read in one transaction, so that it is one moment.
+
+mod rows;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::pin,
+    sync::Arc,
+};
+
+use diesel::{
+    OptionalExtension, QueryResult,
+    sql_types::{Array, BigInt, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use domain::{
+    dag::{Dag, Expand},
+    engine::record::{DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength},
+    id::{DagId, RunId, RunKey},
+};
+use futures_util::{Stream, TryStreamExt};
+
+use self::rows::{DagRow, LengthRow, Names, NextKey, RunRow, TiRow};
+use crate::{
+    Error, LeaderProof, Store, dag_version,
+    hot::hot_query,
+    job::{self, LostWorker},
+    pool,
+};
+
+/// Most lookups of one statement.
+const MOST_ROWS: usize = 5_000;
+
+/// The records as the engine remembers them.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Every DAG.
+    pub dags: Vec<DagRecord>,
+    /// The runs that have not ended, oldest first. Runs of the same version share its DAG.
+    pub runs: Vec<RunSnapshot>,
+    /// Every pool.
+    pub pools: Vec<PoolRecord>,
+    /// The workers that may be given work.
+    pub workers: Vec<WorkerRecord>,
+    /// Running tries whose worker is gone, for example because the leader before died while it dealt with them.
+    pub orphans: Vec<LostWorker>,
+    /// The first run key that was never given.
+    pub next_run: RunKey,
+}
+
+type Versions = HashMap<VersionId, Arc<Dag>>;
+
+impl Store {
+    /// Reads everything that the engine needs.
+    ///
+    /// A DAG version that this program cannot read is left out with its runs, and said in the log: it must not keep
+    /// the others from running.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the proof no longer holds.
+    pub async fn load(&self, proof: &LeaderProof) -> Result<Snapshot, Error> {
+        let mut transaction = self.begin_read().await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = '10min'").await?;
+        transaction.check_leader(proof).await?;
+        let conn = &mut *transaction;
+        let dags: Vec<DagRow> = Dags {}.load(conn).await?;
+        let runs: Vec<RunRow> = ActiveRuns {}.load(conn).await?;
+        let mut ids: Vec<VersionId> = dags.iter().map(DagRow::version).chain(runs.iter().map(RunRow::version)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let versions = dag_version::load(conn, &ids).await?;
+        let mut runs = snapshots(runs, &versions);
+        fill(ActiveTis {}.load_stream(conn).await?, &mut runs).await?;
+        add_lengths(conn, &mut runs).await?;
+        let snapshot = Snapshot {
+            dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
+            runs,
+            pools: pool::records(conn).await?,
+            workers: job::live_workers(conn).await?,
+            orphans: job::orphans(conn).await?,
+            next_run: RunKey(NextRunKey {}.get_result::<NextKey>(conn).await?.key),
+        };
+        transaction.commit().await?;
+        Ok(snapshot)
+    }
+
+    /// One run, ended or not.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when its DAG version cannot be read.
+    pub async fn run(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<RunSnapshot>, Error> {
+        let mut transaction = self.begin_read().await?;
+        let conn = &mut *transaction;
+        let query = OneRun { dag_id: dag_id.as_str(), run_id: run_id.as_str() };
+        let Some(row) = query.get_result::<RunRow>(conn).await.optional()? else {
+            transaction.commit().await?;
+            return Ok(None);
+        };
+        let version = row.version();
+        let versions = dag_version::load(conn, &[version]).await?;
+        let mut runs = snapshots(vec![row], &versions);
+        let Some(key) = runs.iter().map(|run| run.run.key.0).next() else {
+            return Err(Error::Invalid(format!("the DAG version {} of {dag_id} {run_id} cannot be read", version.0)));
+        };
+        fill(TisOf { run_key: &key }.load_stream(conn).await?, &mut runs).await?;
+        add_lengths(conn, &mut runs).await?;
+        transaction.commit().await?;
+        Ok(runs.pop())
+    }
+}
+
+fn snapshots(rows: Vec<RunRow>, versions: &Versions) -> Vec<RunSnapshot> {
+    let snapshot = |row: RunRow| {
+        let run = RunRecord::from(row);
+        let Some(dag) = versions.get(&run.version).map(Arc::clone) else {
+            tracing::error!(dag_id = %run.dag_id, run_id = %run.run_id, "the run stands still: its DAG version cannot be read");
+            return None;
+        };
+        Some(RunSnapshot { run, dag, tis: Vec::new(), lengths: Vec::new() })
+    };
+    rows.into_iter().filter_map(snapshot).collect()
+}
+
+/// Puts task instances, ordered by run and index, into their runs, row by row as they arrive.
+async fn fill(rows: impl Stream<Item = QueryResult<TiRow>>, runs: &mut [RunSnapshot]) -> Result<(), Error> {
+    let places: HashMap<RunKey, usize> = runs.iter().enumerate().map(|(place, run)| (run.run.key, place)).collect();
+    let mut names = Names::of(runs.iter().map(|run| &*run.dag));
+    let mut rows = pin!(rows);
+    while let Some(row) = rows.try_next().await? {
+        if let Some(run) = places.get(&RunKey(row.run_key)).and_then(|place| runs.get_mut(*place)) {
+            run.tis.push(row.record(&mut names)?);
+        }
+    }
+    Ok(())
+}
+
+async fn add_lengths(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> Result<(), Error> {
+    let wanted: Vec<(i64, String, String)> = runs.iter().flat_map(wanted_lengths).collect();
+    let mut found: HashMap<i64, Vec<XComLength>> = HashMap::new();
+    for chunk in wanted.chunks(MOST_ROWS) {
+        let run_key: Vec<i64> = chunk.iter().map(|(run, _, _)| *run).collect();
+        let task_id: Vec<&str> = chunk.iter().map(|(_, task, _)| task.as_str()).collect();
+        let key: Vec<&str> = chunk.iter().map(|(_, _, key)| key.as_str()).collect();
+        let query = Lengths { run_key: &run_key, task_id: &task_id, key: &key };
+        for row in query.load::<LengthRow>(conn).await? {
+            let (run, length) = row.record();
+            found.entry(run).or_default().push(length);
+        }
+    }
+    for run in runs {
+        run.lengths = found.remove(&run.run.key.0).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The XComs over which tasks of the run are mapped that have not been expanded yet.
+fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
+    let mapped: HashMap<&str, _> =
+        run.dag.tasks.iter().filter(|task| task.is_mapped()).map(|task| (task.task_id.as_str(), task)).collect();
+    if mapped.is_empty() {
+        return BTreeSet::new();
+    }
+    let unexpanded = run.tis.iter().filter(|ti| ti.map_index < 0).filter_map(|ti| mapped.get(ti.task_id.as_str()));
+    let sources = unexpanded.flat_map(|task| task.expand.values());
+    sources
+        .filter_map(|source| match source {
+            Expand::List(_) => None,
+            Expand::XCom { task_id, key } => Some((run.run.key.0, task_id.as_str().to_owned(), key.clone())),
+        })
+        .collect()
+}
+
+hot_query! {
+    Dags {}
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end FROM dag ORDER BY dag_id"
+}
+
+hot_query! {
+    ActiveRuns {}
+    "SELECT * FROM dag_run WHERE state IN ('queued', 'running') ORDER BY key"
+}
+
+hot_query! {
+    OneRun { dag_id: str => Text, run_id: str => Text }
+    "SELECT * FROM dag_run WHERE dag_id = $1 AND run_id = $2"
+}
+
+hot_query! {
+    ActiveTis {}
+    "SELECT t.* FROM dag_run r JOIN task_instance t ON t.run_key = r.key
+     WHERE r.state IN ('queued', 'running') ORDER BY t.run_key, t.index"
+}
+
+hot_query! {
+    TisOf { run_key: i64 => BigInt }
+    "SELECT * FROM task_instance WHERE run_key = $1 ORDER BY index"
+}
+
+hot_query! {
+    Lengths { run_key: [i64] => Array<BigInt>, task_id: [&'a str] => Array<Text>, key: [&'a str] => Array<Text> }
+    "SELECT x.run_key, x.task_id, x.map_index, x.key,
+            CASE json_typeof(x.value)
+                WHEN 'array' THEN json_array_length(x.value)
+                WHEN 'object' THEN (SELECT count(*)::integer FROM json_object_keys(x.value))
+            END AS length
+     FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w (run_key, task_id, key)
+     JOIN xcom x USING (run_key, task_id, key)
+     ORDER BY x.run_key, x.task_id, x.key, x.map_index"
+}
+
+hot_query! {
+    NextRunKey {}
+    "SELECT 1 + greatest(
+        (SELECT max(key) FROM dag_run), (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM run_key)
+     ) AS key"
+}

@@ -1,0 +1,254 @@
+//! The rows behind the engine's records.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+};
+use domain::{
+    dag::Dag,
+    engine::record::{DagRecord, Placement, RunRecord, TiRecord, VersionId, XComLength},
+    id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey},
+    state::{RunState, RunType, TaskState},
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Versions;
+use crate::{
+    Error,
+    claim::{count, interval},
+    column::{FromJson, Parsed},
+};
+
+#[derive(QueryableByName)]
+pub(crate) struct DagRow {
+    #[diesel(sql_type = Text)]
+    dag_id: Parsed<DagId>,
+    #[diesel(sql_type = BigInt)]
+    version_id: i64,
+    #[diesel(sql_type = Bool)]
+    is_paused: bool,
+    #[diesel(sql_type = Bool)]
+    is_stale: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    cursor_start: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    cursor_end: Option<DateTime<Utc>>,
+}
+
+impl DagRow {
+    pub(crate) const fn version(&self) -> VersionId {
+        VersionId(self.version_id)
+    }
+
+    /// None, with a line in the log, when its version cannot be read.
+    pub(crate) fn record(self, versions: &Versions) -> Option<DagRecord> {
+        let version = self.version();
+        let Some(dag) = versions.get(&version).map(Arc::clone) else {
+            tracing::error!(dag_id = %self.dag_id.0, version = version.0, "the DAG cannot be read");
+            return None;
+        };
+        let cursor = interval(self.cursor_start, self.cursor_end);
+        Some(DagRecord { version, dag, is_paused: self.is_paused, is_stale: self.is_stale, cursor })
+    }
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct RunRow {
+    #[diesel(sql_type = BigInt)]
+    key: i64,
+    #[diesel(sql_type = Text)]
+    dag_id: Parsed<DagId>,
+    #[diesel(sql_type = Text)]
+    run_id: Parsed<RunId>,
+    #[diesel(sql_type = Text)]
+    run_type: Parsed<RunType>,
+    #[diesel(sql_type = Text)]
+    state: Parsed<RunState>,
+    #[diesel(sql_type = BigInt)]
+    version_id: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    logical_date: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_start: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Timestamptz)]
+    run_after: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    queued_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Json)]
+    conf: FromJson<Map<String, Value>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    triggered_by: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    note: Option<String>,
+    #[diesel(sql_type = Integer)]
+    clear_number: i32,
+}
+
+impl RunRow {
+    pub(crate) const fn version(&self) -> VersionId {
+        VersionId(self.version_id)
+    }
+}
+
+impl From<RunRow> for RunRecord {
+    fn from(row: RunRow) -> Self {
+        Self {
+            key: RunKey(row.key),
+            version: row.version(),
+            dag_id: row.dag_id.0,
+            run_id: row.run_id.0,
+            run_type: row.run_type.0,
+            state: row.state.0,
+            logical_date: row.logical_date,
+            data_interval: interval(row.interval_start, row.interval_end),
+            run_after: row.run_after,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            conf: Arc::new(row.conf.0),
+            triggered_by: row.triggered_by,
+            note: row.note,
+            clear_number: count(row.clear_number),
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct TiRow {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) run_key: i64,
+    #[diesel(sql_type = Integer)]
+    index: i32,
+    #[diesel(sql_type = Text)]
+    task_id: String,
+    #[diesel(sql_type = Integer)]
+    map_index: i32,
+    #[diesel(sql_type = Text)]
+    state: Parsed<TaskState>,
+    #[diesel(sql_type = Integer)]
+    try_number: i32,
+    #[diesel(sql_type = Integer)]
+    max_tries: i32,
+    #[diesel(sql_type = SmallInt)]
+    lost: i16,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    scheduled_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    queued_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    next_try_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    worker: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+    #[diesel(sql_type = Text)]
+    pool: String,
+    #[diesel(sql_type = Integer)]
+    pool_slots: i32,
+    #[diesel(sql_type = Text)]
+    queue: String,
+    #[diesel(sql_type = Integer)]
+    priority: i32,
+    #[diesel(sql_type = Text)]
+    operator: String,
+}
+
+impl TiRow {
+    pub(crate) fn record(self, names: &mut Names) -> Result<TiRecord, Error> {
+        Ok(TiRecord {
+            key: TiKey { run: RunKey(self.run_key), index: count(self.index) },
+            task_id: Names::get(&mut names.tasks, &self.task_id, TaskId::new)?,
+            map_index: self.map_index,
+            state: self.state.0,
+            try_number: count(self.try_number),
+            max_tries: count(self.max_tries),
+            lost: u32::try_from(self.lost).unwrap_or(0),
+            scheduled_at: self.scheduled_at,
+            queued_at: self.queued_at,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            next_try_at: self.next_try_at,
+            worker: self.worker,
+            reason: self.reason,
+            placement: Placement {
+                pool: Names::get(&mut names.pools, &self.pool, PoolName::new)?,
+                pool_slots: count(self.pool_slots),
+                queue: Names::get(&mut names.queues, &self.queue, QueueName::new)?,
+                priority: self.priority,
+                operator: names.operators.get(self.operator.as_str()).copied().unwrap_or("Operator"),
+            },
+        })
+    }
+}
+
+/// Names that occur again and again: every record shares the same text.
+pub(crate) struct Names {
+    tasks: HashMap<String, TaskId>,
+    pools: HashMap<String, PoolName>,
+    queues: HashMap<String, QueueName>,
+    operators: HashSet<&'static str>,
+}
+
+impl Names {
+    pub(crate) fn of<'a>(dags: impl Iterator<Item = &'a Dag>) -> Self {
+        let operators = dags.flat_map(|dag| dag.tasks.iter()).map(|task| task.operator.class_name()).collect();
+        Self { tasks: HashMap::new(), pools: HashMap::new(), queues: HashMap::new(), operators }
+    }
+
+    fn get<T: Clone>(
+        known: &mut HashMap<String, T>,
+        text: &str,
+        make: impl FnOnce(&str) -> Result<T, domain::id::Error>,
+    ) -> Result<T, Error> {
+        if let Some(name) = known.get(text) {
+            return Ok(name.clone());
+        }
+        let name = make(text).map_err(|error| Error::Invalid(format!("a task instance in the database: {error}")))?;
+        known.insert(text.to_owned(), name.clone());
+        Ok(name)
+    }
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct LengthRow {
+    #[diesel(sql_type = BigInt)]
+    run_key: i64,
+    #[diesel(sql_type = Text)]
+    task_id: Parsed<TaskId>,
+    #[diesel(sql_type = Integer)]
+    map_index: i32,
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Nullable<Integer>)]
+    length: Option<i32>,
+}
+
+impl LengthRow {
+    pub(crate) fn record(self) -> (i64, XComLength) {
+        let length = self.length.and_then(|length| usize::try_from(length).ok());
+        (self.run_key, XComLength { task_id: self.task_id.0, map_index: self.map_index, key: self.key, length })
+    }
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct NextKey {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) key: i64,
+}

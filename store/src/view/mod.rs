@@ -1,0 +1,1 @@
+//! Read models: one for each page and each list of the API.

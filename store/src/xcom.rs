@@ -1,0 +1,161 @@
+//! XComs, as tasks and people read them. They are written with the decisions ([`Store::commit`]).
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{BigInt, Integer, Json, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use domain::id::{RunKey, TaskId};
+use serde_json::Value;
+
+use crate::{Error, Store, column::FromJson, hot::hot_query};
+
+/// Most values that [`Store::xcoms_of_task`] returns: as many as a mapped task may have instances.
+pub const MOST_VALUES: u32 = 10_000;
+
+/// An XCom without its value.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Entry {
+    /// The task that left it.
+    #[diesel(sql_type = Text)]
+    pub task_id: String,
+    /// Its mapped index, or -1.
+    #[diesel(sql_type = Integer)]
+    pub map_index: i32,
+    /// Its key.
+    #[diesel(sql_type = Text)]
+    pub key: String,
+    /// When it was written.
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+    /// Its length as JSON, in bytes.
+    #[diesel(sql_type = Integer)]
+    pub bytes: i32,
+    /// How many there are in all.
+    #[diesel(sql_type = BigInt)]
+    pub total: i64,
+}
+
+impl Store {
+    /// One value.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcom(&self, run: RunKey, task_id: &TaskId, map_index: i32, key: &str) -> Result<Option<Value>, Error> {
+        let query = One { run_key: &run.0, task_id: task_id.as_str(), map_index: &map_index, key };
+        let mut conn = self.conn().await?;
+        let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| row.value.0))
+    }
+
+    /// The element at `place` of a list, or the `{"key": .., "value": ..}` pair at `place` of an object, counted from 0 in
+    /// the order in which it was written. `None` when there is none, or the value is neither.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcom_element(
+        &self,
+        run: RunKey,
+        task_id: &TaskId,
+        map_index: i32,
+        key: &str,
+        place: u32,
+    ) -> Result<Option<Value>, Error> {
+        let place = i64::from(place);
+        let query = Element { run_key: &run.0, task_id: task_id.as_str(), map_index: &map_index, key, place: &place };
+        let mut conn = self.conn().await?;
+        let row: Option<ElementRow> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.and_then(|row| row.value).map(|value| value.0))
+    }
+
+    /// The values that all instances of a task left under `key`, ordered by mapped index, at most [`MOST_VALUES`].
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcoms_of_task(&self, run: RunKey, task_id: &TaskId, key: &str) -> Result<Vec<(i32, Value)>, Error> {
+        let query = OfTask { run_key: &run.0, task_id: task_id.as_str(), key, limit: &i64::from(MOST_VALUES) };
+        let mut conn = self.conn().await?;
+        let rows: Vec<Mapped> = query.load(&mut conn).await?;
+        Ok(rows.into_iter().map(|row| (row.map_index, row.value.0)).collect())
+    }
+
+    /// Which XComs a run has; only those of `task_id` and `map_index` when given.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcom_entries(
+        &self,
+        run: RunKey,
+        task_id: Option<&TaskId>,
+        map_index: Option<i32>,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<Entry>, Error> {
+        let task_id = task_id.map(|task| task.as_str().to_owned());
+        let query = Entries {
+            run_key: &run.0,
+            task_id: &task_id,
+            map_index: &map_index,
+            limit: &i64::from(limit),
+            offset: &i64::from(offset),
+        };
+        let mut conn = self.conn().await?;
+        Ok(query.load(&mut conn).await?)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Json)]
+    value: FromJson<Value>,
+}
+
+#[derive(QueryableByName)]
+struct ElementRow {
+    #[diesel(sql_type = Nullable<Json>)]
+    value: Option<FromJson<Value>>,
+}
+
+#[derive(QueryableByName)]
+struct Mapped {
+    #[diesel(sql_type = Integer)]
+    map_index: i32,
+    #[diesel(sql_type = Json)]
+    value: FromJson<Value>,
+}
+
+hot_query! {
+    One { run_key: i64 => BigInt, task_id: str => Text, map_index: i32 => Integer, key: str => Text }
+    "SELECT value FROM xcom WHERE run_key = $1 AND task_id = $2 AND map_index = $3 AND key = $4"
+}
+
+hot_query! {
+    Element { run_key: i64 => BigInt, task_id: str => Text, map_index: i32 => Integer, key: str => Text, place: i64 => BigInt }
+    "SELECT CASE json_typeof(value)
+         WHEN 'array' THEN value -> $5::integer
+         WHEN 'object' THEN (
+             SELECT json_build_object('key', e.key, 'value', e.value)
+             FROM json_each(value) WITH ORDINALITY AS e (key, value, place) WHERE e.place = $5 + 1
+         )
+     END AS value
+     FROM xcom WHERE run_key = $1 AND task_id = $2 AND map_index = $3 AND key = $4"
+}
+
+hot_query! {
+    OfTask { run_key: i64 => BigInt, task_id: str => Text, key: str => Text, limit: i64 => BigInt }
+    "SELECT map_index, value FROM xcom WHERE run_key = $1 AND task_id = $2 AND key = $3 ORDER BY map_index LIMIT $4"
+}
+
+hot_query! {
+    Entries {
+        run_key: i64 => BigInt,
+        task_id: Option<String> => Nullable<Text>,
+        map_index: Option<i32> => Nullable<Integer>,
+        limit: i64 => BigInt,
+        offset: i64 => BigInt,
+    }
+    "SELECT task_id, map_index, key, created_at, octet_length(value::text) AS bytes, count(*) OVER () AS total
+     FROM xcom WHERE run_key = $1 AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR map_index = $3)
+     ORDER BY task_id, map_index, key LIMIT $4 OFFSET $5"
+}
