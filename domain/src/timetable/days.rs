@@ -161,17 +161,6 @@ impl Rule {
             reading = tick.date().and_time(LAST_SECOND);
         }
     }
-
-    /// The last tick before `reading`.
-    pub(super) fn previous(&self, mut reading: NaiveDateTime) -> Option<NaiveDateTime> {
-        loop {
-            let tick = self.schedule.after(&pretend_utc(reading)).next_back()?.naive_utc();
-            if self.days.allows(tick.date()) {
-                return Some(tick);
-            }
-            reading = tick.date().and_time(NaiveTime::MIN);
-        }
-    }
 }
 
 const LAST_SECOND: NaiveTime = match NaiveTime::from_hms_opt(23, 59, 59) {

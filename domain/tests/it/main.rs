@@ -7,4 +7,5 @@ mod dagfile_params;
 mod dagfile_schema;
 mod dagfile_wild;
 mod simulation;
+mod timetable;
 mod world;

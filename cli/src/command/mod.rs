@@ -1,0 +1,16 @@
+//! The commands, one file for each noun.
+
+pub mod config;
+pub mod connections;
+pub mod dags;
+pub mod db;
+pub mod info;
+pub mod jobs;
+pub mod pools;
+pub mod schema;
+pub mod tasks;
+pub mod users;
+pub mod variables;
+
+mod file;
+mod inbox;

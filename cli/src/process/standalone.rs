@@ -1,0 +1,69 @@
+//! The whole platform in one process: private PostgreSQL, queue in memory, scheduler, worker and web server.
+
+use anyhow::{Context, Result};
+use queue::Queue;
+use runtime::{health::Health, shutdown::Shutdown};
+
+use super::{PATIENCE, database::Database, first_start, open, parts::Parts, start_tracing};
+use crate::{
+    args::{self, Common},
+    output, setup,
+};
+
+/// `tradewind standalone`
+pub async fn standalone(common: &Common, args: &args::Standalone) -> Result<()> {
+    let mut flags = setup::flags(common);
+    flags.host.clone_from(&args.web.host);
+    flags.port.clone_from(&args.web.port);
+    flags.parallelism.clone_from(&args.worker.parallelism);
+    flags.queues.clone_from(&args.worker.queues);
+    let config = setup::config(&flags)?;
+    start_tracing(&config)?;
+    config.home.create()?;
+    std::fs::create_dir_all(&*config.dags_folder)
+        .with_context(|| format!("cannot create the DAGs folder {}", config.dags_folder.display()))?;
+    let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
+    let database = Database::start(&config).await?;
+    let store = open(&config, database.url.clone())?;
+    store.wait_until_ready(PATIENCE).await?;
+    store.migrate().await?;
+    let queue = setup::open_queue(&config)?.unwrap_or_else(Queue::memory);
+    let parts = Parts::new(config, store, queue, Health::new())?;
+    let result = serve(&parts, &database, &args.worker, shutdown).await;
+    drop(parts);
+    database.stop().await.and(result)
+}
+
+async fn serve(parts: &Parts, database: &Database, worker: &args::Worker, shutdown: Shutdown) -> Result<()> {
+    first_start::accounts(parts).await?;
+    if let Some(url) = &database.warehouse {
+        first_start::warehouse(&parts.store, url).await?;
+    }
+    let server = parts.bind_webserver()?;
+    announce(parts, &server.url()).await?;
+
+    // The worker drains first, while the scheduler still takes its reports.
+    let rest = Shutdown::new();
+    let scheduler = tokio::spawn(parts.scheduler().run(rest.clone()));
+    let web = tokio::spawn(server.run(rest.clone()));
+    let working = async {
+        let result = parts.run_worker(worker, shutdown.clone()).await;
+        shutdown.drain.cancel();
+        result
+    };
+    let (result, ()) = tokio::join!(working, database.keep_alive(&shutdown));
+    rest.drain.cancel();
+    scheduler.await?;
+    web.await??;
+    result
+}
+
+async fn announce(parts: &Parts, url: &str) -> Result<()> {
+    output::say(&format!("Tradewind is ready on {url}"))?;
+    if parts.config.admin_password.is_none()
+        && let Some(token) = first_start::sign_in_token(&parts.store).await?
+    {
+        output::say(&format!("Sign in once with {url}/auth/link/{token}"))?;
+    }
+    Ok(())
+}

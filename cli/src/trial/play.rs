@@ -1,0 +1,241 @@
+//! A whole run in the foreground: the engine decides, tasks run as processes, records are kept in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use domain::{
+    dag::Dag,
+    engine::{
+        Engine, Snapshot,
+        decision::{Decisions, Ready},
+        event::Event,
+        record::{DagRecord, PoolRecord, RunRecord, TiRecord, VersionId, WorkerRecord},
+    },
+    id::{QueueName, TryKey},
+    intent::{Intent, Trigger, Wish},
+    outcome::{Outcome, TryResult},
+    state::{RunState, TaskState},
+    timetable::Timetable,
+};
+use indexmap::IndexMap;
+use runtime::shutdown::Shutdown;
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{RUN, Trial, voice::Voice};
+
+/// How a run went.
+pub struct Played {
+    /// The run.
+    pub run: RunRecord,
+    /// Its task instances, in their order.
+    pub tasks: Vec<TiRecord>,
+}
+
+struct Stage {
+    trial: Arc<Trial>,
+    engine: Engine,
+    run: Option<RunRecord>,
+    tasks: BTreeMap<u32, TiRecord>,
+    running: JoinSet<Outcome>,
+    cancels: HashMap<TryKey, CancellationToken>,
+    slots: Arc<Semaphore>,
+}
+
+/// Runs a trial to its end. A first signal stops its tasks, and the run has failed.
+///
+/// # Errors
+/// When the run cannot begin.
+pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
+    let mut stage = Stage::new(trial)?;
+    let mut stopped = false;
+    loop {
+        let now = stage.trial.clock.now();
+        let decisions = stage.engine.poll(now);
+        stage.carry_out(decisions)?;
+        if stage.is_over() {
+            break;
+        }
+        let deadline = stage.engine.next_deadline();
+        if stage.running.is_empty() && deadline.is_none() {
+            bail!("the run stands still: nothing runs and nothing is due");
+        }
+        tokio::select! {
+            Some(ended) = stage.running.join_next() => stage.report(ended.context("a task broke off")?),
+            () = until(&stage.trial, deadline) => {}
+            () = shutdown.drain.cancelled(), if !stopped => {
+                stopped = true;
+                stage.ask(Wish::MarkRun {
+                    dag_id: stage.trial.dag.dag_id.clone(),
+                    run_id: stage.trial.run.run_id.clone(),
+                    state: RunState::Failed,
+                });
+            }
+        }
+    }
+    // What the run's end stopped is being stopped; its processes must not outlive us.
+    while stage.running.join_next().await.is_some() {}
+    let run = stage.run.context("the run was never created")?;
+    Ok(Played { run, tasks: stage.tasks.into_values().collect() })
+}
+
+async fn until(trial: &Trial, deadline: Option<DateTime<Utc>>) {
+    match deadline {
+        Some(deadline) => trial.clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Stage {
+    fn new(trial: Trial) -> Result<Self> {
+        let slots = trial.settings.slots;
+        let mut stage = Self {
+            engine: Engine::restore(snapshot(&trial.dag, slots), trial.clock.now()),
+            trial: Arc::new(trial),
+            run: None,
+            tasks: BTreeMap::new(),
+            running: JoinSet::new(),
+            cancels: HashMap::new(),
+            slots: Arc::new(Semaphore::new(slots)),
+        };
+        let run = &stage.trial.run;
+        stage.ask(Wish::Trigger(Trigger {
+            dag_id: stage.trial.dag.dag_id.clone(),
+            run_id: run.run_id.clone(),
+            logical_date: run.logical_date,
+            data_interval: run.data_interval,
+            run_after: run.run_after,
+            conf: run.conf.clone(),
+            note: None,
+        }));
+        Ok(stage)
+    }
+
+    fn ask(&mut self, wish: Wish) {
+        let by = self.trial.run.triggered_by.clone().unwrap_or_default();
+        self.engine.handle(Event::Intent(Box::new(Intent { by, wish })), self.trial.clock.now());
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        self.cancels.remove(&outcome.attempt);
+        self.engine.handle(Event::Outcome(Box::new(outcome)), self.trial.clock.now());
+    }
+
+    fn is_over(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.state.is_finished())
+    }
+
+    // What production writes in a transaction and then hands to the queue.
+    fn carry_out(&mut self, decisions: Decisions) -> Result<()> {
+        if let Some(refused) = decisions.audit.iter().find_map(|line| line.extra.get("reason")) {
+            bail!("the run was refused: {}", refused.as_str().unwrap_or_default());
+        }
+        let changed = decisions.runs_changed.into_iter().map(|change| change.new);
+        if let Some(run) = decisions.runs_created.into_iter().chain(changed).last() {
+            self.run = Some(run);
+        }
+        let changed = decisions.tis_changed.into_iter().map(|change| change.new);
+        for task in decisions.tis_created.into_iter().chain(changed) {
+            self.tell(&task);
+            self.tasks.insert(task.key.index, task);
+        }
+        for xcom in decisions.xcoms {
+            self.trial.backend.keep(RUN, xcom.task_id.as_str(), xcom.map_index, &xcom.key, xcom.value);
+        }
+        decisions.ready.iter().try_for_each(|ready| self.start(ready))?;
+        for attempt in decisions.stop {
+            if let Some(cancel) = self.cancels.get(&attempt) {
+                cancel.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    // Says what no try says itself.
+    fn tell(&self, task: &TiRecord) {
+        let was = self.tasks.get(&task.key.index).map_or(TaskState::None, |old| old.state);
+        let voice = Voice::named(task.task_id.as_str(), task.map_index, self.trial.output);
+        let because = || task.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        if task.state == was {
+            return;
+        }
+        if let (TaskState::UpForRetry, Some(at)) = (task.state, task.next_try_at) {
+            let wait = (at - self.trial.clock.now()).num_milliseconds().max(0);
+            let wait = domain::span::Span::from_millis(u64::try_from(wait).unwrap_or(0));
+            voice.note(&format!("tries again in {wait}, at {}", at.format("%H:%M:%S UTC")));
+        }
+        let without_try = task.started_at.is_none() || task.state == TaskState::UpstreamFailed;
+        if task.state.is_finished() && without_try {
+            voice.note(&format!("{}{}", task.state, because()));
+        }
+    }
+
+    fn start(&mut self, ready: &Ready) -> Result<()> {
+        let task = self.tasks.get(&ready.attempt.ti.index).context("a task without a record")?;
+        let place = self.trial.dag.tasks.iter().position(|known| known.task_id == task.task_id);
+        let place = place.context("a record without a task")?;
+        let cancel = CancellationToken::new();
+        self.cancels.insert(ready.attempt, cancel.clone());
+        let (trial, slots) = (Arc::clone(&self.trial), Arc::clone(&self.slots));
+        let (attempt, map_index, max_tries) = (ready.attempt, task.map_index, task.max_tries);
+        self.running.spawn(async move {
+            // The semaphore is never closed; without a place the task would only start earlier.
+            let _place = slots.acquire_owned().await;
+            run_try(&trial, attempt, place, (map_index, max_tries), &cancel).await
+        });
+        Ok(())
+    }
+}
+
+async fn run_try(
+    trial: &Trial,
+    attempt: TryKey,
+    place: usize,
+    (map_index, max_tries): (i32, u32),
+    cancel: &CancellationToken,
+) -> Outcome {
+    let assignment = trial.assignment(attempt, place, map_index, max_tries);
+    let started_at = assignment.started_at;
+    let echo = Voice::of(&assignment, trial.output).echo();
+    let finished =
+        worker::run_once(&trial.settings, &trial.backend, assignment, trial.clock.clone(), echo, cancel).await;
+    let (result, exit_code, reason, xcoms) = match finished {
+        Ok(finished) => (finished.result, finished.exit_code, finished.reason, finished.xcoms),
+        Err(error) => (TryResult::FailedForGood, None, Some(error.to_string()), IndexMap::new()),
+    };
+    Outcome {
+        attempt,
+        result,
+        started_at,
+        ended_at: trial.clock.now(),
+        worker: Uuid::nil(),
+        exit_code,
+        reason,
+        xcoms,
+    }
+}
+
+// The records of a world with this DAG alone, which runs nothing by schedule, and with one worker for everything.
+fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
+    let pools: BTreeSet<_> = dag.tasks.iter().map(|task| task.pool.clone()).collect();
+    let queues: BTreeSet<QueueName> = dag.tasks.iter().map(|task| task.queue.clone()).collect();
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    Snapshot {
+        dags: vec![DagRecord {
+            version: VersionId(1),
+            dag: Arc::new(Dag { schedule: Timetable::Null, ..dag.clone() }),
+            is_paused: false,
+            is_stale: false,
+            cursor: None,
+        }],
+        runs: Vec::new(),
+        pools: pools.into_iter().map(|name| PoolRecord { name, slots: None }).collect(),
+        workers: vec![WorkerRecord { id: Uuid::nil(), queues: queues.into_iter().collect(), slots }],
+        next_run: RUN.0,
+    }
+}

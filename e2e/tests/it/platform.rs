@@ -1,0 +1,231 @@
+//! The whole platform as separate processes, and what a program may ask of it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, StatusCode};
+use runtime::postgres::{PrivatePostgres, Settings, find_running};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::servers::{PATIENCE, Process, Redis, free_port, tradewind};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// PostgreSQL, Redis, and whatever processes a test starts.
+pub struct Platform {
+    pub folder: TempDir,
+    pub redis: Redis,
+    pub port: u16,
+    postgres: Option<PrivatePostgres>,
+    processes: BTreeMap<String, Process>,
+    client: Client,
+    token: Option<String>,
+}
+
+impl Platform {
+    /// The servers run, the tables exist, no process of ours runs yet.
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dags")).unwrap();
+        let postgres = start_postgres(folder.path()).await;
+        let redis = Redis::start(folder.path());
+        let mut platform = Self {
+            folder,
+            redis,
+            port: free_port(),
+            postgres: Some(postgres),
+            processes: BTreeMap::new(),
+            client: client(),
+            token: None,
+        };
+        let status = platform.command(&["db", "migrate"]).status().unwrap();
+        assert!(status.success());
+        platform.start("webserver");
+        platform.until_healthy().await;
+        platform
+    }
+
+    pub fn dags(&self) -> PathBuf {
+        self.folder.path().join("dags")
+    }
+
+    pub fn database_url(&self) -> String {
+        self.postgres.as_ref().unwrap().url("tradewind")
+    }
+
+    /// A command of the binary against this platform.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(tradewind());
+        command.args(args).env("TRADEWIND_HOME", self.folder.path().join("home"));
+        command.env("TRADEWIND_DATABASE_URL", self.database_url()).env("TRADEWIND_REDIS_URL", self.redis.url());
+        command.env("TRADEWIND_DAGS_FOLDER", self.dags()).env("TRADEWIND_ADMIN_PASSWORD", PASSWORD);
+        command.env("TRADEWIND_PORT", self.port.to_string());
+        command
+    }
+
+    /// Starts a process; its name begins with what it is: `scheduler`, `worker-2`, `webserver`.
+    pub fn start(&mut self, name: &str) {
+        let kind = name.split('-').next().unwrap();
+        let mut command = self.command(&[kind]);
+        if kind == "worker" {
+            command.args(["--parallelism", "8", "--drain-timeout", "5s"]);
+        }
+        let process = Process::start(&mut command, self.folder.path().join(format!("{name}.log")));
+        self.processes.insert(name.to_owned(), process);
+    }
+
+    pub fn kill(&mut self, name: &str) {
+        self.processes.remove(name).unwrap().kill();
+    }
+
+    pub async fn restart_postgres(&mut self) {
+        let server = self.postgres.take().unwrap();
+        tokio::task::spawn_blocking(move || server.stop()).await.unwrap().unwrap();
+        self.postgres = Some(start_postgres(self.folder.path()).await);
+    }
+
+    pub async fn until_healthy(&mut self) {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        until_answering(&self.client, &url).await;
+        if self.token.is_none() {
+            self.token = Some(sign_in(&self.client, &url, PASSWORD).await);
+        }
+    }
+
+    /// Asks the API; the answer's status and body.
+    pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let url = format!("http://127.0.0.1:{}/api/v2{path}", self.port);
+        let mut request = self.client.request(method.parse().unwrap(), url);
+        request = request.bearer_auth(self.token.as_deref().unwrap());
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        match request.send().await {
+            Ok(answer) => (answer.status(), answer.json().await.unwrap_or(Value::Null)),
+            Err(_) => (StatusCode::BAD_GATEWAY, Value::Null),
+        }
+    }
+
+    /// Waits until the API's answer satisfies a condition.
+    pub async fn until(&self, what: &str, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let (_, answer) = self.api("GET", path, None).await;
+            if holds(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}; last answer: {answer:#}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until a DAG is known.
+    pub async fn until_known(&self, dag_id: &str) {
+        let known = |answer: &Value| answer["dag_id"] == dag_id;
+        self.until("the DAG is known", &format!("/dags/{dag_id}"), known).await;
+    }
+
+    pub async fn trigger(&self, dag_id: &str, run_id: &str, conf: Value) {
+        let body = json!({"dag_run_id": run_id, "logical_date": null, "conf": conf});
+        let (status, answer) = self.api("POST", &format!("/dags/{dag_id}/dagRuns"), Some(body)).await;
+        assert!(status.is_success(), "{status}: {answer:#}");
+    }
+
+    /// The end of every process's log, for failed tests.
+    pub fn logs(&self) -> String {
+        let tail = |(name, process): (&String, &Process)| {
+            let said = process.said();
+            let lines: Vec<&str> = said.lines().rev().take(15).collect();
+            format!("--- {name}\n{}\n", lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        };
+        self.processes.iter().map(tail).collect()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        self.processes.clear();
+    }
+}
+
+/// Everything in one process, with its private PostgreSQL.
+pub struct Standalone {
+    pub folder: TempDir,
+    pub url: String,
+    pub client: Client,
+    pub token: String,
+    pub process: Process,
+}
+
+impl Standalone {
+    pub async fn start(dags: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut command = Command::new(tradewind());
+        command.args(["standalone", "--port", &port.to_string(), "--parallelism", "16", "--dags"]).arg(dags);
+        command.env("TRADEWIND_HOME", folder.path().join("home")).env("TRADEWIND_ADMIN_PASSWORD", PASSWORD);
+        let process = Process::start(&mut command, folder.path().join("standalone.log"));
+        let client = client();
+        let url = format!("http://127.0.0.1:{port}");
+        until_answering(&client, &url).await;
+        let token = sign_in(&client, &url, PASSWORD).await;
+        Self { folder, url, client, token, process }
+    }
+
+    pub fn database_url(&self, database: &str) -> String {
+        find_running(&self.folder.path().join("home")).unwrap().unwrap().url(database)
+    }
+
+    pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let url = format!("{}/api/v2{path}", self.url);
+        let mut request = self.client.request(method.parse().unwrap(), url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn until(&self, what: &str, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let (_, answer) = self.api("GET", path, None).await;
+            if holds(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {answer:#}\n{}", self.process.said());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn start_postgres(folder: &Path) -> PrivatePostgres {
+    let home = folder.join("postgres-home");
+    tokio::task::spawn_blocking(move || PrivatePostgres::start(&Settings::for_tests(home))).await.unwrap().unwrap()
+}
+
+fn client() -> Client {
+    // The first test to come installs it; all install the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap()
+}
+
+async fn until_answering(client: &Client, url: &str) {
+    let began = Instant::now();
+    while client.get(format!("{url}/api/v2/version")).send().await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "{url} never answered");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn sign_in(client: &Client, url: &str, password: &str) -> String {
+    let body = json!({"username": "admin", "password": password});
+    let answer = client.post(format!("{url}/auth/token")).json(&body).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+}

@@ -1,0 +1,110 @@
+//! The servers and processes that a test of the whole needs. Everything ends with its value, also when a test fails.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Longest that a test waits for one thing.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// A process that is killed when its value goes.
+pub struct Process {
+    child: Child,
+    pub log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program with its output in a file.
+    pub fn start(command: &mut Command, log: PathBuf) -> Self {
+        let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")), log }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits until it is gone.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap()
+    }
+
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A Redis on a free port, with nothing but its memory.
+pub struct Redis {
+    process: Option<Process>,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Redis {
+    pub fn start(folder: &Path) -> Self {
+        let mut redis = Self { process: None, port: free_port(), folder: folder.to_path_buf() };
+        redis.launch();
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// kill -9, then a new one with an empty memory on the same port.
+    pub fn restart(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+        self.launch();
+    }
+
+    fn launch(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &self.port.to_string()]);
+        command.arg("--dir").arg(&self.folder);
+        self.process = Some(Process::start(&mut command, self.folder.join("redis.log")));
+    }
+}
+
+/// A port that nobody listens on right now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The binary beside the tests.
+pub fn tradewind() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.parent().and_then(Path::parent).unwrap();
+    let program = folder.join("tradewind");
+    assert!(program.exists(), "{} is missing: `cargo build --package cli` makes it", program.display());
+    program
+}
+
+/// The root of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

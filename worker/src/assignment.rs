@@ -1,0 +1,92 @@
+//! What a worker has to do: one try with everything that its context is made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::dag::{Dag, Task};
+use domain::id::{RunId, TryKey};
+use domain::state::RunType;
+use domain::timetable::DataInterval;
+use runtime::logs::LogKey;
+use serde_json::{Map, Value};
+
+/// One try of one task instance.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// Which try.
+    pub attempt: TryKey,
+    /// The version of the DAG that the run runs.
+    pub dag: Arc<Dag>,
+    /// The task's place in [`Dag::tasks`].
+    pub task: usize,
+    /// The folder of the DAG file, where this machine has it.
+    pub folder: Option<PathBuf>,
+    /// The run.
+    pub run: Run,
+    /// The instance's place among those of a mapped task, or -1.
+    pub map_index: i32,
+    /// It is tried again while the try number is not above this.
+    pub max_tries: u32,
+    /// When it was claimed.
+    pub started_at: DateTime<Utc>,
+}
+
+/// A run, as far as its tasks can see it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its name.
+    pub run_id: RunId,
+    /// How it came to be.
+    pub run_type: RunType,
+    /// Its logical date; none for some manual runs.
+    pub logical_date: Option<DateTime<Utc>>,
+    /// Its data interval.
+    pub data_interval: Option<DataInterval>,
+    /// It was due then.
+    pub run_after: DateTime<Utc>,
+    /// When it started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// What it was given.
+    pub conf: Map<String, Value>,
+    /// Who triggered it, when a person did.
+    pub triggered_by: Option<String>,
+}
+
+impl Assignment {
+    /// The task. The place was looked up in this very DAG, so there is one.
+    #[must_use]
+    pub fn task(&self) -> &Task {
+        &self.dag.tasks[self.task]
+    }
+
+    /// The name of its log.
+    #[must_use]
+    pub fn log_key(&self) -> LogKey {
+        LogKey {
+            dag_id: self.dag.dag_id.to_string(),
+            run_id: self.run.run_id.to_string(),
+            task_id: self.task().task_id.to_string(),
+            map_index: self.map_index,
+            try_number: self.attempt.try_number,
+        }
+    }
+
+    /// The place of this instance in each of the lists that its task is mapped over, when these are their lengths.
+    ///
+    /// The last list varies fastest, as Airflow counts.
+    pub(crate) fn places(&self, lengths: &[usize]) -> Vec<usize> {
+        let mut rest = usize::try_from(self.map_index).unwrap_or(0);
+        let mut places: Vec<usize> = lengths
+            .iter()
+            .rev()
+            .map(|length| {
+                let place = rest.checked_rem(*length).unwrap_or(0);
+                rest = rest.checked_div(*length).unwrap_or(0);
+                place
+            })
+            .collect();
+        places.reverse();
+        places
+    }
+}

@@ -1,0 +1,199 @@
+//! The life of one try: params, templates, work, what it leaves, the end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::dag::Operator;
+use domain::outcome::TryResult;
+use runtime::logs::{ArtifactLimits, LogStore};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::assignment::Assignment;
+use crate::backend::Backend;
+use crate::operator::{self, Done, On};
+use crate::output::{Masker, Output};
+use crate::place::TryPlace;
+use crate::process::Cause;
+use crate::station::Station;
+use crate::stop::StopSignal;
+use crate::template::{self, Renderer};
+
+/// How long keeping artifacts may hold up an outcome.
+const ARTIFACTS: Duration = Duration::from_secs(60);
+/// Longest reason, in characters.
+const LONGEST_REASON: usize = 2_000;
+/// Longest rendered text that is shown, in characters.
+const LONGEST_FIELD: usize = 64 << 10;
+
+/// Who wants to know how a try goes on.
+pub(crate) trait Watcher: Send + Sync {
+    /// The templates are rendered; called only when there were any.
+    fn rendered(&self, fields: Map<String, Value>);
+
+    /// A process was started.
+    fn began(&self, pid: u32);
+}
+
+/// One try and everything around it.
+pub(crate) struct Attempt<'a> {
+    /// What the worker has for every try.
+    pub(crate) station: &'a Station,
+    /// Where it asks.
+    pub(crate) backend: &'a dyn Backend,
+    /// What is to be done.
+    pub(crate) assignment: &'a Arc<Assignment>,
+    /// Where its output goes.
+    pub(crate) output: &'a Output,
+    /// Who may stop it.
+    pub(crate) stop: &'a StopSignal,
+    /// Who wants to know.
+    pub(crate) watcher: &'a dyn Watcher,
+    /// Where artifacts are kept, if anywhere.
+    pub(crate) artifacts: Option<&'a LogStore>,
+}
+
+impl Attempt<'_> {
+    /// Runs it to its end.
+    pub(crate) async fn run(&self) -> Done {
+        let began = Instant::now();
+        let done = match self.station.place.of(self.assignment.attempt) {
+            Err(error) => Done::failed(format!("cannot make the folders of the try: {error}")),
+            Ok(place) => {
+                let done = self.work(&place, began).await;
+                if let Some(store) = self.artifacts {
+                    self.keep_artifacts(store, &place.artifacts).await;
+                }
+                place.clear();
+                done
+            }
+        };
+        self.conclude(done, began)
+    }
+
+    async fn work(&self, place: &TryPlace, began: Instant) -> Done {
+        let task = self.assignment.task();
+        let params = match self.params() {
+            Ok(params) => Arc::new(params),
+            Err(reason) => return Done::failed_for_good(reason),
+        };
+        let overrides = &self.station.overrides;
+        let now = self.station.clock.now();
+        let mut renderer =
+            Renderer::new(self.backend, overrides, Arc::clone(self.assignment), Arc::clone(&params), now);
+        let prepared = operator::prepare(self.assignment, &mut renderer).await;
+        self.output.hide(renderer.secrets());
+        let work = match prepared {
+            Ok(work) => work,
+            Err(error) if error.for_good => return Done::failed_for_good(error.to_string()),
+            Err(error) => return Done::failed(error.to_string()),
+        };
+        if has_templates(task) {
+            self.watcher.rendered(shown(work.fields(), &renderer.secrets()));
+        }
+        let on = On {
+            station: self.station,
+            assignment: self.assignment,
+            params: &params,
+            output: self.output,
+            stop: self.stop,
+            deadline: task.execution_timeout.map(|limit| began + limit.duration()),
+            place,
+            began: &|pid| self.watcher.began(pid),
+        };
+        // Asked to stop before anything began: nothing needs to begin.
+        match self.stop.now().and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment)) {
+            Some(done) => done,
+            None => work.run(&on).await,
+        }
+    }
+
+    fn params(&self) -> Result<Map<String, Value>, String> {
+        let (declared, conf) = (&self.assignment.dag.params, &self.assignment.run.conf);
+        if declared.is_empty() {
+            return Ok(Map::new());
+        }
+        domain::params::resolve(declared, conf).map_err(|errors| {
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    async fn keep_artifacts(&self, store: &LogStore, folder: &Path) {
+        // Usually there are none, and then the folder can be removed: that is the cheapest way to know.
+        if std::fs::remove_dir(folder).is_ok() {
+            return;
+        }
+        let key = self.assignment.log_key();
+        let kept = store.put_artifact_dir(&key, folder, ArtifactLimits::default());
+        match tokio::time::timeout(ARTIFACTS, kept).await {
+            Ok(Ok(artifacts)) => {
+                for artifact in &artifacts.kept {
+                    self.output.note(&format!("kept {} ({} bytes)", artifact.name, artifact.size));
+                }
+                for left in &artifacts.left_out {
+                    self.output.note(&format!("did not keep {}: {}", left.name, left.reason));
+                }
+            }
+            Ok(Err(error)) => self.output.note(&format!("artifacts are lost: {error}")),
+            Err(_) => self.output.note(&format!("artifacts are lost: log storage took longer than {ARTIFACTS:?}")),
+        }
+    }
+
+    /// Writes the last line of the log, and hides secrets in the reason.
+    fn conclude(&self, done: Done, began: Instant) -> Done {
+        let reason = done.reason.as_ref().map(|reason| self.output.masked(&shortened(reason, LONGEST_REASON)));
+        let word = match (done.halted.is_some(), done.result) {
+            (true, _) => "stopped",
+            (false, TryResult::Success) => "success",
+            (false, TryResult::Skipped) => "skipped",
+            (false, TryResult::Failed) => "failed",
+            (false, TryResult::FailedForGood) => "failed for good",
+            (false, TryResult::Returned) => "returned",
+        };
+        let took = began.elapsed().as_secs_f64();
+        match &reason {
+            Some(reason) => self.output.note(&format!("{word} after {took:.2} s: {reason}")),
+            None => self.output.note(&format!("{word} after {took:.2} s")),
+        }
+        Done { reason, ..done }
+    }
+}
+
+/// What templates became, fit to be shown.
+pub(crate) fn shown(fields: Map<String, Value>, secrets: &[String]) -> Map<String, Value> {
+    let mut masker = Masker::default();
+    masker.add(secrets.iter().cloned());
+    fields.into_iter().map(|(name, value)| (name, masked(value, &masker))).collect()
+}
+
+fn masked(value: Value, masker: &Masker) -> Value {
+    match value {
+        Value::String(text) => Value::String(masker.text(&shortened(&text, LONGEST_FIELD))),
+        Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, item)| (key, masked(item, masker))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{} ...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Whether rendering changes anything in a task.
+pub(crate) fn has_templates(task: &domain::dag::Task) -> bool {
+    let own = match &task.operator {
+        Operator::Bash { command } => template::is_template(command),
+        Operator::Python { .. } | Operator::Empty => false,
+        Operator::Sql { conn_id, sql, .. } => template::is_template(conn_id) || template::is_template(sql),
+        Operator::Http { conn_id, url, headers, body, .. } => {
+            let texts = conn_id.iter().chain([url]).chain(headers.values());
+            texts.into_iter().any(|text| template::is_template(text))
+                || body.as_ref().is_some_and(|body| template::is_template(&body.to_string()))
+        }
+    };
+    own || task.env.values().chain(&task.cwd).any(|text| template::is_template(text))
+}

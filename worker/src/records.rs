@@ -1,0 +1,93 @@
+//! The store as the backend of tries. While the database is away it waits a while, so that a short absence costs no try.
+
+use std::future::Future;
+use std::time::Duration;
+
+use domain::id::{RunKey, TaskId};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use store::Store;
+use store::connection::Connection;
+use tokio::time::Instant;
+
+use crate::assignment::Assignment;
+use crate::backend::{Backend, Previous, Unavailable};
+
+/// How long an answer is waited for while the database is away.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The pause between two questions meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The store as a backend.
+#[derive(Debug, Clone)]
+pub struct Records(pub Store);
+
+impl Backend for Records {
+    fn variable<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let found = patiently("the variable", key, || self.0.variable(key)).await?;
+            Ok(found.map(|variable| variable.value))
+        })
+    }
+
+    fn connection<'a>(&'a self, conn_id: &'a str) -> BoxFuture<'a, Result<Option<Connection>, Unavailable>> {
+        Box::pin(async move {
+            let found = patiently("the connection", conn_id, || self.0.connection(conn_id)).await?;
+            Ok(found.map(|found| found.connection))
+        })
+    }
+
+    fn xcoms<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
+        Box::pin(async move {
+            let Ok(task) = TaskId::new(task_id) else { return Ok(Vec::new()) };
+            patiently("the XComs of", task_id, || self.0.xcoms_of_task(run, &task, key)).await
+        })
+    }
+
+    fn element<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+        place: usize,
+    ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
+        Box::pin(async move {
+            let (Ok(task), Ok(place)) = (TaskId::new(task_id), u32::try_from(place)) else { return Ok(None) };
+            patiently("an element of the XCom of", task_id, || self.0.xcom_element(run, &task, -1, key, place)).await
+        })
+    }
+
+    fn previous<'a>(&'a self, assignment: &'a Assignment) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {
+        Box::pin(async move {
+            let (dag_id, run) = (&assignment.dag.dag_id, &assignment.run);
+            let before = run.logical_date.unwrap_or(run.run_after);
+            let ask = || self.0.previous_success(dag_id, before);
+            let found = patiently("the previous run of", dag_id.as_str(), ask).await?;
+            Ok(found.map(|run| Previous {
+                data_interval: run.data_interval,
+                started_at: run.started_at,
+                ended_at: run.ended_at,
+            }))
+        })
+    }
+}
+
+/// Asks until there is an answer, an error that will stay, or no patience left.
+async fn patiently<T, F>(what: &str, name: &str, ask: impl Fn() -> F) -> Result<T, Unavailable>
+where
+    F: Future<Output = Result<T, store::Error>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.is_transient() && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            Err(error) => return Err(Unavailable { what: format!("{what} `{name}`"), reason: error.to_string() }),
+        }
+    }
+}

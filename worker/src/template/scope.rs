@@ -1,0 +1,214 @@
+//! The context of templates: Airflow's names.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use domain::dag::{Dag, Task};
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+use serde_json::{Map, Value as Json};
+
+use super::dates::{Moment, moment, moment_or_none};
+use super::lookups::{Connections, Lookups, TaskInstance, Variables};
+use super::macros::Macros;
+use super::record::Record;
+use crate::assignment::Assignment;
+use crate::backend::Previous;
+
+/// Names that runs without a logical date do not have (as in Airflow 3).
+pub(super) const NEED_A_DATE: [&str; 8] =
+    ["logical_date", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "data_interval_start", "data_interval_end"];
+
+/// Names whose values are only fetched when they are used.
+const OF_PREVIOUS: [&str; 4] = [
+    "prev_data_interval_start_success",
+    "prev_data_interval_end_success",
+    "prev_start_date_success",
+    "prev_end_date_success",
+];
+
+/// The context of one try.
+#[derive(Debug)]
+pub(super) struct Scope {
+    names: Vec<(String, Value)>,
+    lookups: Arc<Lookups>,
+}
+
+impl Scope {
+    /// The context of `assignment`. `elements` are those of its mapped keys; they hide other names.
+    pub(super) fn new(
+        assignment: &Arc<Assignment>,
+        elements: Vec<(String, Json)>,
+        params: &Map<String, Json>,
+        lookups: Arc<Lookups>,
+        now: DateTime<Utc>,
+    ) -> Scope {
+        let mut names: Vec<(String, Value)> =
+            elements.into_iter().map(|(name, value)| (name, Value::from_serialize(value))).collect();
+        names.extend(dates(assignment));
+        let instance = Value::from_object(TaskInstance {
+            fields: instance(assignment),
+            assignment: Arc::clone(assignment),
+            lookups: Arc::clone(&lookups),
+        });
+        let run = &assignment.run;
+        let key = format!(
+            "{}__{}__{}",
+            assignment.dag.dag_id,
+            assignment.task().task_id,
+            run.logical_date.map_or_else(|| run.run_id.to_string(), |at| at.format("%Y%m%d").to_string())
+        );
+        let fixed = [
+            ("run_id", Value::from(run.run_id.as_str())),
+            ("dag", dag(&assignment.dag)),
+            ("dag_run", dag_run(assignment)),
+            ("task", task(assignment.task(), &assignment.dag)),
+            ("ti", instance.clone()),
+            ("task_instance", instance),
+            ("task_instance_key_str", Value::from(key)),
+            ("params", Value::from_serialize(params)),
+            ("var", Variables::value(Arc::clone(&lookups))),
+            ("conn", Connections::value(Arc::clone(&lookups))),
+            ("macros", Macros::new(now)),
+            ("test_mode", Value::from(false)),
+        ];
+        names.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
+        Scope { names, lookups }
+    }
+
+    fn of_previous(&self, name: &str) -> Value {
+        match self.lookups.previous() {
+            Ok(previous) => moment_or_none(previous.and_then(|previous| part(&previous, name))),
+            Err(error) => Value::from(error),
+        }
+    }
+}
+
+/// The names that the context has.
+pub(super) fn names(scope: &Value) -> Vec<String> {
+    let scope = scope.downcast_object_ref::<Scope>();
+    let own = scope.into_iter().flat_map(|scope| scope.names.iter().map(|(name, _)| name.clone()));
+    own.chain(OF_PREVIOUS.map(str::to_owned)).collect()
+}
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        if OF_PREVIOUS.contains(&key) {
+            return Some(self.of_previous(key));
+        }
+        self.names.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.names.iter().map(|(name, _)| Value::from(name.as_str())).collect())
+    }
+}
+
+fn part(previous: &Previous, name: &str) -> Option<DateTime<Utc>> {
+    match name {
+        "prev_data_interval_start_success" => previous.data_interval.map(|interval| interval.start),
+        "prev_data_interval_end_success" => previous.data_interval.map(|interval| interval.end),
+        "prev_start_date_success" => previous.started_at,
+        _ => previous.ended_at,
+    }
+}
+
+fn dates(assignment: &Assignment) -> Vec<(String, Value)> {
+    let mut dates = Vec::new();
+    if let Some(at) = assignment.run.logical_date {
+        let shown = Moment(at.with_timezone(&Tz::UTC));
+        dates.push(("logical_date".to_owned(), moment(at)));
+        for form in ["ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"] {
+            dates.push((form.to_owned(), Value::from(shown.short(form).unwrap_or_default())));
+        }
+    }
+    if let Some(interval) = assignment.run.data_interval {
+        dates.push(("data_interval_start".to_owned(), moment(interval.start)));
+        dates.push(("data_interval_end".to_owned(), moment(interval.end)));
+    }
+    dates
+}
+
+fn dag(dag: &Dag) -> Value {
+    let task_ids: Vec<&str> = dag.tasks.iter().map(|task| task.task_id.as_str()).collect();
+    let fields = vec![
+        ("dag_id", Value::from(dag.dag_id.as_str())),
+        ("description", text_or_none(dag.description.as_deref())),
+        ("doc_md", text_or_none(dag.doc.as_deref())),
+        ("owner", Value::from(dag.owner.as_str())),
+        ("tags", dag.tags.iter().map(String::as_str).map(Value::from).collect()),
+        ("timezone", Value::from(dag.timezone.name())),
+        ("start_date", moment_or_none(dag.start_date)),
+        ("end_date", moment_or_none(dag.end_date)),
+        ("max_active_runs", Value::from(dag.max_active_runs)),
+        ("max_active_tasks", Value::from(dag.max_active_tasks)),
+        ("task_ids", Value::from_serialize(task_ids)),
+    ];
+    Record::value(format!("<DAG: {}>", dag.dag_id), fields)
+}
+
+fn dag_run(assignment: &Assignment) -> Value {
+    let run = &assignment.run;
+    let fields = vec![
+        ("conf", Value::from_serialize(&run.conf)),
+        ("run_id", Value::from(run.run_id.as_str())),
+        ("dag_id", Value::from(assignment.dag.dag_id.as_str())),
+        ("run_type", Value::from(run.run_type.as_str())),
+        ("logical_date", moment_or_none(run.logical_date)),
+        ("data_interval_start", moment_or_none(run.data_interval.map(|interval| interval.start))),
+        ("data_interval_end", moment_or_none(run.data_interval.map(|interval| interval.end))),
+        ("run_after", moment(run.run_after)),
+        ("start_date", moment_or_none(run.started_at)),
+        ("end_date", Value::from(())),
+        ("state", Value::from("running")),
+        ("triggering_user_name", text_or_none(run.triggered_by.as_deref())),
+        ("external_trigger", Value::from(run.triggered_by.is_some())),
+    ];
+    Record::value(format!("<DagRun {} @ {}>", assignment.dag.dag_id, run.run_id), fields)
+}
+
+fn task(task: &Task, dag: &Dag) -> Value {
+    let upstream: Vec<&str> = task.upstream.iter().map(domain::id::TaskId::as_str).collect();
+    let fields = vec![
+        ("task_id", Value::from(task.task_id.as_str())),
+        ("dag_id", Value::from(dag.dag_id.as_str())),
+        ("owner", Value::from(task.owner.as_deref().unwrap_or(&dag.owner))),
+        ("task_type", Value::from(task.operator.class_name())),
+        ("operator_name", Value::from(task.operator.class_name())),
+        ("retries", Value::from(task.retry.retries)),
+        ("queue", Value::from(task.queue.as_str())),
+        ("pool", Value::from(task.pool.as_str())),
+        ("pool_slots", Value::from(task.pool_slots)),
+        ("priority_weight", Value::from(task.priority_weight)),
+        ("upstream_task_ids", Value::from_serialize(upstream)),
+        ("doc_md", text_or_none(task.doc.as_deref())),
+    ];
+    Record::value(format!("<Task({}): {}>", task.operator.class_name(), task.task_id), fields)
+}
+
+fn instance(assignment: &Assignment) -> Value {
+    let task = assignment.task();
+    let (dag_id, run_id) = (&assignment.dag.dag_id, &assignment.run.run_id);
+    let fields = vec![
+        ("task_id", Value::from(task.task_id.as_str())),
+        ("dag_id", Value::from(dag_id.as_str())),
+        ("run_id", Value::from(run_id.as_str())),
+        ("map_index", Value::from(assignment.map_index)),
+        ("try_number", Value::from(assignment.attempt.try_number)),
+        ("max_tries", Value::from(assignment.max_tries)),
+        ("start_date", moment(assignment.started_at)),
+        ("state", Value::from("running")),
+        ("operator", Value::from(task.operator.class_name())),
+        ("queue", Value::from(task.queue.as_str())),
+        ("pool", Value::from(task.pool.as_str())),
+        ("priority_weight", Value::from(task.priority_weight)),
+        ("logical_date", moment_or_none(assignment.run.logical_date)),
+    ];
+    Record::value(format!("<TaskInstance: {dag_id}.{} {run_id} [running]>", task.task_id), fields)
+}
+
+fn text_or_none(text: Option<&str>) -> Value {
+    text.map_or(Value::from(()), Value::from)
+}
