@@ -54,8 +54,20 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
+    let found = below(path)?;
+    if found.is_empty() {
+        bail!("there is no DAG file (*.yaml, *.yml) in {}", path.display());
+    }
+    Ok(found)
+}
+
+/// The DAG files below a folder, by name.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn below(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut open = vec![(path.to_owned(), 0)];
+    let mut open = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
         let entries = fs::read_dir(&folder).map_err(|error| anyhow!("cannot read {}: {error}", folder.display()))?;
         for entry in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|entry| !is_hidden(entry)) {
@@ -65,9 +77,6 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
                 found.push(entry);
             }
         }
-    }
-    if found.is_empty() {
-        bail!("there is no DAG file (*.yaml, *.yml) in {}", path.display());
     }
     found.sort();
     Ok(found)

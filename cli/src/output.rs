@@ -20,7 +20,7 @@ pub fn list<T: Serialize>(output: Output, rows: &[T]) -> Result<()> {
         Output::Yaml => say(serde_saphyr::to_string(&rows)?.trim_end()),
         Output::Plain => rows.iter().try_for_each(|row| say(&cells(row).join("\t"))),
         Output::Table if rows.is_empty() => say("Nothing found."),
-        Output::Table => say(table(&rows).to_string().trim_end()),
+        Output::Table => say(&table(&rows).trim_fmt()),
     }
 }
 
@@ -97,7 +97,7 @@ fn field(name: &str, width: usize, value: &str) -> String {
 
 fn table(rows: &[Value]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(fields) = rows.first().and_then(Value::as_object) {
         table.set_header(fields.keys().map(|name| name.to_uppercase()));
     }

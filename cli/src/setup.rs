@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use queue::Queue;
 use runtime::{
     config::{Config, Environment, Flags},
-    logs::LogStore,
     postgres,
     secret_key::SecretKey,
 };
@@ -18,6 +17,9 @@ use crate::{args::Common, output};
 pub const STORE_PURPOSE: &str = "store";
 /// What all keys of the queue begin with in Redis.
 pub const QUEUE_PREFIX: &str = "tradewind";
+
+/// How long a long-running process waits for the database when it starts.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connections to the database that one command needs at most.
 const COMMAND_POOL: usize = 2;
@@ -62,53 +64,75 @@ pub fn secret_key(config: &Config) -> Result<SecretKey> {
 ///
 /// # Errors
 /// When there is neither.
-pub fn database_url(config: &Config) -> Result<String> {
+pub async fn database_url(config: &Config) -> Result<String> {
     if let Some(url) = &*config.database_url {
         return Ok(url.expose().to_owned());
     }
-    let home = config.home.path();
-    let Some(address) = postgres::find_running(home)? else {
+    let home = config.home.path().to_owned();
+    let found = tokio::task::spawn_blocking(move || postgres::find_running(&home)).await??;
+    let Some(address) = found else {
         bail!(
             "there is no database: no `tradewind standalone` runs in {}. Start one, or give the URL of a database with \
              --database-url or TRADEWIND_DATABASE_URL",
-            home.display()
+            config.home.path().display()
         );
     };
     let [database, _] = postgres::DATABASES;
     Ok(address.url(database))
 }
 
-/// How a command reaches the database.
+/// The records, for a long-running process. Nothing is asked of the database yet.
 ///
 /// # Errors
 /// When there is no database, or no key to read its secrets with.
-pub fn store_settings(config: &Config) -> Result<store::Settings> {
-    let url = database_url(config)?;
-    let key = secret_key(config)?.derive(STORE_PURPOSE);
-    Ok(store::Settings {
+pub async fn open_store(config: &Config) -> Result<Store> {
+    let url = database_url(config).await?;
+    Ok(Store::open(settings(config, url)?)?)
+}
+
+/// The records at `url`, for a long-running process.
+///
+/// # Errors
+/// When the database does not answer within [`PATIENCE`], or there is no key to read its secrets with.
+pub async fn connect_store(config: &Config, url: &str) -> Result<Store> {
+    let store = Store::open(settings(config, url.to_owned())?)?;
+    store.wait_until_ready(PATIENCE).await?;
+    Ok(store)
+}
+
+/// The records of a command, whatever the tables are.
+///
+/// # Errors
+/// When there is no database or it does not answer.
+pub async fn bare_store(config: &Config) -> Result<Store> {
+    let url = database_url(config).await?;
+    let settings = store::Settings {
         pool_size: COMMAND_POOL,
         connect_timeout: COMMAND_PATIENCE,
         application_name: "tradewind cli".to_owned(),
-        ..store::Settings::new(url, key)
-    })
+        ..settings(config, url)?
+    };
+    Ok(Store::connect(settings).await?)
 }
 
-/// The database of a command, whatever its tables are.
+/// The records of a command, with current tables.
 ///
 /// # Errors
-/// When there is none or it does not answer.
-pub async fn connect(config: &Config) -> Result<Store> {
-    Ok(Store::connect(store_settings(config)?).await?)
-}
-
-/// The database of a command, with current tables.
-///
-/// # Errors
-/// When there is none, it does not answer, or its tables belong to another version.
-pub async fn open_store(config: &Config) -> Result<Store> {
-    let store = connect(config).await?;
+/// When there is no database, it does not answer, or its tables belong to another version.
+pub async fn command_store(config: &Config) -> Result<Store> {
+    let store = bare_store(config).await?;
     store.check_schema().await?;
     Ok(store)
+}
+
+/// What most commands work with.
+///
+/// # Errors
+/// Those of [`config`] and [`command_store`].
+pub async fn for_command(common: &Common) -> Result<(Config, Store)> {
+    let config = config(&flags(common))?;
+    let store = command_store(&config).await?;
+    Ok((config, store))
 }
 
 /// The queue, where other processes can reach it. Without one nobody can be rung: the scheduler looks into its inbox
@@ -119,14 +143,6 @@ pub async fn open_store(config: &Config) -> Result<Store> {
 pub fn open_queue(config: &Config) -> Result<Option<Queue>> {
     let url = config.redis_url.as_ref();
     url.map(|url| Queue::redis(url.expose(), QUEUE_PREFIX).context("the queue cannot be used")).transpose()
-}
-
-/// Where logs and artifacts are kept.
-///
-/// # Errors
-/// When the folder cannot be used or the kind of storage is unknown.
-pub fn open_logs(config: &Config) -> Result<LogStore> {
-    Ok(LogStore::open(&config.logs_url)?)
 }
 
 /// Rings the scheduler, if there is a way to; when there is none, or nobody hears, it looks by itself soon.
@@ -144,4 +160,15 @@ pub fn operator() -> String {
     let uid = nix::unistd::geteuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     format!("{} (command line)", user.map_or_else(|| uid.to_string(), |user| user.name))
+}
+
+/// The name of this machine, as it is recorded with processes.
+pub fn hostname() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn settings(config: &Config, url: String) -> Result<store::Settings> {
+    let key = secret_key(config)?.derive(STORE_PURPOSE);
+    Ok(store::Settings::new(url, key))
 }

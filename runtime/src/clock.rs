@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
 /// The longest single sleep of [`Clock::sleep_until`]. The monotonic timer underneath does not notice when the
@@ -46,7 +46,8 @@ impl Clock {
     /// The time now, in UTC.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Source::System => wall_time(),
+            // Microseconds, because that is what the records keep: a moment reads back as it was written.
+            Source::System => wall_time().trunc_subsecs(6),
             Source::Manual(time) => *time.borrow(),
         }
     }

@@ -81,7 +81,10 @@ impl Store {
     /// [`Error::Invalid`] when there are more than [`MOST_TRIES`].
     pub async fn claim(&self, worker: Uuid, tries: &[TryKey]) -> Result<Vec<Claimed>, Error> {
         if tries.len() > MOST_TRIES {
-            return Err(Error::Invalid(format!("at most {MOST_TRIES} tries can be claimed at once, not {}", tries.len())));
+            return Err(Error::Invalid(format!(
+                "at most {MOST_TRIES} tries can be claimed at once, not {}",
+                tries.len()
+            )));
         }
         if tries.is_empty() {
             return Ok(Vec::new());
@@ -108,7 +111,10 @@ impl Store {
         for chunk in pids.chunks(MOST_TRIES) {
             let tries: Vec<TryKey> = chunk.iter().map(|(attempt, _)| *attempt).collect();
             let keys = TryColumns::of(&tries);
-            let pid: Vec<i32> = chunk.iter().map(|(_, pid)| i32::try_from(*pid).unwrap_or(0)).collect();
+            let pid: Vec<i32> = chunk
+                .iter()
+                .map(|(_, pid)| i32::try_from(*pid).unwrap_or(0))
+                .collect();
             let query = SetPids {
                 worker: &worker,
                 run_key: &keys.run_key,
@@ -131,7 +137,13 @@ impl Store {
         before: DateTime<Utc>,
     ) -> Result<Option<PreviousSuccess>, Error> {
         let mut conn = self.conn().await?;
-        let row: Option<PreviousRow> = FindPrevious { dag_id: dag_id.as_str(), before: &before }.get_result(&mut conn).await.optional()?;
+        let row: Option<PreviousRow> = FindPrevious {
+            dag_id: dag_id.as_str(),
+            before: &before,
+        }
+        .get_result(&mut conn)
+        .await
+        .optional()?;
         Ok(row.map(|row| PreviousSuccess {
             data_interval: interval(row.interval_start, row.interval_end),
             started_at: row.started_at,
@@ -151,15 +163,27 @@ impl TryColumns {
     pub(crate) fn of(tries: &[TryKey]) -> Self {
         Self {
             run_key: tries.iter().map(|attempt| attempt.ti.run.0).collect(),
-            index: tries.iter().map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX)).collect(),
-            try_number: tries.iter().map(|attempt| i32::try_from(attempt.try_number).unwrap_or(i32::MAX)).collect(),
+            index: tries
+                .iter()
+                .map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX))
+                .collect(),
+            try_number: tries
+                .iter()
+                .map(|attempt| i32::try_from(attempt.try_number).unwrap_or(i32::MAX))
+                .collect(),
         }
     }
 }
 
 /// A try from its columns.
 pub(crate) fn try_key(run_key: i64, index: i32, try_number: i32) -> TryKey {
-    TryKey { ti: TiKey { run: RunKey(run_key), index: count(index) }, try_number: count(try_number) }
+    TryKey {
+        ti: TiKey {
+            run: RunKey(run_key),
+            index: count(index),
+        },
+        try_number: count(try_number),
+    }
 }
 
 /// A count from its column, where CHECKs keep it from being negative.
@@ -169,7 +193,10 @@ pub(crate) fn count(column: i32) -> u32 {
 
 /// A data interval from its two columns, which are both null or both not.
 pub(crate) fn interval(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> Option<DataInterval> {
-    Some(DataInterval { start: start?, end: end? })
+    Some(DataInterval {
+        start: start?,
+        end: end?,
+    })
 }
 
 impl From<Row> for Claimed {

@@ -1,8 +1,8 @@
 //! Forgetting: history older than a moment, in batches small enough to disturb nobody.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{Error, Store, hot::hot_query};
@@ -34,10 +34,38 @@ impl Store {
         let conn = &mut *self.conn().await?;
         RaiseRunKey {}.execute(conn).await?;
         Ok(Cleaned {
-            runs: in_batches(conn, CleanRuns { before: &before, limit: &AT_ONCE }).await?,
-            versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
-            events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
-            jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
+            runs: in_batches(
+                conn,
+                CleanRuns {
+                    before: &before,
+                    limit: &AT_ONCE,
+                },
+            )
+            .await?,
+            versions: in_batches(
+                conn,
+                CleanVersions {
+                    before: &before,
+                    limit: &AT_ONCE,
+                },
+            )
+            .await?,
+            events: in_batches(
+                conn,
+                CleanEvents {
+                    before: &before,
+                    limit: &AT_ONCE,
+                },
+            )
+            .await?,
+            jobs: in_batches(
+                conn,
+                CleanJobs {
+                    before: &before,
+                    limit: &AT_ONCE,
+                },
+            )
+            .await?,
             sessions: self.forget_expired_sessions().await?,
         })
     }
@@ -50,7 +78,10 @@ impl Store {
         let mut conn = self.conn().await?;
         let rows: Vec<Count> = CountOld { before: &before }.load(&mut conn).await?;
         let count = |table: &str| {
-            let count = rows.iter().find(|row| row.table == table).map_or(0, |row| row.count);
+            let count = rows
+                .iter()
+                .find(|row| row.table == table)
+                .map_or(0, |row| row.count);
             usize::try_from(count).unwrap_or(0)
         };
         Ok(Cleaned {

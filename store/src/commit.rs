@@ -31,7 +31,12 @@ impl Store {
     /// [`Error::Fenced`] when the proof no longer holds, [`Error::Conflict`] when a record is not what the engine
     /// believed; in both cases, and in every other, nothing is written and the engine has to start again from
     /// [`Store::load`].
-    pub async fn commit(&self, proof: &LeaderProof, decisions: &Decisions, consumed: &[InboxId]) -> Result<(), Error> {
+    pub async fn commit(
+        &self,
+        proof: &LeaderProof,
+        decisions: &Decisions,
+        consumed: &[InboxId],
+    ) -> Result<(), Error> {
         let transaction = self.begin().await?;
         let conn = &*transaction;
         let mut statements: Vec<Sent<'_>> = vec![transaction.assert_leader(proof).boxed()];
@@ -64,7 +69,11 @@ fn delete_consumed<'a>(conn: &'a AsyncPgConnection, consumed: &'a [InboxId], to:
         async move {
             let ids: Vec<i64> = chunk.iter().map(|id| id.0).collect();
             let deleted = DeleteInbox { ids: &ids }.execute(&mut &*conn).await?;
-            expect_all(deleted, chunk.len(), "messages of the inbox were consumed by somebody else")
+            expect_all(
+                deleted,
+                chunk.len(),
+                "messages of the inbox were consumed by somebody else",
+            )
         }
         .boxed()
     }));
@@ -79,7 +88,10 @@ fn expect_all(done: usize, wanted: usize, otherwise: &str) -> Result<(), Error> 
     if done == wanted {
         Ok(())
     } else {
-        Err(Error::Conflict(format!("{} of {wanted} {otherwise}", wanted.saturating_sub(done))))
+        Err(Error::Conflict(format!(
+            "{} of {wanted} {otherwise}",
+            wanted.saturating_sub(done)
+        )))
     }
 }
 

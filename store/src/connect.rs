@@ -15,7 +15,7 @@ use tokio_postgres::{Config, NoTls, error::SqlState};
 use crate::{Error, cipher::Cipher};
 
 /// A connection that was idle for longer is tried out before it is used again.
-const TRIED_AFTER: Duration = Duration::from_secs(2);
+const TRIED_AFTER: Duration = Duration::from_secs(30);
 
 /// How the database is reached.
 #[derive(Clone)]
@@ -54,7 +54,10 @@ impl Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("url", &masked(&self.url)).field("pool_size", &self.pool_size).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("url", &masked(&self.url))
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +73,9 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +101,10 @@ impl Store {
         let config = parse(&settings)?;
         let settings = Arc::new(settings);
         let limits = Arc::clone(&settings);
-        let manager = AsyncDieselConnectionManager::new_with_config(settings.url.clone(), manager_config(config, limits));
+        let manager = AsyncDieselConnectionManager::new_with_config(
+            settings.url.clone(),
+            manager_config(config, limits),
+        );
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size.max(1))
             .pre_recycle(Hook::async_fn(|conn: &mut AsyncPgConnection, metrics| {
@@ -105,13 +113,19 @@ impl Store {
                     if idle < TRIED_AFTER {
                         return Ok(());
                     }
-                    conn.batch_execute("").await.map_err(|error| HookError::Backend(BackendError::QueryError(error)))
+                    conn.batch_execute("")
+                        .await
+                        .map_err(|error| HookError::Backend(BackendError::QueryError(error)))
                 })
             }))
             .build()
             .map_err(|error| Error::Invalid(error.to_string()))?;
         let cipher = Arc::new(Cipher::new(&settings.key));
-        Ok(Self { pool, settings, cipher })
+        Ok(Self {
+            pool,
+            settings,
+            cipher,
+        })
     }
 
     /// Opens the pool and makes sure that the database answers.
@@ -148,7 +162,12 @@ impl Store {
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
-        PoolStatus { max_size: status.max_size, size: status.size, idle: status.available, waiting: status.waiting }
+        PoolStatus {
+            max_size: status.max_size,
+            size: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+        }
     }
 
     /// The database's address with the password masked, for messages.
@@ -184,24 +203,35 @@ impl Store {
     /// A connection of its own, outside the pool, without a limit on how long statements run.
     pub(crate) async fn lone_conn(&self) -> Result<AsyncPgConnection, Error> {
         let config = parse(&self.settings)?;
-        let mut conn = establish(&config, &self.settings).await.map_err(|error| self.unreachable(error.to_string()))?;
-        conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+        let mut conn = establish(&config, &self.settings)
+            .await
+            .map_err(|error| self.unreachable(error.to_string()))?;
+        conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            .await?;
         Ok(conn)
     }
 
     fn unreachable(&self, reason: String) -> Error {
-        Error::Unreachable { place: format!(" at {}", self.place()), reason }
+        Error::Unreachable {
+            place: format!(" at {}", self.place()),
+            reason,
+        }
     }
 }
 
 fn parse(settings: &Settings) -> Result<Config, Error> {
     let mut config: Config = settings.url.parse().map_err(|error| {
-        Error::Invalid(format!("`{}` is not the URL of a PostgreSQL database: {error}", masked(&settings.url)))
+        Error::Invalid(format!(
+            "`{}` is not the URL of a PostgreSQL database: {error}",
+            masked(&settings.url)
+        ))
     })?;
     if config.get_application_name().is_none() {
         config.application_name(&settings.application_name);
     }
-    config.connect_timeout(settings.connect_timeout).tcp_user_timeout(Duration::from_secs(20));
+    config
+        .connect_timeout(settings.connect_timeout)
+        .tcp_user_timeout(Duration::from_secs(20));
     Ok(config)
 }
 
@@ -227,29 +257,41 @@ async fn establish(config: &Config, settings: &Settings) -> ConnectionResult<Asy
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis()
     );
-    conn.batch_execute(&limits).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    conn.batch_execute(&limits)
+        .await
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }
 
 fn explain(error: &tokio_postgres::Error, config: &Config) -> String {
     let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
     let Some(code) = error.code() else {
-        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let source = std::error::Error::source(error)
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
         return format!("{error}{source}; is the server running, and are host and port right?");
     };
-    let said = error.as_db_error().map_or_else(|| error.to_string(), |about| about.message().to_owned());
+    let said = error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |about| about.message().to_owned());
     match *code {
         SqlState::INVALID_CATALOG_NAME => format!("{said}; create it with `createdb {database}`"),
         SqlState::INVALID_PASSWORD => format!("{said}; the user name or the password in the URL is wrong"),
-        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => format!("{said}; the server does not let this user in"),
-        SqlState::TOO_MANY_CONNECTIONS => format!("{said}; raise the server's max_connections or use smaller pools"),
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            format!("{said}; the server does not let this user in")
+        }
+        SqlState::TOO_MANY_CONNECTIONS => {
+            format!("{said}; raise the server's max_connections or use smaller pools")
+        }
         _ => said,
     }
 }
 
 fn reason(error: &PoolError) -> String {
     match error {
-        PoolError::Backend(BackendError::ConnectionError(ConnectionError::BadConnection(text))) => text.clone(),
+        PoolError::Backend(BackendError::ConnectionError(ConnectionError::BadConnection(text))) => {
+            text.clone()
+        }
         PoolError::Backend(error) => error.to_string(),
         PoolError::Timeout(_) => "no connection was free in time".to_owned(),
         PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => error.to_string(),
@@ -258,10 +300,18 @@ fn reason(error: &PoolError) -> String {
 
 /// The URL without its password. The last `@` ends the login, since people forget to encode one in a password.
 fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
-    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "***".to_owned();
+    };
+    let (login, place) = rest
+        .rsplit_once('@')
+        .map_or((None, rest), |(login, place)| (Some(login), place));
     let place = place.split_once('?').map_or(place, |(place, _)| place);
-    match login.map(|login| login.split_once(':').map_or((login, ""), |(user, _)| (user, ":***"))) {
+    match login.map(|login| {
+        login
+            .split_once(':')
+            .map_or((login, ""), |(user, _)| (user, ":***"))
+    }) {
         Some((user, mask)) => format!("{scheme}://{user}{mask}@{place}"),
         None => format!("{scheme}://{place}"),
     }
@@ -280,7 +330,10 @@ mod tests {
             ("host=h password=pw", "***"),
         ] {
             assert_eq!(masked(url), shown);
-            assert!(!format!("{:?}", Settings::new(url, [7; 32])).contains("pw"), "{url}");
+            assert!(
+                !format!("{:?}", Settings::new(url, [7; 32])).contains("pw"),
+                "{url}"
+            );
         }
     }
 }

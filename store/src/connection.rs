@@ -62,7 +62,11 @@ impl Connection {
     /// [`Error::Invalid`] says what is wrong, without the text itself, which may hold a password.
     pub fn parse(conn_id: &str, text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let connection = if text.starts_with('{') { form::parse(conn_id, text) } else { uri::parse(conn_id, text) }?;
+        let connection = if text.starts_with('{') {
+            form::parse(conn_id, text)
+        } else {
+            uri::parse(conn_id, text)
+        }?;
         connection.check()?;
         Ok(connection)
     }
@@ -85,16 +89,30 @@ impl Connection {
     /// [`Error::Invalid`] when something is empty, too long or unreadable.
     pub fn check(&self) -> Result<(), Error> {
         let length = self.conn_id.chars().count();
-        if length == 0 || length > MAX_ID || self.conn_id.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        if length == 0
+            || length > MAX_ID
+            || self
+                .conn_id
+                .contains(|c: char| c.is_control() || c.is_whitespace())
+        {
             return Err(Error::Invalid(format!(
                 "the id of a connection has 1 to {MAX_ID} characters and no spaces, `{}` has {length}",
                 self.conn_id.escape_debug()
             )));
         }
         if self.conn_type.is_empty() {
-            return Err(Error::Invalid(format!("the connection `{}` needs a type, such as postgres or http", self.conn_id)));
+            return Err(Error::Invalid(format!(
+                "the connection `{}` needs a type, such as postgres or http",
+                self.conn_id
+            )));
         }
-        let texts = [&self.description, &self.host, &self.login, &self.password, &self.schema];
+        let texts = [
+            &self.description,
+            &self.host,
+            &self.login,
+            &self.password,
+            &self.schema,
+        ];
         let texts = texts.into_iter().flatten().chain([&self.conn_type]);
         for text in texts {
             if text.len() > MAX_TEXT || text.contains('\0') {
@@ -125,9 +143,24 @@ impl Store {
     pub async fn set_connection(&self, connection: &Connection) -> Result<(), Error> {
         connection.check()?;
         let id = connection.conn_id.as_str();
-        let seal = |column, text: &str| self.cipher().seal(&Place { table: "connection", row: id, column }, text);
-        let password = connection.password.as_deref().map(|text| seal("password", text)).transpose()?;
-        let extra = extra_text(connection)?.map(|text| seal("extra", &text)).transpose()?;
+        let seal = |column, text: &str| {
+            self.cipher().seal(
+                &Place {
+                    table: "connection",
+                    row: id,
+                    column,
+                },
+                text,
+            )
+        };
+        let password = connection
+            .password
+            .as_deref()
+            .map(|text| seal("password", text))
+            .transpose()?;
+        let extra = extra_text(connection)?
+            .map(|text| seal("extra", &text))
+            .transpose()?;
         let query = Set {
             conn_id: id,
             conn_type: &connection.conn_type,
@@ -165,10 +198,17 @@ impl Store {
         offset: u32,
     ) -> Result<(Vec<StoredConnection>, i64), Error> {
         let mut conn = self.conn().await?;
-        let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
+        let query = List {
+            search,
+            limit: &i64::from(limit),
+            offset: &i64::from(offset),
+        };
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let count: Count = CountAll { search }.get_result(&mut conn).await?;
-        let connections = rows.into_iter().map(|row| self.open_connection(row)).collect::<Result<_, _>>()?;
+        let connections = rows
+            .into_iter()
+            .map(|row| self.open_connection(row))
+            .collect::<Result<_, _>>()?;
         Ok((connections, count.count))
     }
 
@@ -182,11 +222,29 @@ impl Store {
     }
 
     fn open_connection(&self, row: Row) -> Result<StoredConnection, Error> {
-        let open = |column, bytes: &[u8]| self.cipher().open(&Place { table: "connection", row: &row.conn_id, column }, bytes);
-        let password = row.password.as_deref().map(|bytes| open("password", bytes)).transpose()?;
-        let extra = row.extra.as_deref().map(|bytes| open("extra", bytes)).transpose()?;
+        let open = |column, bytes: &[u8]| {
+            self.cipher().open(
+                &Place {
+                    table: "connection",
+                    row: &row.conn_id,
+                    column,
+                },
+                bytes,
+            )
+        };
+        let password = row
+            .password
+            .as_deref()
+            .map(|bytes| open("password", bytes))
+            .transpose()?;
+        let extra = row
+            .extra
+            .as_deref()
+            .map(|bytes| open("extra", bytes))
+            .transpose()?;
         let extra = extra.map(|text| serde_json::from_str(&text)).transpose();
-        let extra = extra.map_err(|error| Error::Invalid(format!("the extra of `{}` is damaged: {error}", row.conn_id)))?;
+        let extra = extra
+            .map_err(|error| Error::Invalid(format!("the extra of `{}` is damaged: {error}", row.conn_id)))?;
         let connection = Connection {
             conn_id: row.conn_id,
             conn_type: row.conn_type,
@@ -198,7 +256,10 @@ impl Store {
             port: row.port.and_then(|port| u16::try_from(port).ok()),
             extra: extra.unwrap_or_default(),
         };
-        Ok(StoredConnection { connection, updated_at: row.updated_at })
+        Ok(StoredConnection {
+            connection,
+            updated_at: row.updated_at,
+        })
     }
 }
 
@@ -208,7 +269,10 @@ fn extra_text(connection: &Connection) -> Result<Option<String>, Error> {
     }
     let text = serde_json::to_string(&connection.extra).map_err(|error| Error::Invalid(error.to_string()))?;
     if text.len() > MAX_TEXT {
-        return Err(Error::Invalid(format!("the extra of `{}` is longer than {MAX_TEXT} bytes", connection.conn_id)));
+        return Err(Error::Invalid(format!(
+            "the extra of `{}` is longer than {MAX_TEXT} bytes",
+            connection.conn_id
+        )));
     }
     Ok(Some(text))
 }

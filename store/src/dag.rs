@@ -83,7 +83,12 @@ impl Store {
     /// Only when the database fails.
     pub async fn set_paused(&self, dag_id: &DagId, is_paused: bool, by: &str) -> Result<bool, Error> {
         let extra = ToJson::of(&json!({"is_paused": is_paused}))?;
-        let query = SetPaused { dag_id: dag_id.as_str(), is_paused: &is_paused, by: &storable(by), extra: &extra };
+        let query = SetPaused {
+            dag_id: dag_id.as_str(),
+            is_paused: &is_paused,
+            by: &storable(by),
+            extra: &extra,
+        };
         let mut conn = self.conn().await?;
         Ok(query.execute(&mut conn).await? == 1)
     }
@@ -95,7 +100,13 @@ impl Store {
     pub async fn paused_flags(&self) -> Result<Vec<PausedFlag>, Error> {
         let mut conn = self.conn().await?;
         let rows: Vec<Flag> = PausedFlags {}.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| PausedFlag { dag_id: row.dag_id.0, is_paused: row.is_paused }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| PausedFlag {
+                dag_id: row.dag_id.0,
+                is_paused: row.is_paused,
+            })
+            .collect())
     }
 
     /// The files that have DAGs or errors, by name: a loader that starts finds those that are gone.
@@ -115,7 +126,9 @@ impl Store {
     /// [`Error::Conflict`] while runs of it are active.
     pub async fn delete_dag(&self, dag_id: &DagId, by: &str) -> Result<bool, Error> {
         let mut transaction = self.begin().await?;
-        let query = LockDag { dag_id: dag_id.as_str() };
+        let query = LockDag {
+            dag_id: dag_id.as_str(),
+        };
         let Some(found) = query.get_result::<Active>(&mut transaction).await.optional()? else {
             transaction.commit().await?;
             return Ok(false);
@@ -126,14 +139,24 @@ impl Store {
                 found.active
             )));
         }
-        Retire { dag_id: dag_id.as_str() }.execute(&mut transaction).await?;
+        Retire {
+            dag_id: dag_id.as_str(),
+        }
+        .execute(&mut transaction)
+        .await?;
         RaiseRunKey {}.execute(&mut transaction).await?;
         transaction.commit().await?;
 
         let mut conn = self.conn().await?;
-        let batch = DeleteRuns { dag_id: dag_id.as_str(), limit: &RUNS_AT_ONCE };
+        let batch = DeleteRuns {
+            dag_id: dag_id.as_str(),
+            limit: &RUNS_AT_ONCE,
+        };
         while batch.execute(&mut conn).await? > 0 {}
-        let query = DeleteDag { dag_id: dag_id.as_str(), by: &storable(by) };
+        let query = DeleteDag {
+            dag_id: dag_id.as_str(),
+            by: &storable(by),
+        };
         query.execute(&mut conn).await?;
         Ok(true)
     }

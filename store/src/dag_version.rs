@@ -44,7 +44,9 @@ impl Store {
     pub async fn version(&self, id: VersionId) -> Result<Option<(Arc<Dag>, String)>, Error> {
         let mut conn = self.conn().await?;
         let query = Bodies { ids: &[id.0] };
-        let Some(row) = query.get_result::<Body>(&mut conn).await.optional()? else { return Ok(None) };
+        let Some(row) = query.get_result::<Body>(&mut conn).await.optional()? else {
+            return Ok(None);
+        };
         let dag = serde_json::from_slice(&row.body.0)
             .map_err(|error| Error::Invalid(format!("the DAG version {} cannot be read: {error}", id.0)))?;
         Ok(Some((Arc::new(dag), row.file)))
@@ -56,7 +58,11 @@ impl Store {
     /// Only when the database fails.
     pub async fn versions_of(&self, dag_id: &DagId, limit: u32, offset: u32) -> Result<Vec<Version>, Error> {
         let mut conn = self.conn().await?;
-        let query = VersionsOf { dag_id: dag_id.as_str(), limit: &i64::from(limit), offset: &i64::from(offset) };
+        let query = VersionsOf {
+            dag_id: dag_id.as_str(),
+            limit: &i64::from(limit),
+            offset: &i64::from(offset),
+        };
         Ok(query.load(&mut conn).await?)
     }
 
@@ -72,7 +78,10 @@ impl Store {
 }
 
 /// Those of the versions that this program can read.
-pub(crate) async fn load(conn: &mut AsyncPgConnection, ids: &[VersionId]) -> Result<HashMap<VersionId, Arc<Dag>>, Error> {
+pub(crate) async fn load(
+    conn: &mut AsyncPgConnection,
+    ids: &[VersionId],
+) -> Result<HashMap<VersionId, Arc<Dag>>, Error> {
     let mut dags = HashMap::with_capacity(ids.len());
     for chunk in ids.chunks(MOST_ROWS) {
         let chunk: Vec<i64> = chunk.iter().map(|id| id.0).collect();
@@ -80,7 +89,9 @@ pub(crate) async fn load(conn: &mut AsyncPgConnection, ids: &[VersionId]) -> Res
         for row in rows {
             match serde_json::from_slice::<Dag>(&row.body.0) {
                 Ok(dag) => drop(dags.insert(VersionId(row.id), Arc::new(dag))),
-                Err(error) => tracing::error!(version = row.id, file = row.file, %error, "a DAG version cannot be read"),
+                Err(error) => {
+                    tracing::error!(version = row.id, file = row.file, %error, "a DAG version cannot be read")
+                }
             }
         }
     }

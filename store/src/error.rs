@@ -50,12 +50,20 @@ impl Error {
 
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
-        let DieselError::DatabaseError(kind, about) = &error else { return Self::Database(error) };
+        let DieselError::DatabaseError(kind, about) = &error else {
+            return Self::Database(error);
+        };
         if is_a_clash(kind) {
             return Self::Conflict(in_words(&error));
         }
-        if matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection) {
-            return Self::Unreachable { place: String::new(), reason: about.message().to_owned() };
+        if matches!(
+            kind,
+            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection
+        ) {
+            return Self::Unreachable {
+                place: String::new(),
+                reason: about.message().to_owned(),
+            };
         }
         Self::Database(error)
     }
@@ -72,8 +80,13 @@ const fn is_a_clash(kind: &DatabaseErrorKind) -> bool {
 }
 
 fn in_words(error: &DieselError) -> String {
-    let DieselError::DatabaseError(_, about) = error else { return error.to_string() };
-    let details = about.details().map(|details| format!(" ({details})")).unwrap_or_default();
+    let DieselError::DatabaseError(_, about) = error else {
+        return error.to_string();
+    };
+    let details = about
+        .details()
+        .map(|details| format!(" ({details})"))
+        .unwrap_or_default();
     let hint = about.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("{}{details}{hint}", about.message())
 }

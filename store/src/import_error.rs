@@ -61,9 +61,18 @@ impl Store {
     ///
     /// # Errors
     /// Only when the database fails.
-    pub async fn import_errors(&self, file: Option<&str>, limit: u32, offset: u32) -> Result<Vec<ImportError>, Error> {
+    pub async fn import_errors(
+        &self,
+        file: Option<&str>,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<ImportError>, Error> {
         let mut conn = self.conn().await?;
-        let query = List { file: file.unwrap_or_default(), limit: &i64::from(limit), offset: &i64::from(offset) };
+        let query = List {
+            file: file.unwrap_or_default(),
+            limit: &i64::from(limit),
+            offset: &i64::from(offset),
+        };
         Ok(query.load(&mut conn).await?)
     }
 }
@@ -74,18 +83,33 @@ pub(crate) async fn clear(conn: &mut AsyncPgConnection, files: &[&str]) -> Resul
     Ok(())
 }
 
-pub(crate) async fn insert(conn: &mut AsyncPgConnection, errors: &[(&str, &NewImportError)]) -> Result<(), Error> {
+pub(crate) async fn insert(
+    conn: &mut AsyncPgConnection,
+    errors: &[(&str, &NewImportError)],
+) -> Result<(), Error> {
     if errors.is_empty() {
         return Ok(());
     }
     let position = |number: Option<u32>| number.and_then(|number| i32::try_from(number).ok());
     let message: Vec<_> = errors.iter().map(|(_, error)| storable(&error.message)).collect();
-    let hint: Vec<_> = errors.iter().map(|(_, error)| error.hint.as_deref().map(storable)).collect();
-    let snippet: Vec<_> = errors.iter().map(|(_, error)| error.snippet.as_deref().map(storable)).collect();
+    let hint: Vec<_> = errors
+        .iter()
+        .map(|(_, error)| error.hint.as_deref().map(storable))
+        .collect();
+    let snippet: Vec<_> = errors
+        .iter()
+        .map(|(_, error)| error.snippet.as_deref().map(storable))
+        .collect();
     let query = Insert {
         file: &errors.iter().map(|(file, _)| *file).collect::<Vec<_>>(),
-        line: &errors.iter().map(|(_, error)| position(error.line)).collect::<Vec<_>>(),
-        column: &errors.iter().map(|(_, error)| position(error.column)).collect::<Vec<_>>(),
+        line: &errors
+            .iter()
+            .map(|(_, error)| position(error.line))
+            .collect::<Vec<_>>(),
+        column: &errors
+            .iter()
+            .map(|(_, error)| position(error.column))
+            .collect::<Vec<_>>(),
         message: &message.iter().map(|text| &**text).collect::<Vec<_>>(),
         hint: &hint.iter().map(Option::as_deref).collect::<Vec<_>>(),
         snippet: &snippet.iter().map(Option::as_deref).collect::<Vec<_>>(),

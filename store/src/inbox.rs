@@ -29,7 +29,10 @@ impl Store {
     /// [`Error::Invalid`] when there are more than [`MOST_MESSAGES`].
     pub async fn post(&self, messages: &[Message]) -> Result<Vec<InboxId>, Error> {
         if messages.len() > MOST_MESSAGES {
-            return Err(Error::Invalid(format!("at most {MOST_MESSAGES} messages at once, not {}", messages.len())));
+            return Err(Error::Invalid(format!(
+                "at most {MOST_MESSAGES} messages at once, not {}",
+                messages.len()
+            )));
         }
         if messages.is_empty() {
             return Ok(Vec::new());
@@ -75,7 +78,12 @@ impl Store {
         tracing::error!(id = row.id, %error, "a message of the inbox cannot be understood and was moved to the audit log");
         let extra = ToJson::of(&json!({"inbox_id": row.id, "error": error.to_string(), "body": body}))?;
         let mut conn = self.conn().await?;
-        SetAside { id: &row.id, extra: &extra }.execute(&mut conn).await?;
+        SetAside {
+            id: &row.id,
+            extra: &extra,
+        }
+        .execute(&mut conn)
+        .await?;
         Ok(())
     }
 }

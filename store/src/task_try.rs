@@ -6,11 +6,7 @@ use diesel::{
     sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
-use domain::{
-    engine::record::TryRecord,
-    id::TiKey,
-    state::TaskState,
-};
+use domain::{engine::record::TryRecord, id::TiKey, state::TaskState};
 use uuid::Uuid;
 
 use crate::{Error, Store, claim::try_key, column::Parsed, hot::hot_query};
@@ -26,7 +22,13 @@ impl Store {
     pub async fn tries(&self, ti: TiKey) -> Result<Vec<TryRecord>, Error> {
         let index = i32::try_from(ti.index).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
-        let rows: Vec<Row> = Tries { run_key: &ti.run.0, index: &index, limit: &MOST_TRIES }.load(&mut conn).await?;
+        let rows: Vec<Row> = Tries {
+            run_key: &ti.run.0,
+            index: &index,
+            limit: &MOST_TRIES,
+        }
+        .load(&mut conn)
+        .await?;
         Ok(rows.into_iter().rev().map(TryRecord::from).collect())
     }
 }

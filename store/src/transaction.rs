@@ -5,7 +5,9 @@
 
 use std::ops::{Deref, DerefMut};
 
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager, pooled_connection::deadpool::Object};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, TransactionManager, pooled_connection::deadpool::Object,
+};
 
 use crate::{Error, Store, connect::Conn};
 
@@ -20,7 +22,8 @@ impl Store {
 
     /// Begins a transaction that reads and sees one moment.
     pub(crate) async fn begin_read(&self) -> Result<Transaction, Error> {
-        self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
     }
 
     async fn begin_with(&self, sql: &str) -> Result<Transaction, Error> {
@@ -51,14 +54,18 @@ impl Deref for Transaction {
     type Target = AsyncPgConnection;
 
     fn deref(&self) -> &AsyncPgConnection {
-        let Some(conn) = &self.0 else { unreachable!("only `commit` takes the connection, and the transaction with it") };
+        let Some(conn) = &self.0 else {
+            unreachable!("only `commit` takes the connection, and the transaction with it")
+        };
         conn
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        let Some(conn) = &mut self.0 else { unreachable!("only `commit` takes the connection, and the transaction with it") };
+        let Some(conn) = &mut self.0 else {
+            unreachable!("only `commit` takes the connection, and the transaction with it")
+        };
         conn
     }
 }

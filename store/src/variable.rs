@@ -37,7 +37,13 @@ impl Store {
         let sealed = self.cipher().seal(&place(key), value)?;
         let description = description.map(|text| storable(text).into_owned());
         let mut conn = self.conn().await?;
-        Set { key, value: &sealed, description: &description }.execute(&mut conn).await?;
+        Set {
+            key,
+            value: &sealed,
+            description: &description,
+        }
+        .execute(&mut conn)
+        .await?;
         Ok(())
     }
 
@@ -55,12 +61,24 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] when one was encrypted with another key.
-    pub async fn variables(&self, search: &str, limit: u32, offset: u32) -> Result<(Vec<Variable>, i64), Error> {
+    pub async fn variables(
+        &self,
+        search: &str,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<Variable>, i64), Error> {
         let mut conn = self.conn().await?;
-        let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
+        let query = List {
+            search,
+            limit: &i64::from(limit),
+            offset: &i64::from(offset),
+        };
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let count: Count = CountAll { search }.get_result(&mut conn).await?;
-        let variables = rows.into_iter().map(|row| self.open_variable(row)).collect::<Result<_, _>>()?;
+        let variables = rows
+            .into_iter()
+            .map(|row| self.open_variable(row))
+            .collect::<Result<_, _>>()?;
         Ok((variables, count.count))
     }
 
@@ -75,23 +93,37 @@ impl Store {
 
     fn open_variable(&self, row: Row) -> Result<Variable, Error> {
         let value = self.cipher().open(&place(&row.key), &row.value)?;
-        Ok(Variable { key: row.key, value, description: row.description, updated_at: row.updated_at })
+        Ok(Variable {
+            key: row.key,
+            value,
+            description: row.description,
+            updated_at: row.updated_at,
+        })
     }
 }
 
 fn check(key: &str, value: &str) -> Result<(), Error> {
     let length = key.chars().count();
     if length == 0 || length > MAX_KEY || key.contains('\0') {
-        return Err(Error::Invalid(format!("the key of a variable has 1 to {MAX_KEY} characters, this one has {length}")));
+        return Err(Error::Invalid(format!(
+            "the key of a variable has 1 to {MAX_KEY} characters, this one has {length}"
+        )));
     }
     if value.len() > MAX_VALUE {
-        return Err(Error::Invalid(format!("the value of `{key}` has {} bytes, at most {MAX_VALUE} are kept", value.len())));
+        return Err(Error::Invalid(format!(
+            "the value of `{key}` has {} bytes, at most {MAX_VALUE} are kept",
+            value.len()
+        )));
     }
     Ok(())
 }
 
 const fn place(key: &str) -> Place<'_> {
-    Place { table: "variable", row: key, column: "value" }
+    Place {
+        table: "variable",
+        row: key,
+        column: "value",
+    }
 }
 
 #[derive(QueryableByName)]

@@ -83,8 +83,11 @@ pub fn elements_of(value: Value) -> Vec<Value> {
 /// (see [`crate::settings::Overrides`]).
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
-    xcoms: Mutex<HashMap<(RunKey, String, String), Vec<(i32, Value)>>>,
+    xcoms: Mutex<HashMap<XComName, Vec<(i32, Value)>>>,
 }
+
+/// Run, task and key.
+type XComName = (RunKey, String, String);
 
 impl MemoryBackend {
     /// Keeps an XCom; replaces the one of the same instance and key.

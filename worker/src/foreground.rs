@@ -5,7 +5,6 @@ use std::sync::Arc;
 use domain::outcome::TryResult;
 use indexmap::IndexMap;
 use runtime::clock::Clock;
-use runtime::logs::Stream;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,6 +15,8 @@ use crate::attempt::{Attempt, Watcher, shown};
 use crate::backend::Backend;
 use crate::operator;
 use crate::output::{Output, Sink};
+
+pub use crate::output::Echo;
 use crate::place::Place;
 use crate::process;
 use crate::settings::{Overrides, Settings};
@@ -45,7 +46,7 @@ pub async fn run_once(
     backend: &dyn Backend,
     assignment: Assignment,
     clock: Clock,
-    echo: Arc<dyn Fn(Stream, &str) + Send + Sync>,
+    echo: Echo,
     cancel: &CancellationToken,
 ) -> Result<Finished, Error> {
     process::adopt();

@@ -31,7 +31,7 @@ pub mod warden;
 pub use assignment::{Assignment, Run};
 pub use backend::{Backend, MemoryBackend, Previous, Unavailable, elements_of};
 pub use error::Error;
-pub use foreground::{Finished, render_task, run_once};
+pub use foreground::{Echo, Finished, render_task, run_once};
 pub use life::run;
 pub use records::Records;
 pub use settings::{DRAIN_TIMEOUT, GRACE, LOG_LIMIT, Overrides, Settings};

@@ -35,7 +35,7 @@ pub(crate) enum Source {
 }
 
 /// Shows lines as they come, for a task that is run in the foreground.
-pub(crate) type Echo = Arc<dyn Fn(Stream, &str) + Send + Sync>;
+pub type Echo = Arc<dyn Fn(Stream, &str) + Send + Sync>;
 
 /// Where lines go.
 pub(crate) enum Sink {

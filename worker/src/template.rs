@@ -4,15 +4,19 @@
 //! not known yet is written down, the rendering is given up, the answers are fetched, and it is rendered anew. So nothing
 //! is fetched that is not used, no thread is blocked, and a text without a template costs nothing.
 
+mod connections;
 mod dates;
 mod engine;
 mod error;
+mod instance;
+mod json;
 mod lookups;
 mod macros;
 mod pendulum;
 mod python;
 mod record;
 mod scope;
+mod variables;
 
 use std::sync::Arc;
 

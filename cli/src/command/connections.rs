@@ -34,8 +34,7 @@ struct Row {
 
 /// Works with connections.
 pub async fn run(common: &Common, command: Connections) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
-    let store = setup::command_store(&config).await?;
+    let (_, store) = setup::for_command(common).await?;
     match command {
         Connections::List => {
             let rows: Vec<Row> = all(&store).await?.into_iter().map(row).collect();

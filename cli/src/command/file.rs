@@ -33,7 +33,9 @@ pub fn read_object(file: &str) -> Result<Map<String, Value>> {
     }
     match serde_json::from_str(&text).with_context(|| format!("{file} is not JSON"))? {
         Value::Object(map) => Ok(map),
-        _ => bail!("{file} is not a JSON object of names and what they mean"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            bail!("{file} is not a JSON object of names and what they mean")
+        }
     }
 }
 

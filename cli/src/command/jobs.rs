@@ -26,8 +26,8 @@ struct Row {
 
 /// Looks after the long-running processes.
 pub async fn run(common: &Common, command: Jobs) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
-    let jobs = setup::command_store(&config).await?.jobs().await?;
+    let (_, store) = setup::for_command(common).await?;
+    let jobs = store.jobs().await?;
     match command {
         Jobs::List => output::list(common.output, &jobs.into_iter().map(row).collect::<Vec<_>>()),
         Jobs::Check(check) => {

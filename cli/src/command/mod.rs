@@ -14,3 +14,4 @@ pub mod variables;
 
 mod file;
 mod inbox;
+mod runs;

@@ -45,8 +45,7 @@ struct Written {
 
 /// Works with pools.
 pub async fn run(common: &Common, command: Pools) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
-    let store = setup::command_store(&config).await?;
+    let (config, store) = setup::for_command(common).await?;
     match command {
         Pools::List => {
             let rows: Vec<Row> = all(&store).await?.into_iter().map(row).collect();

@@ -44,8 +44,7 @@ struct Row {
 
 /// Works with accounts.
 pub async fn run(common: &Common, command: Users) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
-    let store = setup::command_store(&config).await?;
+    let (config, store) = setup::for_command(common).await?;
     match command {
         Users::List => output::list(common.output, &all(&store).await?.into_iter().map(row).collect::<Vec<_>>()),
         Users::Create(create) => self::create(&config, &store, create).await,

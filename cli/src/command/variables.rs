@@ -32,8 +32,7 @@ struct New {
 
 /// Works with variables.
 pub async fn run(common: &Common, command: Variables) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
-    let store = setup::command_store(&config).await?;
+    let (_, store) = setup::for_command(common).await?;
     match command {
         Variables::List => {
             let row = |variable: Variable| Row { key: variable.key, description: variable.description };

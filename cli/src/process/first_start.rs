@@ -23,7 +23,7 @@ pub async fn accounts(parts: &Parts) -> Result<()> {
         return Ok(());
     }
     let hash = match parts.config.admin_password.as_ref() {
-        Some(password) => Some(webserver::auth::hash_password(password.expose()).await?),
+        Some(password) => Some(webserver::hash_password(password.expose())?),
         None => None,
     };
     let admin = NewAccount {

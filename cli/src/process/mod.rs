@@ -52,7 +52,7 @@ async fn connect(flags: &runtime::config::Flags) -> Result<(Parts, Shutdown)> {
     let config = setup::config(flags)?;
     start_tracing(&config)?;
     config.home.create()?;
-    let store = open(&config, setup::database_url(&config)?)?;
+    let store = open(&config, setup::database_url(&config).await?)?;
     store.wait_until_ready(PATIENCE).await?;
     store.check_schema().await?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;

@@ -34,7 +34,7 @@ impl Parts {
     /// A scheduler, not yet running.
     pub fn scheduler(&self) -> Scheduler {
         Scheduler {
-            settings: scheduler::Settings::new(self.config.dags_folder.clone()),
+            settings: scheduler::Settings::new(self.config.dags_folder.to_path_buf()),
             store: self.store.clone(),
             queue: self.queue.clone(),
             clock: self.clock.clone(),
@@ -49,7 +49,8 @@ impl Parts {
         let scratch = self.config.home.path().join("running");
         let hostname = hostname();
         let slots = self.config.parallelism.get();
-        let mut settings = worker::Settings::new(slots, hostname, self.config.dags_folder.clone(), scratch);
+        let folder = self.config.dags_folder.to_path_buf();
+        let mut settings = worker::Settings::new(slots, hostname, folder, scratch);
         settings.queues = queues;
         settings.drain_timeout = args.drain_timeout.duration();
         settings.warden = Some(warden()?);

@@ -10,6 +10,9 @@ use worker::Assignment;
 
 use crate::args::Output;
 
+/// Is shown each line of a try.
+pub type Echo = Arc<dyn Fn(Stream, &str) + Send + Sync>;
+
 /// Speaks for one task instance.
 #[derive(Clone)]
 pub struct Voice {
@@ -29,7 +32,7 @@ impl Voice {
     }
 
     /// Shows lines as they come.
-    pub fn echo(&self) -> Arc<dyn Fn(Stream, &str) + Send + Sync> {
+    pub fn echo(&self) -> Echo {
         let voice = self.clone();
         Arc::new(move |stream, text| match stream {
             Stream::Output | Stream::Error => voice.line('|', text),

@@ -128,12 +128,16 @@ impl Timetable {
 
     /// The runs of this schedule that start at `after` or later, oldest first, as if none had ever been missed.
     /// May be endless.
-    pub fn runs(&self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = NextRun> {
+    pub fn runs<'a>(&'a self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = NextRun> + use<'a> {
         law::runs(self, after, *bounds)
     }
 
     /// The moments at which this schedule starts runs, from `after` (itself included) on. May be endless.
-    pub fn fire_times(&self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = DateTime<Utc>> {
+    pub fn fire_times<'a>(
+        &'a self,
+        after: DateTime<Utc>,
+        bounds: &Bounds,
+    ) -> impl Iterator<Item = DateTime<Utc>> + use<'a> {
         self.runs(after, bounds).map(|run| run.run_after)
     }
 

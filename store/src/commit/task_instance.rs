@@ -19,7 +19,10 @@ use crate::{Error, column::storable, hot::hot_query};
 type Changed = Expected<TiRecord, Persisted>;
 
 pub(super) fn insert<'a>(conn: &'a AsyncPgConnection, tis: &'a [TiRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(tis.chunks(MOST_ROWS).map(|chunk| insert_chunk(conn, chunk).boxed()));
+    to.extend(
+        tis.chunks(MOST_ROWS)
+            .map(|chunk| insert_chunk(conn, chunk).boxed()),
+    );
 }
 
 async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), Error> {
@@ -51,7 +54,10 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
 }
 
 pub(super) fn update<'a>(conn: &'a AsyncPgConnection, tis: &'a [Changed], to: &mut Vec<Sent<'a>>) {
-    to.extend(tis.chunks(MOST_ROWS).map(|chunk| update_chunk(conn, chunk).boxed()));
+    to.extend(
+        tis.chunks(MOST_ROWS)
+            .map(|chunk| update_chunk(conn, chunk).boxed()),
+    );
 }
 
 async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), Error> {
@@ -80,7 +86,12 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
     if updated == tis.len() {
         return Ok(());
     }
-    let found: Vec<FoundTi> = FindTis { run_key: &run_key, index: &index }.load(&mut &*conn).await?;
+    let found: Vec<FoundTi> = FindTis {
+        run_key: &run_key,
+        index: &index,
+    }
+    .load(&mut &*conn)
+    .await?;
     Err(Error::Conflict(mismatch(tis, &found, updated)))
 }
 
@@ -90,7 +101,9 @@ fn mismatch(tis: &[Changed], found: &[FoundTi], updated: usize) -> String {
         let name = format!("{} of run {run}", ti.new.task_id);
         match found.iter().find(|row| row.run_key == run && row.index == index) {
             None => Some(format!("{name} does not exist")),
-            Some(row) if row.state == ti.new.state.as_str() && row.try_number == int(ti.new.try_number) => None,
+            Some(row) if row.state == ti.new.state.as_str() && row.try_number == int(ti.new.try_number) => {
+                None
+            }
             Some(row) => Some(format!(
                 "{name} is {} in try {}, not {} in try {}",
                 row.state, row.try_number, ti.old.state, ti.old.try_number
@@ -98,7 +111,12 @@ fn mismatch(tis: &[Changed], found: &[FoundTi], updated: usize) -> String {
         }
     });
     let first: Vec<String> = wrong.take(3).collect();
-    format!("{} of {} task instances are not as remembered: {}", tis.len() - updated, tis.len(), first.join("; "))
+    format!(
+        "{} of {} task instances are not as remembered: {}",
+        tis.len() - updated,
+        tis.len(),
+        first.join("; ")
+    )
 }
 
 fn small(count: u32) -> i16 {

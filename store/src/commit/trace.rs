@@ -22,7 +22,11 @@ use crate::{
 const MOST_BYTES: usize = 16 << 20;
 
 pub(super) fn insert_tries<'a>(conn: &'a AsyncPgConnection, tries: &'a [TryRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(tries.chunks(MOST_ROWS).map(|chunk| insert_tries_chunk(conn, chunk).boxed()));
+    to.extend(
+        tries
+            .chunks(MOST_ROWS)
+            .map(|chunk| insert_tries_chunk(conn, chunk).boxed()),
+    );
 }
 
 async fn insert_tries_chunk(conn: &AsyncPgConnection, tries: &[TryRecord]) -> Result<(), Error> {
@@ -85,7 +89,11 @@ pub(super) fn write_xcoms<'a>(
     Ok(())
 }
 
-async fn write_xcoms_chunk(conn: &AsyncPgConnection, xcoms: &[XComRecord], values: Vec<ToJson>) -> Result<(), Error> {
+async fn write_xcoms_chunk(
+    conn: &AsyncPgConnection,
+    xcoms: &[XComRecord],
+    values: Vec<ToJson>,
+) -> Result<(), Error> {
     let key = column(xcoms, |xcom| storable(&xcom.key));
     let query = WriteXComs {
         run_key: &column(xcoms, |xcom| xcom.ti.run.0),
@@ -99,8 +107,16 @@ async fn write_xcoms_chunk(conn: &AsyncPgConnection, xcoms: &[XComRecord], value
 }
 
 /// A DAG that was deleted meanwhile has no schedule any more; that is no conflict.
-pub(super) fn move_cursors<'a>(conn: &'a AsyncPgConnection, cursors: &'a [CursorRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(cursors.chunks(MOST_ROWS).map(|chunk| move_cursors_chunk(conn, chunk).boxed()));
+pub(super) fn move_cursors<'a>(
+    conn: &'a AsyncPgConnection,
+    cursors: &'a [CursorRecord],
+    to: &mut Vec<Sent<'a>>,
+) {
+    to.extend(
+        cursors
+            .chunks(MOST_ROWS)
+            .map(|chunk| move_cursors_chunk(conn, chunk).boxed()),
+    );
 }
 
 async fn move_cursors_chunk(conn: &AsyncPgConnection, cursors: &[CursorRecord]) -> Result<(), Error> {
@@ -109,16 +125,28 @@ async fn move_cursors_chunk(conn: &AsyncPgConnection, cursors: &[CursorRecord]) 
         cursor_start: &column(cursors, |row| row.cursor.map(|interval| interval.start)),
         cursor_end: &column(cursors, |row| row.cursor.map(|interval| interval.end)),
         next_logical_date: &column(cursors, |row| row.next.as_ref().map(|next| next.logical_date)),
-        next_interval_start: &column(cursors, |row| row.next.as_ref().map(|next| next.data_interval.start)),
-        next_interval_end: &column(cursors, |row| row.next.as_ref().map(|next| next.data_interval.end)),
+        next_interval_start: &column(cursors, |row| {
+            row.next.as_ref().map(|next| next.data_interval.start)
+        }),
+        next_interval_end: &column(cursors, |row| {
+            row.next.as_ref().map(|next| next.data_interval.end)
+        }),
         next_run_after: &column(cursors, |row| row.next.as_ref().map(|next| next.run_after)),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
 }
 
-pub(super) fn insert_audit<'a>(conn: &'a AsyncPgConnection, audit: &'a [AuditRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(audit.chunks(MOST_ROWS).map(|chunk| event_log::insert(conn, chunk).boxed()));
+pub(super) fn insert_audit<'a>(
+    conn: &'a AsyncPgConnection,
+    audit: &'a [AuditRecord],
+    to: &mut Vec<Sent<'a>>,
+) {
+    to.extend(
+        audit
+            .chunks(MOST_ROWS)
+            .map(|chunk| event_log::insert(conn, chunk).boxed()),
+    );
 }
 
 hot_query! {

@@ -14,7 +14,10 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
             error.column()
         ))
     })?;
-    let mut connection = Connection { conn_id: conn_id.to_owned(), ..Connection::default() };
+    let mut connection = Connection {
+        conn_id: conn_id.to_owned(),
+        ..Connection::default()
+    };
     for (key, value) in &fields {
         match key.as_str() {
             "conn_id" | "connection_id" => {}
@@ -55,29 +58,74 @@ fn text_of(conn_id: &str, key: &str, value: &Value) -> Result<Option<String>, Er
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone())),
         Value::Number(number) => Ok(Some(number.to_string())),
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            Err(Error::Invalid(format!("`{key}` of the connection `{conn_id}` is not a text")))
-        }
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(Error::Invalid(format!(
+            "`{key}` of the connection `{conn_id}` is not a text"
+        ))),
     }
 }
 
 fn port(conn_id: &str, value: &Value) -> Result<Option<u16>, Error> {
     let text = text_of(conn_id, "port", value)?;
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     let port = text.parse().ok().filter(|port| *port > 0);
     port.map(Some).ok_or_else(|| {
-        Error::Invalid(format!("the port of the connection `{conn_id}` is not a number from 1 to 65535"))
+        Error::Invalid(format!(
+            "the port of the connection `{conn_id}` is not a number from 1 to 65535"
+        ))
     })
 }
 
 /// An object, or an object written into a text.
 fn extra(conn_id: &str, value: &Value) -> Result<Map<String, Value>, Error> {
-    let wrong = || Error::Invalid(format!("`extra` of the connection `{conn_id}` is not a JSON object"));
+    let wrong = || {
+        Error::Invalid(format!(
+            "`extra` of the connection `{conn_id}` is not a JSON object"
+        ))
+    };
     match value {
         Value::Null => Ok(Map::new()),
         Value::Object(extra) => Ok(extra.clone()),
         Value::String(text) if text.trim().is_empty() => Ok(Map::new()),
         Value::String(text) => serde_json::from_str(text).map_err(|_| wrong()),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_airflows_form() {
+        let text =
+            r#"{"conn_type": "http", "host": "h", "port": "80", "extra": "{\"a\": 1}", "conn_id": "x"}"#;
+        let connection = parse("test", text).unwrap();
+        assert_eq!((connection.conn_id.as_str(), connection.port), ("test", Some(80)));
+        assert_eq!(connection.extra["a"], 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for (text, said) in [
+            (r#"{"password": "s3cret""#, "not a JSON object: line 1"),
+            (
+                r#"{"conn_type": "a", "pasword": "s3cret"}"#,
+                "unknown key `pasword`",
+            ),
+            (
+                r#"{"conn_type": "a", "password": ["s3cret"]}"#,
+                "`password` of the connection `test` is not a text",
+            ),
+            (r#"{"conn_type": "a", "port": 70000}"#, "from 1 to 65535"),
+            (
+                r#"{"conn_type": "a", "extra": "s3cret"}"#,
+                "`extra` of the connection `test` is not a JSON object",
+            ),
+        ] {
+            let error = parse("test", text).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+        }
     }
 }

@@ -13,25 +13,35 @@ use crate::Error;
 const EXTRA: &str = "__extra__";
 
 pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
-    let wrong = |what: &str| Error::Invalid(format!("the URI of the connection `{conn_id}` is wrong: {what}"));
+    let wrong =
+        |what: &str| Error::Invalid(format!("the URI of the connection `{conn_id}` is wrong: {what}"));
     let (scheme, rest) = text
         .split_once("://")
         .ok_or_else(|| wrong("write type://login:password@host:port/schema, or JSON"))?;
     if scheme.is_empty() {
-        return Err(wrong("it begins with the type of the connection, such as postgres://"));
+        return Err(wrong(
+            "it begins with the type of the connection, such as postgres://",
+        ));
     }
     let (protocol, rest) = match rest.split_once("://") {
         Some((protocol, _)) if protocol.contains(['@', ':', '/', '?']) => (None, rest),
         Some((protocol, rest)) => (Some(protocol), rest),
         None => (None, rest),
     };
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
-    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
-    let (login, place) = authority.rsplit_once('@').map_or((None, authority), |(login, place)| (Some(login), place));
-    let (login, password) = match login.map(|login| login.split_once(':').map_or((login, None), |(l, p)| (l, Some(p)))) {
-        Some((login, password)) => (some(login), password),
-        None => (None, None),
-    };
+    let (rest, query) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(rest, query)| (rest, query));
+    let (authority, path) = rest
+        .split_once('/')
+        .map_or((rest, ""), |(authority, path)| (authority, path));
+    let (login, place) = authority
+        .rsplit_once('@')
+        .map_or((None, authority), |(login, place)| (Some(login), place));
+    let (login, password) =
+        match login.map(|login| login.split_once(':').map_or((login, None), |(l, p)| (l, Some(p)))) {
+            Some((login, password)) => (some(login), password),
+            None => (None, None),
+        };
     let (host, port) = split_port(place).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
     let decode = |part: &str| decode(part, false).ok_or_else(|| wrong("a %-escape is not UTF-8"));
     let host = some(host).map(decode).transpose()?;
@@ -53,7 +63,11 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
 
 pub(super) fn write(connection: &Connection) -> String {
     let mut uri = format!("{}://", connection.conn_type.to_lowercase().replace('_', "-"));
-    let host = match connection.host.as_deref().map(|host| host.split_once("://").map_or((None, host), |(p, h)| (Some(p), h))) {
+    let host = match connection
+        .host
+        .as_deref()
+        .map(|host| host.split_once("://").map_or((None, host), |(p, h)| (Some(p), h)))
+    {
         Some((Some(protocol), host)) => {
             push(&mut uri, format_args!("{protocol}://"));
             host
@@ -81,8 +95,15 @@ pub(super) fn write(connection: &Connection) -> String {
         push(&mut uri, format_args!("/{}", encode(schema)));
     }
     if !connection.extra.is_empty() {
-        let slash = if connection.schema.as_deref().is_none_or(str::is_empty) { "/" } else { "" };
-        push(&mut uri, format_args!("{slash}?{}", write_query(&connection.extra)));
+        let slash = if connection.schema.as_deref().is_none_or(str::is_empty) {
+            "/"
+        } else {
+            ""
+        };
+        push(
+            &mut uri,
+            format_args!("{slash}?{}", write_query(&connection.extra)),
+        );
     }
     uri
 }
@@ -98,12 +119,17 @@ fn normal_type(scheme: &str) -> String {
 fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     // The colons of an IPv6 address stand in brackets.
     let after_brackets = place.rfind(']').map_or(0, |at| at + 1);
-    let Some(colon) = place[after_brackets..].rfind(':').map(|at| at + after_brackets) else { return Some((place, None)) };
+    let Some(colon) = place[after_brackets..].rfind(':').map(|at| at + after_brackets) else {
+        return Some((place, None));
+    };
     let (host, port) = (&place[..colon], &place[colon + 1..]);
     if port.is_empty() {
         return Some((host, None));
     }
-    port.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
+    port.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .map(|port| (host, Some(port)))
 }
 
 fn parse_query(query: &str) -> Option<Map<String, Value>> {
@@ -124,11 +150,21 @@ fn write_query(extra: &Map<String, Value>) -> String {
         .iter()
         .map(|(key, value)| match value {
             Value::String(text) if key != EXTRA => Some(format!("{}={}", encode(key), encode(text))),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+            Value::String(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => None,
         })
         .collect();
     texts.map_or_else(
-        || format!("{EXTRA}={}", encode(&serde_json::to_string(extra).unwrap_or_default())),
+        || {
+            format!(
+                "{EXTRA}={}",
+                encode(&serde_json::to_string(extra).unwrap_or_default())
+            )
+        },
         |texts| texts.join("&"),
     )
 }
@@ -178,4 +214,114 @@ fn decode(text: &str, in_query: bool) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(uri: &str) -> [Option<String>; 6] {
+        let c = parse("test", uri).unwrap();
+        [
+            Some(c.conn_type),
+            c.login,
+            c.password,
+            c.host,
+            c.port.map(|port| port.to_string()),
+            c.schema,
+        ]
+    }
+
+    #[test]
+    fn reads_what_people_write() {
+        let some = |text: &str| (text != "-").then(|| text.to_owned());
+        for (uri, wanted) in [
+            (
+                "postgresql://ann:s3cret@db:5432/flights",
+                ["postgres", "ann", "s3cret", "db", "5432", "flights"],
+            ),
+            (
+                "postgres://ann:p%40s%3As@db",
+                ["postgres", "ann", "p@s:s", "db", "-", "-"],
+            ),
+            (
+                "google-cloud-platform://",
+                ["google_cloud_platform", "-", "-", "-", "-", "-"],
+            ),
+            (
+                "http://https://ann@example.org:8443",
+                ["http", "ann", "-", "https://example.org", "8443", "-"],
+            ),
+            ("fs:///%2Ftmp%2Fx", ["fs", "-", "-", "-", "-", "/tmp/x"]),
+            ("http://:token@h", ["http", "-", "token", "h", "-", "-"]),
+            ("http://@:8080", ["http", "-", "-", "-", "8080", "-"]),
+            (
+                "postgres://%5B::1%5D:5432/d",
+                ["postgres", "-", "-", "[::1]", "5432", "d"],
+            ),
+        ] {
+            assert_eq!(fields(uri), wanted.map(some), "{uri}");
+        }
+        let extra = |uri| parse("test", uri).unwrap().extra;
+        assert_eq!(
+            json!(extra("a://h?x=1&y=a+b%2Bc&z")),
+            json!({"x": "1", "y": "a b+c", "z": ""})
+        );
+        assert_eq!(
+            json!(extra("a://h/?__extra__=%7B%22n%22%3A%201%7D")),
+            json!({"n": 1})
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for uri in [
+            "s3cret",
+            "://s3cret@h",
+            "a://u:s3cret@h:99999",
+            "a://u:s3cret@h:0",
+            "a://u:s3cret%FF@h",
+            "a://u:s3cret@h?__extra__=s3cret",
+        ] {
+            let error = parse("test", uri).unwrap_err().to_string();
+            assert!(
+                error.contains("`test`") && !error.contains("s3cret"),
+                "{uri}: {error}"
+            );
+        }
+    }
+
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop::option::of("[a-z@:/?#%&=+ \u{e9}.-]{1,12}")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            (login, password, schema) in (text(), text(), text()),
+            host in prop::option::of("[a-z0-9.:/ \u{e9}-]{1,12}"),
+            port in prop::option::of(1_u16..),
+            extra in prop::collection::vec(("[a-z_&= ]{1,6}", "[ -~]{0,8}"), 0..4),
+            deep in any::<bool>(),
+        ) {
+            let mut extra: Map<String, Value> = extra.into_iter().map(|(key, value)| (key, json!(value))).collect();
+            if deep {
+                extra.insert("deep".to_owned(), json!({"list": [1, null]}));
+            }
+            let host = host.filter(|host| !host.contains("://") && host != "://");
+            let connection = Connection {
+                conn_id: "test".to_owned(),
+                conn_type: "my_type".to_owned(),
+                description: None,
+                host, login, password, schema, port, extra,
+            };
+            let uri = connection.uri();
+            prop_assert_eq!(&Connection::parse("test", &uri).unwrap(), &connection, "{}", uri);
+            let text = connection.json().to_string();
+            prop_assert_eq!(&Connection::parse("test", &text).unwrap(), &connection);
+        }
+    }
 }

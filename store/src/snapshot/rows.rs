@@ -55,7 +55,13 @@ impl DagRow {
             return None;
         };
         let cursor = interval(self.cursor_start, self.cursor_end);
-        Some(DagRecord { version, dag, is_paused: self.is_paused, is_stale: self.is_stale, cursor })
+        Some(DagRecord {
+            version,
+            dag,
+            is_paused: self.is_paused,
+            is_stale: self.is_stale,
+            cursor,
+        })
     }
 }
 
@@ -173,7 +179,10 @@ pub(crate) struct TiRow {
 impl TiRow {
     pub(crate) fn record(self, names: &mut Names) -> Result<TiRecord, Error> {
         Ok(TiRecord {
-            key: TiKey { run: RunKey(self.run_key), index: count(self.index) },
+            key: TiKey {
+                run: RunKey(self.run_key),
+                index: count(self.index),
+            },
             task_id: Names::get(&mut names.tasks, &self.task_id, TaskId::new)?,
             map_index: self.map_index,
             state: self.state.0,
@@ -192,7 +201,11 @@ impl TiRow {
                 pool_slots: count(self.pool_slots),
                 queue: Names::get(&mut names.queues, &self.queue, QueueName::new)?,
                 priority: self.priority,
-                operator: names.operators.get(self.operator.as_str()).copied().unwrap_or("Operator"),
+                operator: names
+                    .operators
+                    .get(self.operator.as_str())
+                    .copied()
+                    .unwrap_or("Operator"),
             },
         })
     }
@@ -208,8 +221,16 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn of<'a>(dags: impl Iterator<Item = &'a Dag>) -> Self {
-        let operators = dags.flat_map(|dag| dag.tasks.iter()).map(|task| task.operator.class_name()).collect();
-        Self { tasks: HashMap::new(), pools: HashMap::new(), queues: HashMap::new(), operators }
+        let operators = dags
+            .flat_map(|dag| dag.tasks.iter())
+            .map(|task| task.operator.class_name())
+            .collect();
+        Self {
+            tasks: HashMap::new(),
+            pools: HashMap::new(),
+            queues: HashMap::new(),
+            operators,
+        }
     }
 
     fn get<T: Clone>(
@@ -220,7 +241,8 @@ impl Names {
         if let Some(name) = known.get(text) {
             return Ok(name.clone());
         }
-        let name = make(text).map_err(|error| Error::Invalid(format!("a task instance in the database: {error}")))?;
+        let name = make(text)
+            .map_err(|error| Error::Invalid(format!("a task instance in the database: {error}")))?;
         known.insert(text.to_owned(), name.clone());
         Ok(name)
     }
@@ -243,7 +265,15 @@ pub(crate) struct LengthRow {
 impl LengthRow {
     pub(crate) fn record(self) -> (i64, XComLength) {
         let length = self.length.and_then(|length| usize::try_from(length).ok());
-        (self.run_key, XComLength { task_id: self.task_id.0, map_index: self.map_index, key: self.key, length })
+        (
+            self.run_key,
+            XComLength {
+                task_id: self.task_id.0,
+                map_index: self.map_index,
+                key: self.key,
+                length,
+            },
+        )
     }
 }
 

@@ -1,1 +1,65 @@
-//! Read models: one for each page and each list of the API.
+//! Read models: one for each page and each list of the API. They only read, and every answer is bounded.
+
+pub mod api_dag;
+pub mod api_list;
+pub mod api_lists;
+pub mod api_log;
+pub mod api_metrics;
+pub mod api_run;
+pub mod api_ti;
+pub mod api_wish;
+pub mod dag_grid;
+pub mod dags;
+pub mod event_log;
+pub mod health;
+pub mod page_run;
+pub mod page_shell;
+pub mod run;
+pub mod task;
+
+/// Most rows of one answer.
+pub const MOST_ROWS: u32 = 1_000;
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    limit: i64,
+    offset: i64,
+}
+
+impl Page {
+    /// At most `limit` rows (never more than [`MOST_ROWS`]) from `offset` on.
+    #[must_use]
+    pub fn new(limit: u32, offset: u32) -> Self {
+        Self {
+            limit: i64::from(limit.min(MOST_ROWS)),
+            offset: i64::from(offset),
+        }
+    }
+
+    /// The first `limit` rows.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self::new(limit, 0)
+    }
+}
+
+/// Rows of a list, and how many there are in all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing<T> {
+    /// The rows of the page.
+    pub rows: Vec<T>,
+    /// How many rows the list has.
+    pub total: i64,
+}
+
+/// Names of states as a statement takes them; none is no condition.
+fn names<T: Copy>(states: &[T], name: impl Fn(T) -> &'static str) -> Option<Vec<&'static str>> {
+    (!states.is_empty()).then(|| states.iter().map(|state| name(*state)).collect())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Total {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    total: i64,
+}

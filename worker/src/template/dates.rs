@@ -117,7 +117,7 @@ impl Moment {
             let delta = delta.downcast_object_ref::<Delta>().ok_or_else(|| wrong("pass days=1, hours=2 and so on"))?;
             return self.shifted(delta.0 * i32::try_from(sign).unwrap_or(1));
         }
-        let mut part = |name: &str| kwargs.get::<Option<i64>>(name).map(|n| n.unwrap_or(0).saturating_mul(sign));
+        let part = |name: &str| kwargs.get::<Option<i64>>(name).map(|n| n.unwrap_or(0).saturating_mul(sign));
         let months = part("years")?.saturating_mul(12).saturating_add(part("months")?);
         let days = part("weeks")?.saturating_mul(7).saturating_add(part("days")?);
         kwargs_time(&kwargs).and_then(|time| {
@@ -257,7 +257,7 @@ impl Object for Day {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}", self.0)
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::dates::{self, Moment};
+use super::json;
 use super::python;
 
 /// Steps that rendering one text may take.
@@ -72,7 +73,7 @@ fn short(form: &str, value: &Value) -> Result<String, Error> {
 fn from_json(text: &str) -> Result<Value, Error> {
     let value: serde_json::Value =
         serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
-    Ok(Value::from_serialize(value))
+    Ok(json::value(value))
 }
 
 /// A text that refuses to grow without end.

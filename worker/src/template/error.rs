@@ -2,7 +2,8 @@
 
 use minijinja::{ErrorKind, Value};
 
-use super::lookups::{Lookups, attributes};
+use super::instance::attributes;
+use super::lookups::Lookups;
 use super::{engine, scope};
 use crate::backend::Unavailable;
 
@@ -112,7 +113,10 @@ fn described(text: &str, error: &minijinja::Error, scope: &Value) -> String {
         }
         ErrorKind::WriteFailure => format!("the result is longer than {} bytes", engine::LONGEST),
         ErrorKind::OutOfFuel => "it takes too many steps; is there an endless loop?".to_owned(),
+        // The engine may learn of other kinds.
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours and not exhaustive")]
         kind if detail.is_empty() => format!("{kind}{cause}"),
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours and not exhaustive")]
         kind => format!("{kind}: {detail}{cause}"),
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
-use minijinja::value::{Kwargs, Object, ObjectRepr, from_args};
+use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use uuid::Uuid;
 
 use super::dates::{self, Delta, Moment};
+use super::json;
 
 /// The object `macros`, or one of the modules in it.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ enum Module {
 
 impl Macros {
     /// All of them; `now` is what they take for the present.
-    pub(super) fn new(now: DateTime<Utc>) -> Value {
+    pub(super) fn value(now: DateTime<Utc>) -> Value {
         Value::from_object(Macros { module: Module::Macros, now })
     }
 
@@ -124,8 +125,9 @@ fn ds_format(ds: &str, from: &str, to: &str) -> Result<Value, Error> {
 }
 
 fn datetime(args: &[Value]) -> Result<Value, Error> {
-    let (year, month, day, hour, minute, second): (i32, u32, u32, Option<u32>, Option<u32>, Option<u32>) = from_args(args)?;
-    let time = NaiveTime::from_hms_opt(hour.unwrap_or(0), minute.unwrap_or(0), second.unwrap_or(0));
+    let (year, month, day, time): (i32, u32, u32, Rest<u32>) = from_args(args)?;
+    let part = |at: usize| time.get(at).copied().unwrap_or(0);
+    let time = NaiveTime::from_hms_micro_opt(part(0), part(1), part(2), part(3));
     let at = NaiveDate::from_ymd_opt(year, month, day).zip(time).map(|(day, time)| day.and_time(time));
     let at = at.ok_or_else(|| wrong("there is no such date"))?;
     Ok(Value::from_object(Moment(at.and_utc().with_timezone(&Tz::UTC))))
@@ -156,7 +158,7 @@ fn json_dumps(value: &Value) -> Result<Value, Error> {
 
 fn json_loads(text: &str) -> Result<Value, Error> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    Ok(Value::from_serialize(value))
+    Ok(json::value(value))
 }
 
 fn wrong(message: impl Into<String>) -> Error {

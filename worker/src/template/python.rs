@@ -91,12 +91,13 @@ pub(super) fn call_method(_state: &mut State, value: &Value, method: &str, args:
     if let Some(text) = value.as_str() {
         return text_method(text, method, args);
     }
-    match value.kind() {
-        ValueKind::Map => dict_method(value, method, args),
-        ValueKind::Seq => list_method(value, method, args),
-        // Every other kind has none of these.
-        _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    if value.kind() == ValueKind::Map {
+        return dict_method(value, method, args);
     }
+    if value.kind() == ValueKind::Seq {
+        return list_method(value, method, args);
+    }
+    Err(Error::from(ErrorKind::UnknownMethod))
 }
 
 fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn values_look_as_in_python() {
-        let value = |json: &str| Value::from_serialize(serde_json::from_str::<serde_json::Value>(json).unwrap());
+        let value = |text: &str| super::super::json::value(serde_json::from_str::<serde_json::Value>(text).unwrap());
         for (json, shown) in [
             ("null", "None"),
             ("true", "True"),

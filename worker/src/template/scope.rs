@@ -9,10 +9,14 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json};
 
+use super::connections::Connections;
 use super::dates::{Moment, moment, moment_or_none};
-use super::lookups::{Connections, Lookups, TaskInstance, Variables};
+use super::instance::TaskInstance;
+use super::json;
+use super::lookups::Lookups;
 use super::macros::Macros;
 use super::record::Record;
+use super::variables::Variables;
 use crate::assignment::Assignment;
 use crate::backend::Previous;
 
@@ -45,7 +49,7 @@ impl Scope {
         now: DateTime<Utc>,
     ) -> Scope {
         let mut names: Vec<(String, Value)> =
-            elements.into_iter().map(|(name, value)| (name, Value::from_serialize(value))).collect();
+            elements.into_iter().map(|(name, value)| (name, json::value(value))).collect();
         names.extend(dates(assignment));
         let instance = Value::from_object(TaskInstance {
             fields: instance(assignment),
@@ -67,10 +71,10 @@ impl Scope {
             ("ti", instance.clone()),
             ("task_instance", instance),
             ("task_instance_key_str", Value::from(key)),
-            ("params", Value::from_serialize(params)),
+            ("params", json::value(params)),
             ("var", Variables::value(Arc::clone(&lookups))),
             ("conn", Connections::value(Arc::clone(&lookups))),
-            ("macros", Macros::new(now)),
+            ("macros", Macros::value(now)),
             ("test_mode", Value::from(false)),
         ];
         names.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
@@ -144,7 +148,7 @@ fn dag(dag: &Dag) -> Value {
         ("end_date", moment_or_none(dag.end_date)),
         ("max_active_runs", Value::from(dag.max_active_runs)),
         ("max_active_tasks", Value::from(dag.max_active_tasks)),
-        ("task_ids", Value::from_serialize(task_ids)),
+        ("task_ids", json::value(task_ids)),
     ];
     Record::value(format!("<DAG: {}>", dag.dag_id), fields)
 }
@@ -152,7 +156,7 @@ fn dag(dag: &Dag) -> Value {
 fn dag_run(assignment: &Assignment) -> Value {
     let run = &assignment.run;
     let fields = vec![
-        ("conf", Value::from_serialize(&run.conf)),
+        ("conf", json::value(&run.conf)),
         ("run_id", Value::from(run.run_id.as_str())),
         ("dag_id", Value::from(assignment.dag.dag_id.as_str())),
         ("run_type", Value::from(run.run_type.as_str())),
@@ -182,7 +186,7 @@ fn task(task: &Task, dag: &Dag) -> Value {
         ("pool", Value::from(task.pool.as_str())),
         ("pool_slots", Value::from(task.pool_slots)),
         ("priority_weight", Value::from(task.priority_weight)),
-        ("upstream_task_ids", Value::from_serialize(upstream)),
+        ("upstream_task_ids", json::value(upstream)),
         ("doc_md", text_or_none(task.doc.as_deref())),
     ];
     Record::value(format!("<Task({}): {}>", task.operator.class_name(), task.task_id), fields)

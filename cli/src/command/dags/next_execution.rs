@@ -41,7 +41,8 @@ pub async fn run(common: &Common, wanted: &NextExecution) -> Result<()> {
 }
 
 fn executions(dag: &Dag, after: DateTime<Utc>, most: usize) -> Executions {
-    let times = dag.schedule.fire_times(after, &dag.bounds()).take(most);
+    let bounds = dag.bounds();
+    let times = dag.schedule.fire_times(after, &bounds).take(most);
     Executions {
         dag_id: dag.dag_id.to_string(),
         executions: times.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).collect(),

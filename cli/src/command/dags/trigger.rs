@@ -3,19 +3,17 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use domain::{
     dag::Dag,
-    engine::record::RunRecord,
-    id::RunId,
+    id::{DagId, RunId},
     intent::{self, Wish},
     state::RunState,
     timetable::DataInterval,
 };
-use runtime::{clock::Clock, config::Config};
-use serde::Serialize;
+use runtime::clock::Clock;
 use serde_json::{Map, Value};
-use store::Store;
+use store::{Store, view::run::Run};
 
 use crate::{
     args::{Common, dags::Trigger},
@@ -25,18 +23,8 @@ use crate::{
 
 /// How often a run that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-
-#[derive(Serialize)]
-struct Row {
-    dag_id: String,
-    run_id: String,
-    state: &'static str,
-    logical_date: Option<DateTime<Utc>>,
-    run_after: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
-    conf: Value,
-}
+/// After so many failures in a row to look, nobody waits any longer.
+const MOST_FAILURES: u32 = 30;
 
 /// Creates a run.
 pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
@@ -48,21 +36,19 @@ pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
     if line.is_paused {
         output::note(&format!("note: {} is paused, so nothing starts before `tradewind dags unpause`", dag.dag_id));
     }
-    if store.run(&wish.dag_id, &wish.run_id).await?.is_some() {
+    if store.run_line(&wish.dag_id, &wish.run_id).await?.is_some() {
         bail!("the run `{}` of {} exists already", wish.run_id, wish.dag_id);
     }
     let (dag_id, run_id) = (wish.dag_id.clone(), wish.run_id.clone());
-    inbox::ask(&config, &store, Wish::Trigger(wish)).await?;
-    let Some(mut run) = runs::find(&store, &dag_id, &run_id).await? else {
+    let is_created = inbox::ask(&config, &store, Wish::Trigger(wish)).await?;
+    if !is_created && !wait {
         output::note("note: no scheduler has created the run yet; the first one that runs will");
         output::say(run_id.as_str())?;
         return Ok(ExitCode::SUCCESS);
-    };
-    if wait {
-        run = until_ended(&config, &store, run).await?;
     }
+    let run = if wait { until_ended(&store, &dag_id, &run_id).await? } else { runs::find(&store, &dag_id, &run_id).await? };
     let has_failed = run.state == RunState::Failed;
-    output::record(common.output, &row(run))?;
+    output::record(common.output, &runs::row(run))?;
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -89,28 +75,21 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
     })
 }
 
-async fn until_ended(config: &Config, store: &Store, mut run: RunRecord) -> Result<RunRecord> {
-    output::note(&format!("waiting for {} {}", run.dag_id, run.run_id));
-    while !run.state.is_finished() {
-        tokio::time::sleep(LOOK_EVERY).await;
-        match runs::find(store, &run.dag_id, &run.run_id).await {
-            Ok(Some(now)) => run = now,
-            Ok(None) => bail!("the run was deleted"),
-            Err(error) => runs::wait_for_database(config, error).await?,
+async fn until_ended(store: &Store, dag_id: &DagId, run_id: &RunId) -> Result<Run> {
+    output::note(&format!("waiting for {dag_id} {run_id}"));
+    let mut failures = 0;
+    let mut was_seen = false;
+    loop {
+        match store.run_line(dag_id, run_id).await {
+            Ok(Some(run)) if run.state.is_finished() => return Ok(run),
+            Ok(None) if was_seen => bail!("the run was deleted"),
+            Ok(found) => {
+                was_seen |= found.is_some();
+                failures = 0;
+            }
+            Err(error) if error.is_transient() && failures < MOST_FAILURES => failures += 1,
+            Err(error) => return Err(error.into()),
         }
-    }
-    Ok(run)
-}
-
-fn row(run: RunRecord) -> Row {
-    Row {
-        dag_id: run.dag_id.to_string(),
-        run_id: run.run_id.to_string(),
-        state: run.state.as_str(),
-        logical_date: run.logical_date,
-        run_after: run.run_after,
-        started_at: run.started_at,
-        ended_at: run.ended_at,
-        conf: Value::Object(run.conf.as_ref().clone()),
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

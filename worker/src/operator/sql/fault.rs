@@ -9,11 +9,13 @@ pub(super) fn in_words(error: &tokio_postgres::Error, sql: &str) -> String {
     match error.as_db_error() {
         Some(fault) => of_server(fault, sql),
         None => {
-            let causes: Vec<String> = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
-            match causes.is_empty() {
-                true => error.to_string(),
-                false => format!("{error}: {}", causes.join(": ")),
+            let mut words = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                words.push_str(&format!(": {error}"));
+                cause = error.source();
             }
+            words
         }
     }
 }

@@ -1,0 +1,95 @@
+//! Commands beside a running `standalone` of the same home.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+
+use crate::binary::Place;
+
+const DAG: &str = r#"
+dag_id: shaky
+params:
+  fail: {type: boolean, default: false}
+tasks:
+  first: {bash: echo one}
+  second: {depends_on: first, bash: "test {{ params.fail }} = False || test -e mended"}
+  third: {depends_on: second, bash: echo three}
+"#;
+
+struct Standalone(Child);
+
+impl Standalone {
+    /// Starts it and waits until it says that it is ready.
+    fn start(place: &Place) -> Self {
+        let mut command = place.command(&["standalone", "--port", "0", "--dags", "dags"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("ready")));
+        assert!(ready.is_some(), "standalone ended with {:?}", child.wait());
+        Self(child)
+    }
+
+    fn stop(mut self) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Standalone {
+    fn drop(&mut self) {
+        // Only a test that failed gets here with a process that still runs.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn runs_are_triggered_watched_and_cleared_from_the_command_line() {
+    let place = Place::new();
+    place.file("dags/shaky.yaml", DAG);
+    let standalone = Standalone::start(&place);
+    assert!(place.run(&["jobs", "check", "--job-type", "SchedulerJob", "--local"]).good().contains("alive"));
+    wait_until_listed(&place);
+
+    let trigger = ["dags", "trigger", "shaky", "--run-id", "fine", "--logical-date", "2026-03-27", "--wait", "-o", "json"];
+    let run = place.run(&trigger).json();
+    assert_eq!((&run["state"], &run["logical_date"]), (&json!("success"), &json!("2026-03-27T00:00:00Z")));
+    place.run(&trigger).bad(1, &["`fine`", "exists already"]);
+    place.run(&["dags", "trigger", "unknown"]).bad(1, &["no DAG `unknown`"]);
+    place.run(&["dags", "trigger", "shaky", "--conf", r#"{"fail": 7}"#]).bad(1, &["param `fail`"]);
+    place.run(&["dags", "trigger", "shaky", "--run-id", "scheduled__x"]).bad(1, &["refused", "given by the scheduler"]);
+
+    let trigger = ["dags", "trigger", "shaky", "--run-id", "broken", "--conf", r#"{"fail": true}"#, "--wait"];
+    place.run(&trigger).bad(1, &[]);
+    assert_eq!(place.run(&["tasks", "state", "shaky", "second", "broken"]).good(), "failed\n");
+    let states = place.run(&["tasks", "states-for-dag-run", "shaky", "broken", "-o", "json"]).json();
+    assert_eq!((&states[0]["state"], &states[2]["state"]), (&json!("success"), &json!("upstream_failed")));
+    assert_eq!(place.run(&["tasks", "state", "shaky", "third", "2026-03-27"]).good(), "success\n");
+
+    place.file("dags/mended", "");
+    place.run(&["tasks", "clear", "shaky", "--run-id", "broken", "--only-failed"]).bad(1, &["not confirmed"]);
+    place.run(&["tasks", "clear", "shaky", "--run-id", "broken", "--only-failed", "--yes"]).good();
+    wait_for_success(&place);
+    let runs = place.run(&["dags", "list-runs", "shaky", "--state", "success", "-o", "json"]).json();
+    assert_eq!(runs.as_array().unwrap().len(), 2);
+    standalone.stop();
+    place.run(&["dags", "list"]).bad(1, &["tradewind standalone"]);
+}
+
+/// The scheduler reads the folder soon after it starts; each look asks the database, so this is no busy loop.
+fn wait_until_listed(place: &Place) {
+    let is_listed = || place.run(&["dags", "list", "-o", "plain"]).good().contains("shaky");
+    assert!((0..200).any(|_| is_listed()), "the DAG was never listed");
+}
+
+fn wait_for_success(place: &Place) {
+    let is_over = || place.run(&["tasks", "state", "shaky", "third", "broken"]).good() == "success\n";
+    assert!((0..400).any(|_| is_over()), "the cleared run never ended");
+}

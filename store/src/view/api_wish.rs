@@ -1,0 +1,62 @@
+//! What became of a wish.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Bool, Nullable, Text},
+};
+use diesel_async::RunQueryDsl;
+use domain::intent::Intent;
+
+use crate::{Error, InboxId, Store, column::storable, hot::hot_query};
+
+/// What became of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// The engine has not taken it in yet.
+    Waiting,
+    /// It was carried out.
+    Done,
+    /// It was refused, for this reason.
+    Refused(String),
+}
+
+impl Store {
+    /// What became of a wish that was posted under `id`.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn fate(&self, id: InboxId, intent: &Intent) -> Result<Fate, Error> {
+        let (dag_id, run_id) = intent.wish.subject();
+        let query = Find {
+            id: &id.0,
+            dag_id: dag_id.as_str(),
+            run_id: run_id.as_str(),
+            event: intent.wish.name(),
+            owner: &storable(&intent.by),
+        };
+        let mut conn = self.conn().await?;
+        let row: Row = query.get_result(&mut conn).await?;
+        Ok(match row.refusal {
+            _ if row.waits => Fate::Waiting,
+            Some(reason) => Fate::Refused(reason),
+            None => Fate::Done,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Bool)]
+    waits: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    refusal: Option<String>,
+}
+
+hot_query! {
+    /// The message goes and the line of the audit log comes in the same transaction.
+    Find { id: i64 => BigInt, dag_id: str => Text, run_id: str => Text, event: str => Text, owner: str => Text }
+    "SELECT EXISTS (SELECT FROM inbox WHERE id = $1) AS waits, (
+         SELECT extra ->> 'reason' FROM event_log
+         WHERE dag_id = $2 AND run_id = $3 AND event = $4 AND owner = $5 ORDER BY id DESC LIMIT 1
+     ) AS refusal"
+}

@@ -1,0 +1,1 @@
+SELECT count(*) AS total FROM (SELECT FROM matched LIMIT 100000) AS few

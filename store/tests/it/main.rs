@@ -1,0 +1,22 @@
+//! Tests of the store against a real PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should panic; fixtures are outside #[test]"
+)]
+
+mod accounts;
+mod claims;
+mod cleaning;
+mod commits;
+mod dags;
+mod database;
+mod fixture;
+mod inbox;
+mod jobs;
+mod leases;
+mod migrations;
+mod secrets;
+mod snapshots;
+mod views;
+mod xcoms;

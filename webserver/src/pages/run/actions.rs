@@ -1,0 +1,92 @@
+//! What a person does to a run: stop it, clear it, mark it.
+
+use actix_web::{
+    HttpResponse,
+    web::{Data, Path},
+};
+use domain::{
+    id::{DagId, RunId},
+    intent::{Clear, Selection, Wish},
+    state::RunState,
+};
+use serde::Deserialize;
+
+use crate::{
+    AppState,
+    auth::{Form, User},
+    error::Error,
+    pages::{deed, paths},
+};
+
+/// Where to go afterwards.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Plain {
+    back: Option<String>,
+}
+
+/// What to clear.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Scope {
+    #[serde(default)]
+    only_failed: bool,
+    back: Option<String>,
+}
+
+/// What to call it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Mark {
+    state: String,
+    back: Option<String>,
+}
+
+type Names = Path<(String, String)>;
+
+/// Stops a run: what runs is ended, the run has failed.
+pub(crate) async fn stop(
+    state: Data<AppState>,
+    user: User,
+    names: Names,
+    form: Form<Plain>,
+) -> Result<HttpResponse, Error> {
+    let (dag_id, run_id) = ids(&names)?;
+    let wish = Wish::MarkRun { dag_id, run_id, state: RunState::Failed };
+    deed::perform(&state, &user, wish, form.0.back.as_deref(), &path(&names), "The run is stopped.").await
+}
+
+/// Runs tasks of a run again.
+pub(crate) async fn clear(
+    state: Data<AppState>,
+    user: User,
+    names: Names,
+    form: Form<Scope>,
+) -> Result<HttpResponse, Error> {
+    let (dag_id, run_id) = ids(&names)?;
+    let Form(Scope { only_failed, back }) = form;
+    let selection = Selection { dag_id, run_id, tasks: Vec::new(), upstream: false, downstream: false };
+    let text = if only_failed { "The failed tasks run again." } else { "All tasks run again." };
+    let wish = Wish::Clear(Clear { selection, only_failed });
+    deed::perform(&state, &user, wish, back.as_deref(), &path(&names), text).await
+}
+
+/// Sets the state of a run by hand.
+pub(crate) async fn mark(
+    state: Data<AppState>,
+    user: User,
+    names: Names,
+    form: Form<Mark>,
+) -> Result<HttpResponse, Error> {
+    let (dag_id, run_id) = ids(&names)?;
+    let Form(Mark { state: wanted, back }) = form;
+    let wanted: RunState = wanted.parse().map_err(|error| Error::Invalid(format!("{error}: use success or failed")))?;
+    let wish = Wish::MarkRun { dag_id, run_id, state: wanted };
+    let text = format!("The run is marked {wanted}.");
+    deed::perform(&state, &user, wish, back.as_deref(), &path(&names), &text).await
+}
+
+fn ids(names: &Names) -> Result<(DagId, RunId), Error> {
+    Ok((DagId::new(&names.0)?, RunId::new(&names.1)?))
+}
+
+fn path(names: &Names) -> String {
+    paths::run(&names.0, &names.1)
+}

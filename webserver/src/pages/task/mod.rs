@@ -1,0 +1,249 @@
+//! A task in a run: what stands above all views of it.
+
+pub(crate) mod actions;
+pub(crate) mod attempts;
+pub(crate) mod details;
+mod element;
+mod explain;
+pub(crate) mod instances;
+pub(crate) mod log;
+pub(crate) mod rendered;
+pub(crate) mod xcom;
+
+use actix_web::{HttpResponse, http::header::LOCATION};
+use domain::{
+    dag::Task,
+    id::TaskId,
+    state::TaskState,
+    trigger_rule::TriggerRule,
+};
+use serde::Deserialize;
+use store::view::task::Instance;
+
+use super::{
+    dag::crumb,
+    parts::{Crumb, Moment, Mood, Tab},
+    paths, run,
+    tally::Tally,
+    visit::Visit,
+    words,
+};
+use crate::error::Error;
+
+/// What every view of a task is asked with.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Params {
+    /// One instance of a mapped task.
+    map_index: Option<i32>,
+}
+
+/// A task that is looked at: one instance, or all instances of a mapped task.
+pub(crate) struct Seen {
+    pub(crate) run: run::Seen,
+    pub(crate) task_id: TaskId,
+    /// The one instance; `None` for a mapped task as a whole.
+    pub(crate) instance: Option<Instance>,
+    /// The states of all instances of the task.
+    pub(crate) tally: Tally,
+}
+
+/// What stands above all views of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskHead {
+    pub(crate) dag_id: String,
+    pub(crate) task_id: String,
+    pub(crate) href: String,
+    pub(crate) crumbs: Vec<Crumb>,
+    pub(crate) state: &'static str,
+    pub(crate) operator: String,
+    /// Set for one instance of a mapped task.
+    pub(crate) map_index: Option<i32>,
+    /// The element that the instance works on.
+    pub(crate) map_label: Option<String>,
+    /// Empty when it is the usual one.
+    pub(crate) trigger_rule: String,
+    pub(crate) failed: bool,
+    pub(crate) running: bool,
+    pub(crate) explanation: Option<Explanation>,
+    /// What is known of one instance; nothing for a mapped task as a whole.
+    pub(crate) figures: Option<Figures>,
+    /// The states of all instances of a mapped task as a whole.
+    pub(crate) counts: Vec<super::parts::Count>,
+    pub(crate) tabs: Vec<Tab>,
+}
+
+/// The figures of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// For example `2 of 3`.
+    pub(crate) tries: String,
+    pub(crate) started: Option<Moment>,
+    pub(crate) duration: String,
+    pub(crate) waited: String,
+    pub(crate) worker: Option<String>,
+}
+
+/// Why the task is in its state, in words: how it failed, what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Explanation {
+    pub(crate) kind: Mood,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// A view of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    Log,
+    Instances,
+    Attempts,
+    Rendered,
+    Xcom,
+    Details,
+}
+
+impl View {
+    const OF_INSTANCE: [(Self, &'static str, &'static str); 5] = [
+        (Self::Log, "Log", ""),
+        (Self::Attempts, "Attempts", "/attempts"),
+        (Self::Rendered, "Rendered", "/rendered"),
+        (Self::Xcom, "XCom", "/xcom"),
+        (Self::Details, "Details", "/details"),
+    ];
+    const OF_ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Instances, "Instances", "/instances"), (Self::Details, "Details", "/details")];
+}
+
+impl Seen {
+    /// Finds a task by the ids in the address.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the run has no such task or instance.
+    pub(crate) async fn find(visit: &Visit, names: &(String, String, String), map_index: Option<i32>) -> Result<Self, Error> {
+        let (dag_id, run_id, task_id) = names;
+        let run = run::Seen::find(visit, dag_id, run_id).await?;
+        let missing = || Error::NotFound(format!("Run `{run_id}` has no task `{task_id}`."));
+        let task_id = TaskId::new(task_id).map_err(|_| missing())?;
+        let store = &visit.state.store;
+        let tally: Tally = store.task_state_counts(run.run.key, &task_id).await?.into_iter().collect();
+        if tally.total() == 0 {
+            return Err(missing());
+        }
+        let (dag, run_id) = (&run.run.dag_id, &run.run.run_id);
+        let instance = store.instance(dag, run_id, &task_id, map_index.unwrap_or(-1)).await?;
+        if let (Some(index), None) = (map_index, &instance) {
+            return Err(Error::NotFound(format!("Task `{task_id}` has no instance {index} in run `{run_id}`.")));
+        }
+        Ok(Self { run, task_id, instance, tally })
+    }
+
+    /// The task in the version that the run runs; a removed task has none.
+    pub(crate) fn spec(&self) -> Option<&Task> {
+        self.run.version.task(self.task_id.as_str())
+    }
+
+    /// The address of the task in the run.
+    pub(crate) fn href(&self) -> String {
+        paths::task(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str(), self.task_id.as_str())
+    }
+
+    /// The address of a view of what is looked at.
+    pub(crate) fn view(&self, path: &str) -> String {
+        paths::with_instance(&format!("{}{path}", self.href()), self.map_index().unwrap_or(-1))
+    }
+
+    /// The index of one instance of a mapped task.
+    pub(crate) fn map_index(&self) -> Option<i32> {
+        self.instance.as_ref().map(|instance| instance.map_index).filter(|index| *index >= 0)
+    }
+
+    /// The part above the view.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub(crate) async fn head(&self, visit: &Visit, view: View) -> Result<TaskHead, Error> {
+        let state = match &self.instance {
+            Some(instance) => instance.state,
+            None => self.tally.state().unwrap_or(TaskState::None),
+        };
+        let map_label = match self.map_index() {
+            Some(index) => element::label(visit, self, index).await?,
+            None => None,
+        };
+        let rule = self.spec().map(|task| task.trigger_rule).filter(|rule| *rule != TriggerRule::default());
+        Ok(TaskHead {
+            dag_id: self.run.run.dag_id.to_string(),
+            task_id: self.task_id.to_string(),
+            crumbs: self.crumbs(),
+            state: state.as_str(),
+            operator: self.operator(),
+            map_index: self.map_index(),
+            map_label,
+            trigger_rule: rule.map(|rule| rule.as_str().to_owned()).unwrap_or_default(),
+            failed: matches!(state, TaskState::Failed | TaskState::UpstreamFailed),
+            running: matches!(state, TaskState::Queued | TaskState::Running | TaskState::Restarting),
+            explanation: explain::explain(visit, self).await?,
+            figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
+            counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
+            tabs: self.tabs(view),
+            href: self.href(),
+        })
+    }
+
+    fn operator(&self) -> String {
+        let key = self.spec().map(|task| task.operator.key().to_owned());
+        key.or_else(|| self.instance.as_ref().map(|instance| instance.operator.clone())).unwrap_or_default()
+    }
+
+    fn crumbs(&self) -> Vec<Crumb> {
+        let (dag_id, run_id) = (self.run.run.dag_id.as_str(), self.run.run.run_id.as_str());
+        let mut crumbs = vec![
+            crumb("DAGs", Some("/dags")),
+            crumb(dag_id, Some(&paths::dag(dag_id))),
+            crumb(run_id, Some(&paths::run(dag_id, run_id))),
+        ];
+        match self.map_index() {
+            Some(index) => {
+                let all = format!("{}/instances", self.href());
+                crumbs.extend([crumb(self.task_id.as_str(), Some(&all)), crumb(&format!("[{index}]"), None)]);
+            }
+            None => crumbs.push(crumb(self.task_id.as_str(), None)),
+        }
+        crumbs
+    }
+
+    fn tabs(&self, view: View) -> Vec<Tab> {
+        let tab = |(tab, label, path): &(View, &str, &str)| Tab {
+            label: (*label).to_owned(),
+            href: self.view(path),
+            count: None,
+            current: *tab == view,
+        };
+        match &self.instance {
+            Some(_) => View::OF_INSTANCE.iter().map(tab).collect(),
+            None => View::OF_ALL.iter().map(tab).collect(),
+        }
+    }
+
+    /// Sends whoever asks for the log of a mapped task as a whole on to the list of its instances.
+    pub(crate) fn to_instances(&self) -> HttpResponse {
+        HttpResponse::SeeOther().insert_header((LOCATION, format!("{}/instances", self.href()))).finish()
+    }
+}
+
+fn figures(instance: &Instance, visit: &Visit) -> Figures {
+    let waited = match (instance.queued_at, instance.started_at) {
+        (Some(queued), Some(started)) if started >= queued => words::duration(started - queued),
+        (Some(queued), _) if instance.state == TaskState::Queued => format!("{} so far", words::duration(visit.now - queued)),
+        (Some(_) | None, _) => "–".to_owned(),
+    };
+    let short = || instance.worker.map(|id| id.to_string().chars().take(8).collect());
+    Figures {
+        tries: words::tries(instance.try_number.into(), instance.max_tries.into()),
+        started: instance.started_at.map(|at| words::moment(at, visit.now)),
+        duration: words::took(instance.started_at, instance.ended_at, visit.now),
+        waited,
+        worker: instance.hostname.clone().or_else(short),
+    }
+}
