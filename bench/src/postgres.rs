@@ -34,7 +34,8 @@ impl Postgres {
     /// the usual ones.
     pub async fn start(folder: &Folder, logs: &Path, programs: Option<&Path>) -> Result<Postgres> {
         let programs = programs.map_or_else(usual_folders, |folder| vec![folder.to_owned()]);
-        let initdb = process::find("initdb", &programs).context("there is no initdb: install a PostgreSQL server, or say --postgres DIR")?;
+        let initdb = process::find("initdb", &programs)
+            .context("there is no initdb: install a PostgreSQL server, or say --postgres DIR")?;
         let server = initdb.with_file_name("postgres");
         let home = folder.private("postgres")?;
         let account = Account::choose()?;
@@ -43,18 +44,29 @@ impl Postgres {
         let port = process::free_port()?;
         let mut command = account.command(&server, &home);
         command.arg("-D").arg(&data);
-        for setting in ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}"), "unix_socket_directories=".to_owned()] {
+        for setting in [
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+            "unix_socket_directories=".to_owned(),
+        ] {
             command.args(["-c", &setting]);
         }
         let running = Running::start("postgres", command, logs, Signal::SIGINT)?;
-        let mut postgres = Postgres { running, port, password };
+        let mut postgres = Postgres {
+            running,
+            port,
+            password,
+        };
         postgres.wait_until_ready().await?;
         Ok(postgres)
     }
 
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{ROLE}:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        format!(
+            "postgres://{ROLE}:{}@127.0.0.1:{}/{database}",
+            self.password, self.port
+        )
     }
 
     /// The process id of the server.
@@ -65,14 +77,20 @@ impl Postgres {
     /// Creates a database and connects to it.
     pub async fn create(&self, database: &str) -> Result<Client> {
         let client = self.connect("postgres").await?;
-        client.batch_execute(&format!("CREATE DATABASE {database}")).await?;
+        client
+            .batch_execute(&format!("CREATE DATABASE {database}"))
+            .await?;
         self.connect(database).await
     }
 
     /// A new connection.
     pub async fn connect(&self, database: &str) -> Result<Client> {
-        let connecting = tokio::time::timeout(CONNECT, tokio_postgres::connect(&self.url(database), NoTls));
-        let (client, connection) = connecting.await.context("PostgreSQL does not answer")?.context("cannot connect to PostgreSQL")?;
+        let url = self.url(database);
+        let connecting = tokio::time::timeout(CONNECT, tokio_postgres::connect(&url, NoTls));
+        let (client, connection) = connecting
+            .await
+            .context("PostgreSQL does not answer")?
+            .context("cannot connect to PostgreSQL")?;
         // Ends with its client.
         tokio::spawn(connection);
         Ok(client)
@@ -84,7 +102,9 @@ impl Postgres {
             self.running.check()?;
             match self.connect("postgres").await {
                 Ok(_) => return Ok(()),
-                Err(error) if began.elapsed() > PATIENCE => return Err(error.context("PostgreSQL was not ready in time")),
+                Err(error) if began.elapsed() > PATIENCE => {
+                    return Err(error.context("PostgreSQL was not ready in time"));
+                }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -136,15 +156,25 @@ async fn initialise(account: &Account, initdb: &Path, home: &Path, password: &st
     account.own(&file)?;
     let mut command = account.command(initdb, home);
     command.arg("-D").arg(&data).arg("--pwfile").arg(&file);
-    command.args(["-U", ROLE, "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"]);
+    command.args([
+        "-U",
+        ROLE,
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--no-locale",
+    ]);
     process::run(command, PATIENCE).await?;
     Ok(data)
 }
 
 /// Where distributions put the server's programs, the newest version first.
 fn usual_folders() -> Vec<PathBuf> {
-    let places =
-        [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin"), ("/opt/homebrew/opt", "postgresql", "bin"), ("/usr/local/opt", "postgresql", "bin")];
+    let places = [
+        ("/usr/lib/postgresql", "", "bin"),
+        ("/usr", "pgsql-", "bin"),
+        ("/opt/homebrew/opt", "postgresql", "bin"),
+        ("/usr/local/opt", "postgresql", "bin"),
+    ];
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for (parent, beginning, below) in places {
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -160,5 +190,9 @@ fn usual_folders() -> Vec<PathBuf> {
 }
 
 fn version(name: &str) -> u32 {
-    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
+    name.chars()
+        .filter(char::is_ascii_digit)
+        .collect::<String>()
+        .parse()
+        .unwrap_or(0)
 }

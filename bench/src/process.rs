@@ -38,10 +38,21 @@ impl Running {
         let opened = File::options().create(true).append(true).open(&log);
         let out = opened.with_context(|| format!("cannot open {}", log.display()))?;
         let copy = out.try_clone().context("cannot share a log file")?;
-        command.stdin(Stdio::null()).stdout(out).stderr(copy).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(copy)
+            .process_group(0);
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-        Ok(Running { name: name.to_owned(), child, log, stop_with })
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        Ok(Running {
+            name: name.to_owned(),
+            child,
+            log,
+            stop_with,
+        })
     }
 
     /// The process id.
@@ -51,15 +62,18 @@ impl Running {
 
     /// Fails, with the end of the log, when the process has ended.
     pub fn check(&mut self) -> Result<()> {
-        match self.child.try_wait().with_context(|| format!("cannot look at {}", self.name))? {
+        match self
+            .child
+            .try_wait()
+            .with_context(|| format!("cannot look at {}", self.name))?
+        {
             None => Ok(()),
-            Some(status) => bail!("{} ended too early ({status}); the end of its log:\n{}", self.name, self.log_tail()),
+            Some(status) => bail!(
+                "{} ended too early ({status}); the end of its log:\n{}",
+                self.name,
+                tail(&self.log)
+            ),
         }
-    }
-
-    /// The end of what it printed.
-    pub fn log_tail(&self) -> String {
-        tail(&self.log).unwrap_or_else(|error| format!("(cannot read {}: {error})", self.log.display()))
     }
 
     /// Asks the process to end, waits, and kills it when that takes too long.
@@ -98,7 +112,11 @@ pub async fn run(command: Command, limit: Duration) -> Result<Output> {
     let output = output.with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         let text = [output.stdout.as_slice(), &output.stderr].concat();
-        bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&text).trim());
+        bail!(
+            "{program} failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&text).trim()
+        );
     }
     Ok(output)
 }
@@ -108,14 +126,21 @@ pub async fn first_line(program: &Path, argument: &str) -> Result<String> {
     let mut command = Command::new(program);
     command.arg(argument);
     let output = run(command, Duration::from_secs(10)).await?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned())
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned())
 }
 
 /// Where `program` is: in one of `folders`, else on PATH.
 pub fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = folders.iter().cloned().chain(env::split_paths(&path));
-    places.map(|folder| folder.join(program)).find(|file| is_program(file))
+    places
+        .map(|folder| folder.join(program))
+        .find(|file| is_program(file))
 }
 
 /// A port of 127.0.0.1 that was free a moment ago.
@@ -127,15 +152,33 @@ pub fn free_port() -> Result<u16> {
 /// A password that nobody can guess.
 pub fn random_password() -> Result<String> {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("cannot read /dev/urandom")?;
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .context("cannot read /dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The end of every log in `folder`, for when something went wrong.
+pub fn log_tails(folder: &Path) -> String {
+    let files = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    files
+        .map(|file| format!("--- {}\n{}\n", file.display(), tail(&file)))
+        .collect()
 }
 
 fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn tail(path: &Path) -> std::io::Result<String> {
+fn tail(path: &Path) -> String {
+    end_of(path).unwrap_or_else(|error| format!("(cannot read {}: {error})", path.display()))
+}
+
+fn end_of(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_LOG)))?;
@@ -157,7 +200,8 @@ mod tests {
     #[test]
     fn a_dropped_process_has_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let mut running = Running::start("sleeper", shell("exec sleep 600"), folder.path(), Signal::SIGTERM).unwrap();
+        let mut running =
+            Running::start("sleeper", shell("exec sleep 600"), folder.path(), Signal::SIGTERM).unwrap();
         running.check().unwrap();
         let pid = Pid::from_raw(running.pid());
         assert!(kill(pid, None).is_ok());
@@ -168,7 +212,13 @@ mod tests {
     #[test]
     fn an_early_end_is_an_error_that_shows_the_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut running = Running::start("quitter", shell("echo no luck; exit 3"), folder.path(), Signal::SIGTERM).unwrap();
+        let mut running = Running::start(
+            "quitter",
+            shell("echo no luck; exit 3"),
+            folder.path(),
+            Signal::SIGTERM,
+        )
+        .unwrap();
         running.child.wait().unwrap();
         let error = running.check().unwrap_err().to_string();
         assert!(error.contains("quitter") && error.contains("no luck"), "{error}");
@@ -176,9 +226,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_or_never_ends_is_an_error() {
-        let error = run(shell("echo why >&2; exit 4"), Duration::from_secs(60)).await.unwrap_err().to_string();
+        let error = run(shell("echo why >&2; exit 4"), Duration::from_secs(60))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("why"), "{error}");
-        let error = run(shell("exec sleep 600"), Duration::from_millis(20)).await.unwrap_err().to_string();
+        let error = run(shell("exec sleep 600"), Duration::from_millis(20))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("took longer"), "{error}");
     }
 }

@@ -37,7 +37,11 @@ impl Redis {
         let mut command = Command::new(program()?);
         command.arg(&settings).current_dir(&home);
         let running = Running::start("redis", command, logs, Signal::SIGTERM)?;
-        let mut redis = Redis { running, port, password };
+        let mut redis = Redis {
+            running,
+            port,
+            password,
+        };
         redis.wait_until_ready().await?;
         Ok(redis)
     }
@@ -66,7 +70,8 @@ impl Redis {
 
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], self.port)), ANSWER)?;
+            let mut stream =
+                TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], self.port)), ANSWER)?;
             stream.set_read_timeout(Some(ANSWER))?;
             stream.write_all(format!("AUTH {}\r\nPING\r\nQUIT\r\n", self.password).as_bytes())?;
             let mut text = String::new();

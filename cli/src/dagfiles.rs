@@ -42,7 +42,31 @@ pub fn read(path: &Path) -> Parsed {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match read_limited(path) {
         Ok(bytes) => parse(&bytes, &name, &|beside| read_beside(&folder.join(beside))),
-        Err(error) => unreadable(&name, &error),
+        Err(error) => {
+            let errors = vec![problem(path, format!("the file cannot be read: {error}"))];
+            Parsed { dags: Vec::new(), errors, files: Vec::new() }
+        }
+    }
+}
+
+/// Reads a DAG file that somebody means: that there is no DAG in it is a problem too.
+pub fn read_meant(path: &Path) -> Parsed {
+    let mut parsed = read(path);
+    if parsed.dags.is_empty() && parsed.errors.is_empty() {
+        parsed.errors.push(problem(path, "there is no DAG in this file"));
+    }
+    parsed
+}
+
+/// A problem of a whole file.
+pub fn problem(path: &Path, message: impl Into<String>) -> Diagnostic {
+    Diagnostic {
+        file: path.to_string_lossy().into_owned(),
+        line: 1,
+        column: 1,
+        message: message.into(),
+        hint: None,
+        snippet: Vec::new(),
     }
 }
 
@@ -96,7 +120,7 @@ pub fn find(common: &Common, text: &str, dag_id: Option<&DagId>) -> Result<Found
         return choose(Path::new(text), dag_id);
     }
     let wanted = DagId::new(text)?;
-    let config = setup::config(&setup::flags(common))?;
+    let config = setup::command_config(common)?;
     let folder = &*config.dags_folder;
     let none = || anyhow!("there is neither a file nor a DAG `{text}` in the DAGs folder {}", folder.display());
     for file in files(folder).map_err(|_| none())? {
@@ -114,7 +138,7 @@ pub fn report(file: &str, errors: &[Diagnostic]) -> Broken {
 }
 
 fn choose(path: &Path, dag_id: Option<&DagId>) -> Result<Found> {
-    let parsed = read(path);
+    let parsed = read_meant(path);
     let mut dags = parsed.dags;
     if let Some(wanted) = dag_id {
         let known: Vec<String> = dags.iter().map(|loaded| loaded.dag.dag_id.to_string()).collect();
@@ -134,8 +158,7 @@ fn choose(path: &Path, dag_id: Option<&DagId>) -> Result<Found> {
             let folder = absolute.parent().map(Path::to_owned).unwrap_or_default();
             Ok(Found { dag: Arc::new(loaded.dag), folder })
         }
-        Some(_) | None if !parsed.errors.is_empty() => Err(report(&path.to_string_lossy(), &parsed.errors).into()),
-        Some(_) | None => bail!("there is no DAG in {}", path.display()),
+        Some(_) | None => Err(report(&path.to_string_lossy(), &parsed.errors).into()),
     }
 }
 
@@ -151,18 +174,6 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(READ_LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Parsed {
-    let error = Diagnostic {
-        file: name.to_owned(),
-        line: 1,
-        column: 1,
-        message: format!("the file cannot be read: {error}"),
-        hint: None,
-        snippet: Vec::new(),
-    };
-    Parsed { dags: Vec::new(), errors: vec![error], files: Vec::new() }
 }
 
 fn is_hidden(path: &Path) -> bool {

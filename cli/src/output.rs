@@ -52,13 +52,13 @@ pub fn done<T: Serialize>(output: Output, sentence: &str, row: &T) -> Result<()>
     }
 }
 
-/// Prints one line. A reader that went away (`| head`) is no error.
+/// Prints one line. A reader that went away (`| head`) is no error, and no reason to stop half-way through the work.
 ///
 /// # Errors
-/// When the standard output cannot be written.
+/// When the standard output cannot be written for another reason.
 pub fn say(line: &str) -> Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
 }

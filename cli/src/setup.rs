@@ -1,6 +1,6 @@
 //! From flags and environment to what commands and processes work with: configuration, store, queue, log storage, keys.
 
-use std::{sync::Once, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use queue::Queue;
@@ -17,9 +17,6 @@ use crate::{args::Common, output};
 pub const STORE_PURPOSE: &str = "store";
 /// What all keys of the queue begin with in Redis.
 pub const QUEUE_PREFIX: &str = "tradewind";
-
-/// How long a long-running process waits for the database when it starts.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connections to the database that one command needs at most.
 const COMMAND_POOL: usize = 2;
@@ -38,14 +35,21 @@ pub fn flags(common: &Common) -> Flags {
     }
 }
 
-/// Reads the configuration. What is strange about it is said on the standard error, once in this process.
+/// Reads the configuration. What is strange about it is in its warnings.
 ///
 /// # Errors
 /// The first value that cannot be used.
 pub fn config(flags: &Flags) -> Result<Config> {
-    static WARNED: Once = Once::new();
-    let config = Config::load(flags, &Environment::process())?;
-    WARNED.call_once(|| config.warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}"))));
+    Ok(Config::load(flags, &Environment::process())?)
+}
+
+/// The configuration of a command, which says on the standard error what is strange about it.
+///
+/// # Errors
+/// The first value that cannot be used.
+pub fn command_config(common: &Common) -> Result<Config> {
+    let config = config(&flags(common))?;
+    config.warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
     Ok(config)
 }
 
@@ -81,36 +85,18 @@ pub async fn database_url(config: &Config) -> Result<String> {
     Ok(address.url(database))
 }
 
-/// The records, for a long-running process. Nothing is asked of the database yet.
-///
-/// # Errors
-/// When there is no database, or no key to read its secrets with.
-pub async fn open_store(config: &Config) -> Result<Store> {
-    let url = database_url(config).await?;
-    Ok(Store::open(settings(config, url)?)?)
-}
-
-/// The records at `url`, for a long-running process.
-///
-/// # Errors
-/// When the database does not answer within [`PATIENCE`], or there is no key to read its secrets with.
-pub async fn connect_store(config: &Config, url: &str) -> Result<Store> {
-    let store = Store::open(settings(config, url.to_owned())?)?;
-    store.wait_until_ready(PATIENCE).await?;
-    Ok(store)
-}
-
 /// The records of a command, whatever the tables are.
 ///
 /// # Errors
 /// When there is no database or it does not answer.
 pub async fn bare_store(config: &Config) -> Result<Store> {
     let url = database_url(config).await?;
+    let key = secret_key(config)?.derive(STORE_PURPOSE);
     let settings = store::Settings {
         pool_size: COMMAND_POOL,
         connect_timeout: COMMAND_PATIENCE,
         application_name: "tradewind cli".to_owned(),
-        ..settings(config, url)?
+        ..store::Settings::new(url, key)
     };
     Ok(Store::connect(settings).await?)
 }
@@ -128,9 +114,9 @@ pub async fn command_store(config: &Config) -> Result<Store> {
 /// What most commands work with.
 ///
 /// # Errors
-/// Those of [`config`] and [`command_store`].
+/// Those of [`command_config`] and [`command_store`].
 pub async fn for_command(common: &Common) -> Result<(Config, Store)> {
-    let config = config(&flags(common))?;
+    let config = command_config(common)?;
     let store = command_store(&config).await?;
     Ok((config, store))
 }
@@ -166,9 +152,4 @@ pub fn operator() -> String {
 pub fn hostname() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.unwrap_or_else(|| "unknown".to_owned())
-}
-
-fn settings(config: &Config, url: String) -> Result<store::Settings> {
-    let key = secret_key(config)?.derive(STORE_PURPOSE);
-    Ok(store::Settings::new(url, key))
 }

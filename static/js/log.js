@@ -1,6 +1,7 @@
 // The log of a try, read by byte range: whatever its size, only a window of it is in the page. The server answers GET
-// `data-log-url?from=BYTE&max=BYTES` with text and the headers X-Log-Next (first byte after the answer), X-Log-Size (bytes so far) and
-// X-Log-End ("true" when nothing will be added). The window grows at the end that is looked at and shrinks at the other.
+// `data-log-url?from=BYTE&max=BYTES` with text and the headers X-Log-Start (its first byte: later than asked when a running task's
+// older output is not kept any more), X-Log-Size (bytes so far, as far as is known) and X-Log-End ("true" when the answer reaches the end
+// of a log to which nothing will be added). The window grows at the end that is looked at and shrinks at the other.
 import { fillChunk } from "./log_lines.js";
 import { startFind } from "./log_find.js";
 
@@ -9,9 +10,19 @@ const WINDOW = 2_097_152; // bytes kept in the page
 const POLL = 1_000; // milliseconds between looks at a growing log
 const LINE_HEIGHT = 20; // pixels, as in log.css
 const NEAR = 600; // pixels from an edge at which more is loaded
+const ROUNDS = 8; // answers in a row that a reader who follows may need to catch up
 
 export function startLogs() {
   for (const element of document.querySelectorAll("[data-log-url]")) new Log(element).start();
+  reloadForNewTry();
+}
+
+// A page that shows the newest try goes on to the next one when there is one.
+function reloadForNewTry() {
+  const newest = () => document.querySelector("[data-newest-try]")?.dataset.newestTry;
+  const shown = newest();
+  if (shown === undefined || new URL(location.href).searchParams.has("try")) return;
+  document.addEventListener("tradewind:refreshed", () => newest() !== shown && location.reload());
 }
 
 class Log {
@@ -24,6 +35,7 @@ class Log {
     this.ended = element.dataset.logEnd === "true";
     this.following = !this.ended;
     this.chunks = []; // {from, to, element}, neighbours in the log and in the page
+    this.first = 0; // nothing before this byte is kept
     this.busy = false;
   }
 
@@ -86,14 +98,18 @@ class Log {
 
   async poll() {
     if (document.hidden || this.ended || (this.bottom() < this.size && !this.following)) return;
-    const before = this.bottom();
-    await this.more();
-    if (this.following && this.bottom() > before) this.text.scrollTop = this.text.scrollHeight;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const before = this.bottom();
+      await this.more();
+      if (this.bottom() === before) return;
+      if (this.following) this.text.scrollTop = this.text.scrollHeight;
+      if (!this.following || this.bottom() >= this.size) return;
+    }
   }
 
   async scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.text;
-    if (scrollTop < NEAR && this.top() > 0) await this.less();
+    if (scrollTop < NEAR && this.top() > this.first) await this.less();
     else if (scrollHeight - scrollTop - clientHeight < NEAR && this.bottom() < this.size) await this.more();
   }
 
@@ -101,8 +117,13 @@ class Log {
   more() {
     return this.exclusively(async () => {
       const chunk = await this.load(this.bottom(), CHUNK, false);
-      if (chunk && this.chunks.length === 0) this.text.replaceChildren();
-      if (chunk) this.append(chunk);
+      if (!chunk) return;
+      // What was written in between is not kept any more: begin anew behind the gap.
+      if (this.chunks.length === 0 || chunk.from !== this.bottom()) {
+        this.text.replaceChildren();
+        this.chunks = [];
+      }
+      this.append(chunk);
       this.shrink(() => this.chunks.shift(), true);
     });
   }
@@ -113,7 +134,10 @@ class Log {
       const top = this.top();
       const from = Math.max(0, top - CHUNK);
       const chunk = await this.load(from, top - from, from > 0);
-      if (!chunk || chunk.to !== top) return;
+      if (chunk?.to !== top) {
+        this.first = top;
+        return;
+      }
       const height = this.text.scrollHeight;
       this.chunks.unshift(chunk);
       this.text.prepend(chunk.element);
@@ -146,10 +170,11 @@ class Log {
     if (!answer.ok) return null;
     const size = Number(answer.headers.get("X-Log-Size"));
     this.size = Math.max(this.size, Number.isFinite(size) ? size : 0);
+    const start = Number(answer.headers.get("X-Log-Start") ?? from);
     let bytes = new Uint8Array(await answer.arrayBuffer());
-    const next = from + bytes.length;
-    if (answer.headers.get("X-Log-End") === "true" && next >= this.size) this.end();
-    const lineEnd = aligned ? bytes.indexOf(10) + 1 : 0;
+    const next = start + bytes.length;
+    if (answer.headers.get("X-Log-End") === "true") this.end();
+    const lineEnd = aligned || start > from ? bytes.indexOf(10) + 1 : 0;
     const first = lineEnd < bytes.length ? lineEnd : 0;
     const cut = next < this.size || !this.ended ? bytes.lastIndexOf(10) + 1 : bytes.length;
     const last = cut > first || (bytes.length < max && next >= this.size) ? cut : bytes.length;
@@ -159,7 +184,7 @@ class Log {
     element.className = "log-chunk";
     const lines = fillChunk(element, new TextDecoder().decode(bytes));
     element.style.containIntrinsicBlockSize = `auto ${lines * LINE_HEIGHT}px`;
-    return { from: from + first, to: from + last, element };
+    return { from: start + first, to: start + last, element };
   }
 
   end() {

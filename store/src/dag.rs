@@ -194,8 +194,9 @@ hot_query! {
 }
 
 hot_query! {
+    /// Without what stands for a file where there is none ([`crate::adhoc::FILE`]).
     KnownFiles {}
-    "SELECT file FROM dag WHERE NOT is_stale UNION SELECT file FROM import_error ORDER BY file"
+    "SELECT file FROM dag WHERE NOT is_stale AND file <> '(tasks api)' UNION SELECT file FROM import_error ORDER BY file"
 }
 
 hot_query! {

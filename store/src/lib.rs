@@ -19,6 +19,7 @@ mod sweep;
 mod transaction;
 
 pub mod account;
+pub mod adhoc;
 pub mod clean;
 pub mod connection;
 pub mod dag;

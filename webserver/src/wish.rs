@@ -45,6 +45,14 @@ pub(crate) async fn ask(state: &AppState, by: &str, wish: Wish) -> Result<Outcom
     wait(state, id, &intent, &mut bells).await
 }
 
+/// Waits for what was written down already, under `id`.
+///
+/// # Errors
+/// Only when the database fails.
+pub(crate) async fn watch(state: &AppState, id: InboxId, intent: &Intent) -> Result<Outcome, Error> {
+    wait(state, id, intent, &mut state.live.bells()).await
+}
+
 /// The wish, and nothing else, must come true.
 ///
 /// # Errors

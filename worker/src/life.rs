@@ -35,6 +35,10 @@ use lease::Lease;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the last outcomes may take to be recorded, and the last logs to be stored, at the end.
 const LAST_REPORTS: Duration = Duration::from_secs(15);
+/// The time between two attempts to store logs that could not be stored.
+const RETRY_LOGS: Duration = Duration::from_secs(30);
+/// The time between two looks for orphans to reap.
+const REAP: Duration = Duration::from_secs(10);
 /// How long to wait for a bell before looking at the clock.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long after SIGKILL a try must be over.
@@ -97,14 +101,25 @@ pub async fn run(
     worker.archive.close(LAST_REPORTS).await;
     worker.live.round(&worker.queue).await;
     side.abort();
+    // Its end frees the lock of the worker's folder for the next worker.
+    let _ = side.await;
     Ok(())
 }
 
 impl Worker {
-    fn new(settings: Settings, store: Store, queue: Queue, logs: LogStore, clock: Clock) -> Result<Worker, Error> {
+    fn new(
+        settings: Settings,
+        store: Store,
+        queue: Queue,
+        logs: LogStore,
+        clock: Clock,
+    ) -> Result<Worker, Error> {
         process::adopt();
         let mark = Uuid::new_v4().to_string();
-        let failed = |source| Error::Scratch { folder: settings.scratch.clone(), source };
+        let failed = |source| Error::Scratch {
+            folder: settings.scratch.clone(),
+            source,
+        };
         let place = Place::open(&settings.scratch, &mark).map_err(failed)?;
         let warden = settings.warden.as_deref().and_then(|command| match Warden::start(command, &mark) {
             Ok(warden) => Some(warden),
@@ -113,7 +128,10 @@ impl Worker {
                 None
             }
         });
-        let names = settings.queues.iter().map(|name| queue::QueueName::new(name.as_str()));
+        let names = settings
+            .queues
+            .iter()
+            .map(|name| queue::QueueName::new(name.as_str()));
         let queues = names.collect::<Result<Vec<_>, _>>()?;
         let archive = Archive::new(logs, place.root().to_owned());
         let station = Station::new(&settings, clock, place, mark, warden);
@@ -135,13 +153,16 @@ impl Worker {
         let mut sweeper = process::Sweeper::default();
         let sweep = async {
             loop {
-                tokio::time::sleep(Duration::from_secs(10)).await;
+                tokio::time::sleep(REAP).await;
                 sweeper.sweep();
             }
         };
         let store_logs = async {
-            self.archive.adopt(self.station.place.abandoned()).await;
-            self.archive.retry().await;
+            loop {
+                self.archive.adopt(self.station.place.abandoned()).await;
+                tokio::time::sleep(RETRY_LOGS).await;
+                self.archive.retry().await;
+            }
         };
         tokio::join!(self.live.run(&self.queue), store_logs, sweep);
     }
@@ -184,7 +205,9 @@ impl Worker {
                 self.drain(&term, shutdown).await;
                 drop(term);
                 if tokio::time::timeout(LAST_REPORTS, &mut writer).await.is_err() {
-                    tracing::error!("the last outcomes could not be recorded; their tries will be started again");
+                    tracing::error!(
+                        "the last outcomes could not be recorded; their tries will be started again"
+                    );
                     writer.abort();
                 }
                 self.sign_off(id).await;
@@ -249,7 +272,10 @@ impl Worker {
 
     async fn wait_for_the_killed(&self, term: &Term) {
         let limit = self.settings.grace + AFTER_KILL;
-        if tokio::time::timeout(limit, term.running.wait_empty()).await.is_err() {
+        if tokio::time::timeout(limit, term.running.wait_empty())
+            .await
+            .is_err()
+        {
             tracing::error!(tries = term.running.list().len(), "some tries cannot be stopped");
         }
     }
@@ -270,11 +296,21 @@ impl Worker {
 
 /// The try that a ticket names.
 fn attempt_of(ticket: Ticket) -> TryKey {
-    let ti = domain::id::TiKey { run: domain::id::RunKey(ticket.run), index: ticket.index };
-    TryKey { ti, try_number: ticket.try_number }
+    let ti = domain::id::TiKey {
+        run: domain::id::RunKey(ticket.run),
+        index: ticket.index,
+    };
+    TryKey {
+        ti,
+        try_number: ticket.try_number,
+    }
 }
 
 /// The ticket of a try.
 fn ticket_of(attempt: TryKey) -> Ticket {
-    Ticket { run: attempt.ti.run.0, index: attempt.ti.index, try_number: attempt.try_number }
+    Ticket {
+        run: attempt.ti.run.0,
+        index: attempt.ti.index,
+        try_number: attempt.try_number,
+    }
 }

@@ -68,26 +68,36 @@ impl Place {
             program: path("program"),
         };
         match fs::create_dir(&place.artifacts) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_dir_all(&place.artifacts)
-                .and_then(|()| fs::create_dir(&place.artifacts))
-                .map(|()| place),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(&place.artifacts)
+                    .and_then(|()| fs::create_dir(&place.artifacts))
+                    .map(|()| place)
+            }
             made => made.map(|()| place),
         }
     }
 
     /// The folders of workers that are gone, next to this one.
     pub(crate) fn abandoned(&self) -> Vec<PathBuf> {
-        let Some(siblings) = self.root.parent().and_then(|base| fs::read_dir(base).ok()) else { return Vec::new() };
-        let others = siblings.flatten().map(|entry| entry.path()).filter(|path| *path != self.root && path.is_dir());
-        others.filter(|path| File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())).collect()
+        let Some(siblings) = self.root.parent().and_then(|base| fs::read_dir(base).ok()) else {
+            return Vec::new();
+        };
+        let others = siblings
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| *path != self.root && path.is_dir());
+        others
+            .filter(|path| File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()))
+            .collect()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Logs that could not be stored stay, and the folder with them: the next worker finds them.
-        let has_logs = fs::read_dir(&self.root)
-            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "key"))));
+        let has_logs = fs::read_dir(&self.root).is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "key")))
+        });
         if !has_logs {
             let _ = fs::remove_dir_all(&self.root);
         }

@@ -114,7 +114,10 @@ pub(crate) async fn run(
     let baseline = oom::baseline();
     let mut child = spawn(launch)?;
     let Some((pid, group)) = child.id().and_then(|pid| Some((pid, Group::led_by(pid)?))) else {
-        return Err(Error::Start { program: launch.program.clone(), reason: "it has no process id".to_owned() });
+        return Err(Error::Start {
+            program: launch.program.clone(),
+            reason: "it has no process id".to_owned(),
+        });
     };
     let watched = leash.warden.map(|warden| warden.watch(group));
     started(pid);
@@ -136,7 +139,12 @@ pub(crate) async fn run(
     }
     drop(watched);
     let out_of_memory = end.may_be_out_of_memory() && oom::happened_since(baseline);
-    Ok(Ended { end, cause, out_of_memory, left_behind })
+    Ok(Ended {
+        end,
+        cause,
+        out_of_memory,
+        left_behind,
+    })
 }
 
 fn spawn(launch: &Launch) -> Result<Child, Error> {
@@ -155,15 +163,22 @@ fn spawn(launch: &Launch) -> Result<Child, Error> {
 
 fn refused(launch: &Launch, error: &std::io::Error) -> Error {
     if let Some(reason) = fault_of_folder(&launch.cwd) {
-        return Error::Folder { folder: launch.cwd.clone(), reason };
+        return Error::Folder {
+            folder: launch.cwd.clone(),
+            reason,
+        };
     }
     let reason = match error.raw_os_error() {
         Some(code) if code == nix::errno::Errno::E2BIG as i32 => {
-            "its arguments and environment are larger than the system allows; pass large values in a file".to_owned()
+            "its arguments and environment are larger than the system allows; pass large values in a file"
+                .to_owned()
         }
         Some(_) | None => error.to_string(),
     };
-    Error::Start { program: launch.program.clone(), reason }
+    Error::Start {
+        program: launch.program.clone(),
+        reason,
+    }
 }
 
 fn fault_of_folder(folder: &Path) -> Option<String> {

@@ -44,7 +44,9 @@ impl Backend for Records {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
         Box::pin(async move {
-            let Ok(task) = TaskId::new(task_id) else { return Ok(Vec::new()) };
+            let Ok(task) = TaskId::new(task_id) else {
+                return Ok(Vec::new());
+            };
             patiently("the XComs of", task_id, || self.0.xcoms_of_task(run, &task, key)).await
         })
     }
@@ -57,12 +59,20 @@ impl Backend for Records {
         place: usize,
     ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
         Box::pin(async move {
-            let (Ok(task), Ok(place)) = (TaskId::new(task_id), u32::try_from(place)) else { return Ok(None) };
-            patiently("an element of the XCom of", task_id, || self.0.xcom_element(run, &task, -1, key, place)).await
+            let (Ok(task), Ok(place)) = (TaskId::new(task_id), u32::try_from(place)) else {
+                return Ok(None);
+            };
+            patiently("an element of the XCom of", task_id, || {
+                self.0.xcom_element(run, &task, -1, key, place)
+            })
+            .await
         })
     }
 
-    fn previous<'a>(&'a self, assignment: &'a Assignment) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {
+    fn previous<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+    ) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {
         Box::pin(async move {
             let (dag_id, run) = (&assignment.dag.dag_id, &assignment.run);
             let before = run.logical_date.unwrap_or(run.run_after);
@@ -86,8 +96,15 @@ where
     loop {
         match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(error) if error.is_transient() && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
-            Err(error) => return Err(Unavailable { what: format!("{what} `{name}`"), reason: error.to_string() }),
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await
+            }
+            Err(error) => {
+                return Err(Unavailable {
+                    what: format!("{what} `{name}`"),
+                    reason: error.to_string(),
+                });
+            }
         }
     }
 }

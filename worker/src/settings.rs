@@ -8,7 +8,6 @@ use std::time::Duration;
 use domain::id::QueueName;
 use store::connection::Connection;
 
-
 /// How a worker is set up.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -73,7 +72,12 @@ pub struct Overrides {
 
 impl std::fmt::Debug for Overrides {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Overrides({} connections, {} variables)", self.connections.len(), self.variables.len())
+        write!(
+            f,
+            "Overrides({} connections, {} variables)",
+            self.connections.len(),
+            self.variables.len()
+        )
     }
 }
 
@@ -85,8 +89,12 @@ impl Overrides {
         // Airflow's first, so that ours replace them.
         for prefix in ["AIRFLOW", "TRADEWIND"] {
             for (name, value) in environment {
-                let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
-                let Some(rest) = name.strip_prefix(prefix) else { continue };
+                let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
+                    continue;
+                };
+                let Some(rest) = name.strip_prefix(prefix) else {
+                    continue;
+                };
                 if let Some(id) = rest.strip_prefix("_CONN_") {
                     overrides.connections.insert(id.to_uppercase(), value.to_owned());
                 } else if let Some(key) = rest.strip_prefix("_VAR_") {
@@ -111,7 +119,9 @@ impl Overrides {
     pub fn connection(&self, conn_id: &str) -> Option<Result<Connection, String>> {
         let name = conn_id.to_uppercase();
         let text = self.connections.get(&name)?;
-        let wrong = |error: store::Error| format!("the variable for {name} in the worker's environment cannot be used: {error}");
+        let wrong = |error: store::Error| {
+            format!("the variable for {name} in the worker's environment cannot be used: {error}")
+        };
         Some(Connection::parse(conn_id, text).map_err(wrong))
     }
 }

@@ -34,7 +34,13 @@ pub(crate) struct Station {
 
 impl Station {
     /// Sets everything up. `mark` is what the processes of its tasks carry.
-    pub(crate) fn new(settings: &Settings, clock: Clock, place: Place, mark: String, warden: Option<Warden>) -> Station {
+    pub(crate) fn new(
+        settings: &Settings,
+        clock: Clock,
+        place: Place,
+        mark: String,
+        warden: Option<Warden>,
+    ) -> Station {
         Station {
             clock,
             hostname: settings.hostname.clone(),
@@ -59,7 +65,12 @@ pub(crate) struct Programs {
 impl Programs {
     /// Looks for them once.
     fn find(environment: &[(OsString, OsString)]) -> Programs {
-        let variable = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_os_str());
+        let variable = |wanted: &str| {
+            environment
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.as_os_str())
+        };
         let path = variable("PATH").unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
         let find = |names: &[&str]| names.iter().find_map(|name| on_path(name, path));
         let python = variable("TRADEWIND_PYTHON").filter(|value| !value.is_empty());
@@ -85,9 +96,12 @@ impl Programs {
 }
 
 fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_absolute() && is_executable(file))
+    std::env::split_paths(path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_absolute() && is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
-    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -23,7 +23,9 @@ impl Halt {
         match self {
             Halt::Engine => "stopped on request",
             Halt::Drain => "stopped because the worker is shutting down; it will be started again",
-            Halt::LeaseLost => "stopped because the worker lost its lease; it will be started again elsewhere",
+            Halt::LeaseLost => {
+                "stopped because the worker lost its lease; it will be started again elsewhere"
+            }
             Halt::Person => "stopped by you",
         }
     }

@@ -67,6 +67,7 @@ pub enum Variables {
         /// Its key.
         key: String,
         /// Its value; `-` reads it from the standard input, so that it stays out of the list of processes.
+        #[arg(allow_negative_numbers = true)]
         value: String,
         /// What it is for.
         #[arg(long)]

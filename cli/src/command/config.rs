@@ -19,7 +19,7 @@ struct Row {
 
 /// Shows the configuration.
 pub fn run(common: &Common, command: &Config) -> Result<()> {
-    let listed = setup::config(&setup::flags(common))?.list();
+    let listed = setup::command_config(common)?.list();
     match command {
         Config::List => output::list(common.output, &listed.into_iter().map(row).collect::<Vec<_>>()),
         Config::GetValue { name } => {

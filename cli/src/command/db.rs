@@ -33,7 +33,7 @@ struct Old {
 
 /// Works with the database.
 pub async fn run(common: &Common, command: Db) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
+    let config = setup::command_config(common)?;
     match command {
         Db::Migrate => migrate(common, &config).await,
         Db::Check => {

@@ -24,7 +24,7 @@ struct Info {
 
 /// Shows what this installation consists of, and which parts of it answer.
 pub async fn run(common: &Common) -> Result<()> {
-    let config = setup::config(&setup::flags(common))?;
+    let config = setup::command_config(common)?;
     let (database, schema, processes) = database(&config).await;
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),

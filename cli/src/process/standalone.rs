@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use queue::Queue;
 use runtime::{health::Health, shutdown::Shutdown};
+use tokio::task::JoinHandle;
 
 use super::{PATIENCE, database::Database, first_start, open, parts::Parts, start_tracing};
 use crate::{
@@ -46,15 +47,27 @@ async fn serve(parts: &Parts, database: &Database, worker: &args::Worker, shutdo
     let rest = Shutdown::new();
     let scheduler = tokio::spawn(parts.scheduler().run(rest.clone()));
     let web = tokio::spawn(server.run(rest.clone()));
+    let scheduling = until_the_end("scheduler", scheduler, &rest, &shutdown);
+    let showing = until_the_end("web server", web, &rest, &shutdown);
     let working = async {
         let result = parts.run_worker(worker, shutdown.clone()).await;
         shutdown.drain.cancel();
+        rest.drain.cancel();
         result
     };
-    let (result, ()) = tokio::join!(working, database.keep_alive(&shutdown));
-    rest.drain.cancel();
-    scheduler.await?;
-    web.await??;
+    let (worked, (), scheduled, showed) =
+        tokio::join!(working, database.keep_alive(&shutdown), scheduling, showing);
+    scheduled?;
+    worked.and(showed?)
+}
+
+// A part that ends although nobody asked it to takes the others with it: half a platform helps nobody.
+async fn until_the_end<T>(name: &str, part: JoinHandle<T>, asked: &Shutdown, all: &Shutdown) -> Result<T> {
+    let result = part.await.with_context(|| format!("the {name} broke down"));
+    if !asked.drain.is_cancelled() {
+        tracing::error!(name, "ended by itself; stopping everything");
+        all.drain.cancel();
+    }
     result
 }
 

@@ -33,7 +33,7 @@ use super::{RUN, Trial, voice::Voice};
 pub struct Played {
     /// The run.
     pub run: RunRecord,
-    /// Its task instances, in their order.
+    /// Its task instances, in the order of the DAG.
     pub tasks: Vec<TiRecord>,
 }
 
@@ -81,7 +81,10 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
     // What the run's end stopped is being stopped; its processes must not outlive us.
     while stage.running.join_next().await.is_some() {}
     let run = stage.run.context("the run was never created")?;
-    Ok(Played { run, tasks: stage.tasks.into_values().collect() })
+    let mut tasks: Vec<TiRecord> = stage.tasks.into_values().collect();
+    let place = |task: &TiRecord| stage.trial.dag.tasks.iter().position(|known| known.task_id == task.task_id);
+    tasks.sort_by_cached_key(|task| (place(task), task.map_index));
+    Ok(Played { run, tasks })
 }
 
 async fn until(trial: &Trial, deadline: Option<DateTime<Utc>>) {
@@ -165,9 +168,8 @@ impl Stage {
             return;
         }
         if let (TaskState::UpForRetry, Some(at)) = (task.state, task.next_try_at) {
-            let wait = (at - self.trial.clock.now()).num_milliseconds().max(0);
-            let wait = domain::span::Span::from_millis(u64::try_from(wait).unwrap_or(0));
-            voice.note(&format!("tries again in {wait}, at {}", at.format("%H:%M:%S UTC")));
+            let wait = (at - self.trial.clock.now()).as_seconds_f64().max(0.0);
+            voice.note(&format!("tries again in {wait:.1} s, at {}", at.format("%H:%M:%S UTC")));
         }
         let without_try = task.started_at.is_none() || task.state == TaskState::UpstreamFailed;
         if task.state.is_finished() && without_try {

@@ -4,11 +4,21 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// Longer than anything here takes.
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// A home folder, and a place for files.
 pub struct Place {
@@ -67,7 +77,7 @@ impl Place {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that does not read its input may be gone already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        let output = child.wait_with_output().unwrap();
+        let output = ended_in_time(child);
         Ended {
             status: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -101,6 +111,18 @@ impl Ended {
         assert!(!self.stderr.contains("panicked"), "{self:#?}");
         self
     }
+}
+
+/// Waits for a process to end; kills it and fails when that takes longer than anything here may.
+#[track_caller]
+pub fn ended_in_time(child: Child) -> Output {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || drop(tell.send(child.wait_with_output())));
+    told.recv_timeout(LONG).unwrap_or_else(|_| {
+        drop(kill(pid, Signal::SIGKILL));
+        panic!("the process {pid} did not end within {LONG:?}");
+    }).unwrap()
 }
 
 /// The folder of examples.

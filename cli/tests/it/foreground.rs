@@ -49,9 +49,9 @@ tasks:
 fn states(result: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let tasks = result["tasks"].as_array().unwrap();
-    let name = |task: &Value| match &task["map_index"] {
-        Value::Null => text(&task["task_id"]),
-        index => format!("{}[{index}]", text(&task["task_id"])),
+    let name = |task: &Value| match task["map_index"].as_i64() {
+        None => text(&task["task_id"]),
+        Some(index) => format!("{}[{index}]", text(&task["task_id"])),
     };
     let mut states: Vec<_> = tasks.iter().map(|task| (name(task), text(&task["state"]))).collect();
     states.sort();

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use crate::{
-    binary::Place,
+    binary::{Place, ended_in_time},
     impostor::{self, Refusal},
 };
 
@@ -184,6 +184,6 @@ fn a_reader_that_goes_away_is_no_error() {
     let place = Place::new();
     let mut child = place.command(&["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = ended_in_time(child);
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }

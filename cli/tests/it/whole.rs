@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Stdio},
+    time::Instant,
 };
 
 use nix::{
@@ -11,7 +12,7 @@ use nix::{
 };
 use serde_json::json;
 
-use crate::binary::Place;
+use crate::binary::{LONG, Place, ended_in_time};
 
 const DAG: &str = r#"
 dag_id: shaky
@@ -23,30 +24,33 @@ tasks:
   third: {depends_on: second, bash: echo three}
 "#;
 
-struct Standalone(Child);
+struct Standalone(Option<Child>);
 
 impl Standalone {
-    /// Starts it and waits until it says that it is ready.
+    /// Starts it and waits until it says that it is ready. Nobody reads on from there, which must not trouble it.
     fn start(place: &Place) -> Self {
         let mut command = place.command(&["standalone", "--port", "0", "--dags", "dags"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("ready")));
         assert!(ready.is_some(), "standalone ended with {:?}", child.wait());
-        Self(child)
+        Self(Some(child))
     }
 
     fn stop(mut self) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGTERM).unwrap();
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+        let child = self.0.take().unwrap();
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(ended_in_time(child).status.code(), Some(0));
     }
 }
 
 impl Drop for Standalone {
     fn drop(&mut self) {
         // Only a test that failed gets here with a process that still runs.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        if let Some(mut child) = self.0.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
     }
 }
 
@@ -83,13 +87,20 @@ fn runs_are_triggered_watched_and_cleared_from_the_command_line() {
     place.run(&["dags", "list"]).bad(1, &["tradewind standalone"]);
 }
 
-/// The scheduler reads the folder soon after it starts; each look asks the database, so this is no busy loop.
+/// The scheduler reads the folder soon after it starts.
 fn wait_until_listed(place: &Place) {
-    let is_listed = || place.run(&["dags", "list", "-o", "plain"]).good().contains("shaky");
-    assert!((0..200).any(|_| is_listed()), "the DAG was never listed");
+    until(|| place.run(&["dags", "list", "-o", "plain"]).good().contains("shaky"));
 }
 
 fn wait_for_success(place: &Place) {
-    let is_over = || place.run(&["tasks", "state", "shaky", "third", "broken"]).good() == "success\n";
-    assert!((0..400).any(|_| is_over()), "the cleared run never ended");
+    until(|| place.run(&["tasks", "state", "shaky", "third", "broken"]).good() == "success\n");
+}
+
+/// Looks until something is so. Each look is a process that asks the database, so this is no busy loop.
+#[track_caller]
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came true");
+    }
 }

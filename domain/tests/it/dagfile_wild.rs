@@ -67,3 +67,50 @@ proptest! {
         prop_assert!(parsed.errors.iter().all(|error| error.line >= 1));
     }
 }
+
+/// A parser that is quadratic in some construct would need minutes for these; a generous bound keeps slow machines out of it.
+#[test]
+fn much_of_anything_is_read_in_time() {
+    let started = std::time::Instant::now();
+    for piece in [
+        "a",
+        "\n",
+        " ",
+        "#",
+        "- ",
+        "? ",
+        ": ",
+        "a: ",
+        "a\n",
+        "a: b\n",
+        "- a\n",
+        "\"",
+        "'",
+        "[",
+        "]",
+        "{",
+        "}",
+        "[a, ",
+        "&a ",
+        "*a ",
+        "!a ",
+        "---\n",
+        "...\n",
+        "%a\n",
+        "|\n",
+        ">\n a\n",
+        "<<: ",
+        "\t",
+        "ä",
+        "x-1: &a [*a]\n",
+        "{{ a }}",
+        "a: [b, c]\n",
+        ", ",
+    ] {
+        let text = piece.repeat((1 << 17) / piece.len());
+        drop(load(&text));
+        drop(load(&format!("tasks:\n  t:\n    bash: {text}")));
+        drop(load(&format!("tasks: {{t: {{bash: [{text}")));
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

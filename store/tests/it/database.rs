@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use runtime::postgres::{PrivatePostgres, Settings as PostgresSettings};
+use runtime::postgres::PrivatePostgres;
 use store::{LeaderProof, Settings, Store, lease};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::cluster::{self, TEMPLATE};
+
 pub(crate) const KEY: [u8; 32] = [7; 32];
-const TEMPLATE: &str = "template_store";
 
 static SERVER: LazyLock<Mutex<Weak<Server>>> = LazyLock::new(|| Mutex::new(Weak::new()));
 
@@ -95,29 +96,13 @@ async fn server() -> Arc<Server> {
     if let Some(server) = shared.upgrade() {
         return server;
     }
-    let server = Arc::new(tokio::task::spawn_blocking(start).await.unwrap());
-    *shared = Arc::downgrade(&server);
-    connect(&server.postgres.url(TEMPLATE))
-        .await
-        .migrate()
-        .await
-        .unwrap();
-    server
-}
-
-fn start() -> Server {
-    let home = TempDir::new().unwrap();
-    // PostgreSQL may run as another user, who has to get in.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(home.path(), open).unwrap();
-    let settings = PostgresSettings {
-        databases: vec![TEMPLATE.to_owned()],
-        ..PostgresSettings::for_tests(home.path())
-    };
-    Server {
-        postgres: PrivatePostgres::start(&settings).unwrap(),
+    let home = cluster::copy().await;
+    let server = Arc::new(Server {
+        postgres: cluster::start(home.path()).await,
         _home: home,
-    }
+    });
+    *shared = Arc::downgrade(&server);
+    server
 }
 
 async fn client(url: &str) -> tokio_postgres::Client {

@@ -8,6 +8,7 @@
 mod accounts;
 mod claims;
 mod cleaning;
+mod cluster;
 mod commits;
 mod dags;
 mod database;

@@ -158,7 +158,3 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("a handler panicked: {text}")
 }
 
-/// A whole answer without a body.
-pub(crate) fn empty(status: StatusCode) -> HttpResponse<BoxBody> {
-    HttpResponse::new(status)
-}

@@ -19,10 +19,10 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use fold::{Folded, Origin, fold};
-pub use layout::{Layout, Point, Rect, Route, lay_out};
-pub use plan::{FOLD_ABOVE, GroupSpec, Plan, TaskSpec};
-pub use svg::{Live, Part, Picture};
+use fold::{Folded, Origin, fold};
+use layout::{Layout, lay_out};
+pub use plan::{GroupSpec, Plan, TaskSpec};
+pub use svg::{Live, Picture};
 
 /// A box to be placed.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,18 +104,6 @@ impl Graph {
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
-    }
-
-    /// The groups, outer ones before inner ones.
-    #[must_use]
-    pub fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    /// The edges `(from, to)`, sorted, each once.
-    #[must_use]
-    pub fn edges(&self) -> &[(usize, usize)] {
-        &self.edges
     }
 
     /// The same nodes and edges without any group.

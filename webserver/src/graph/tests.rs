@@ -252,7 +252,7 @@ fn a_closed_group_is_one_node() {
     );
     let folded = fold(&graph, |_| false, |_| (100.0, 40.0));
     assert_eq!(folded.nodes, [Origin::Node(0), Origin::Group(0), Origin::Node(3)]);
-    assert_eq!(folded.graph.edges(), [(0, 1), (1, 2)]);
+    assert_eq!(folded.graph.edges, [(0, 1), (1, 2)]);
     assert_eq!(folded.graph.nodes()[1].width, 100.0);
 }
 
@@ -442,7 +442,7 @@ proptest! {
     #[test]
     fn every_folded_graph_is_sound(graph in any_graph(), open in prop::collection::vec(any::<bool>(), 6)) {
         let folded = fold(&graph, |group| open[group], |_| (100.0, 40.0));
-        let rebuilt = Graph::new(folded.graph.nodes().to_vec(), folded.graph.groups().to_vec(), folded.graph.edges().to_vec());
+        let rebuilt = Graph::new(folded.graph.nodes().to_vec(), folded.graph.groups.clone(), folded.graph.edges.clone());
         prop_assert!(rebuilt.is_ok(), "{:?}", rebuilt);
         check(&folded.graph, &lay_out(&folded.graph));
     }

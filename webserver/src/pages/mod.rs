@@ -1,15 +1,105 @@
 //! Pages for people, one file each: what it is asked, what it shows, how it answers.
+//!
+//! Every page takes a [`visit::Visit`], reads what it shows from the store and fills in a template. Whatever changes a run is a
+//! wish that the engine carries out; a form answers with a way to the page that shows what became of it. Pages work without
+//! scripts; a script asks for the parts that change, by the header `X-Fragment`.
 
-pub(crate) mod audit;
-pub(crate) mod connections;
-pub(crate) mod dag;
-pub(crate) mod dags;
+mod audit;
+mod audit_line;
+mod connections;
+mod dag;
+mod dags;
+mod deed;
+mod drawing;
 pub(crate) mod error;
-pub(crate) mod import_errors;
+mod frame;
+mod import_errors;
+mod pager;
 pub(crate) mod parts;
-pub(crate) mod pools;
-pub(crate) mod run;
+mod paths;
+mod pools;
+mod run;
+mod secrets;
+mod shelf;
 pub(crate) mod sign_in;
-pub(crate) mod task;
-pub(crate) mod trigger;
-pub(crate) mod variables;
+mod tally;
+mod task;
+mod theme;
+mod trigger;
+mod variables;
+mod visit;
+mod words;
+
+use actix_web::{
+    HttpResponse,
+    http::header::LOCATION,
+    web::{self, Data, ServiceConfig},
+};
+
+use self::shelf::Shelf;
+
+/// All pages but the one to sign in.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .app_data(Data::new(Shelf::default()))
+        .route("/", web::get().to(home))
+        .route("/dags", web::get().to(dags::show))
+        .route("/import-errors", web::get().to(import_errors::show))
+        .route("/audit", web::get().to(audit::show))
+        .route("/theme", web::post().to(theme::change))
+        .configure(dag_routes)
+        .configure(run_routes)
+        .configure(task_routes)
+        .configure(resource_routes);
+}
+
+fn dag_routes(config: &mut ServiceConfig) {
+    config
+        .route("/dags/{dag_id}", web::get().to(dag::grid::show))
+        .route("/dags/{dag_id}/graph", web::get().to(dag::graph::show))
+        .route("/dags/{dag_id}/runs", web::get().to(dag::runs::show))
+        .route("/dags/{dag_id}/details", web::get().to(dag::details::show))
+        .route("/dags/{dag_id}/pause", web::post().to(dag::pause))
+        .route("/dags/{dag_id}/trigger", web::get().to(trigger::show))
+        .route("/dags/{dag_id}/trigger", web::post().to(trigger::start));
+}
+
+fn run_routes(config: &mut ServiceConfig) {
+    config
+        .route("/dags/{dag_id}/runs/{run_id}", web::get().to(run::tasks::show))
+        .route("/dags/{dag_id}/runs/{run_id}/graph", web::get().to(run::graph::show))
+        .route("/dags/{dag_id}/runs/{run_id}/details", web::get().to(run::details::show))
+        .route("/dags/{dag_id}/runs/{run_id}/stop", web::post().to(run::actions::stop))
+        .route("/dags/{dag_id}/runs/{run_id}/clear", web::post().to(run::actions::clear))
+        .route("/dags/{dag_id}/runs/{run_id}/mark", web::post().to(run::actions::mark));
+}
+
+fn task_routes(config: &mut ServiceConfig) {
+    let task = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}";
+    config
+        .route(task, web::get().to(task::log::show))
+        .route(&format!("{task}/instances"), web::get().to(task::instances::show))
+        .route(&format!("{task}/attempts"), web::get().to(task::attempts::show))
+        .route(&format!("{task}/rendered"), web::get().to(task::rendered::show))
+        .route(&format!("{task}/xcom"), web::get().to(task::xcom::show))
+        .route(&format!("{task}/details"), web::get().to(task::details::show))
+        .route(&format!("{task}/clear"), web::post().to(task::actions::clear))
+        .route(&format!("{task}/mark"), web::post().to(task::actions::mark));
+}
+
+fn resource_routes(config: &mut ServiceConfig) {
+    config
+        .route("/pools", web::get().to(pools::show))
+        .route("/pools", web::post().to(pools::save))
+        .route("/pools/delete", web::post().to(pools::delete))
+        .route("/variables", web::get().to(variables::show))
+        .route("/variables", web::post().to(variables::save))
+        .route("/variables/delete", web::post().to(variables::delete))
+        .route("/connections", web::get().to(connections::show))
+        .route("/connections", web::post().to(connections::save))
+        .route("/connections/delete", web::post().to(connections::delete));
+}
+
+async fn home() -> HttpResponse {
+    std::future::ready(HttpResponse::SeeOther().insert_header((LOCATION, "/dags")).finish()).await
+}

@@ -195,6 +195,8 @@ pub(crate) struct Field {
     pub(crate) options: Vec<String>,
     pub(crate) required: bool,
     pub(crate) hint: Option<String>,
+    /// Whether it is shown but cannot be changed.
+    pub(crate) fixed: bool,
     /// What is wrong with the value that was sent.
     pub(crate) error: Option<String>,
 }

@@ -28,15 +28,13 @@ const MOST_BOXES: usize = 200_000;
 pub(crate) struct Version {
     /// The contents.
     pub(crate) dag: Arc<Dag>,
-    /// The DAG file, as the loader named it.
-    pub(crate) file: String,
     places: HashMap<String, usize>,
 }
 
 impl Version {
-    fn new(dag: Arc<Dag>, file: String) -> Self {
+    fn new(dag: Arc<Dag>) -> Self {
         let places = dag.tasks.iter().enumerate().map(|(place, task)| (task.task_id.as_str().to_owned(), place)).collect();
-        Self { dag, file, places }
+        Self { dag, places }
     }
 
     /// A task by its id.
@@ -45,11 +43,14 @@ impl Version {
     }
 }
 
+/// A version, and its groups that are open.
+type PlanKey = (i64, BTreeSet<String>);
+
 /// The shelf. One for each thread of the server, so that its locks are never waited for long.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     versions: Mutex<Recent<i64, Arc<Version>>>,
-    plans: Mutex<Recent<(i64, BTreeSet<String>), Arc<Plan>>>,
+    plans: Mutex<Recent<PlanKey, Arc<Plan>>>,
 }
 
 impl Shelf {
@@ -62,9 +63,9 @@ impl Shelf {
             return Ok(known);
         }
         let found = store.version(id).await?;
-        let (dag, file) = found.ok_or_else(|| Error::NotFound(format!("there is no DAG version {}", id.0)))?;
+        let (dag, _) = found.ok_or_else(|| Error::NotFound(format!("there is no DAG version {}", id.0)))?;
         let weight = dag.tasks.len();
-        let version = Arc::new(Version::new(dag, file));
+        let version = Arc::new(Version::new(dag));
         held(&self.versions).put(id.0, Arc::clone(&version), weight, MOST_TASKS);
         Ok(version)
     }

@@ -1,6 +1,6 @@
 //! Numbers and times in words, the same on every page.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 use domain::state::{RunState, RunType};
 
@@ -10,13 +10,15 @@ const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+const TWO_DAYS: i64 = 2 * DAY;
 
 /// A moment as the reader at `now` should see it: in UTC, with the year only where it is another one.
 pub(crate) fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Moment {
-    let format = if at.year() == now.year() { "%-d %b %H:%M:%S" } else { "%-d %b %Y %H:%M" };
+    let clock = if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    let day = if at.year() == now.year() { "%-d %b" } else { "%-d %b %Y" };
     Moment {
         iso: at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        text: at.format(format).to_string(),
+        text: at.format(&format!("{day} {clock}")).to_string(),
         ago: ago(at, now),
         local: None,
     }
@@ -44,10 +46,10 @@ pub(crate) fn duration(length: TimeDelta) -> String {
     let millis = length.num_milliseconds().max(0);
     match millis {
         ..SECOND => format!("{millis} ms"),
-        ..10_000 => format!("{}.{} s", millis / SECOND, millis % SECOND / 100),
-        ..MINUTE => format!("{} s", millis / SECOND),
-        ..HOUR => two(millis / MINUTE, "min", millis % MINUTE / SECOND, "s"),
-        ..DAY => two(millis / HOUR, "h", millis % HOUR / MINUTE, "min"),
+        SECOND..10_000 => format!("{}.{} s", millis / SECOND, millis % SECOND / 100),
+        10_000..MINUTE => format!("{} s", millis / SECOND),
+        MINUTE..HOUR => two(millis / MINUTE, "min", millis % MINUTE / SECOND, "s"),
+        HOUR..DAY => two(millis / HOUR, "h", millis % HOUR / MINUTE, "min"),
         _ => two(millis / DAY, "d", millis % DAY / HOUR, "h"),
     }
 }
@@ -66,8 +68,8 @@ pub(crate) fn bytes(count: u64) -> String {
     let tenths = |unit: u64| format!("{}.{}", count / unit, count % unit * 10 / unit);
     match count {
         ..1_000 => format!("{count} B"),
-        ..1_000_000 => format!("{} kB", tenths(1_000)),
-        ..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
+        1_000..1_000_000 => format!("{} kB", tenths(1_000)),
+        1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
         _ => format!("{} GB", tenths(1_000_000_000)),
     }
 }
@@ -119,8 +121,8 @@ fn rough(length: TimeDelta) -> String {
     let millis = length.num_milliseconds();
     match millis {
         ..MINUTE => format!("{} s", millis / SECOND),
-        ..HOUR => format!("{} min", millis / MINUTE),
-        ..172_800_000 => format!("{} h", millis / HOUR),
+        MINUTE..HOUR => format!("{} min", millis / MINUTE),
+        HOUR..TWO_DAYS => format!("{} h", millis / HOUR),
         _ => format!("{} d", millis / DAY),
     }
 }
@@ -167,7 +169,7 @@ mod tests {
     fn the_year_is_told_when_it_is_another_one() {
         let now = at("2026-03-01T12:00:00Z");
         assert_eq!(moment(at("2026-01-09T04:05:06Z"), now).text, "9 Jan 04:05:06");
-        assert_eq!(moment(at("2025-12-31T04:05:06Z"), now).text, "31 Dec 2025 04:05");
+        assert_eq!(moment(at("2025-12-31T04:05:00Z"), now).text, "31 Dec 2025 04:05");
     }
 
     #[test]

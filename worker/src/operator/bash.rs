@@ -22,7 +22,10 @@ pub(crate) struct Bash {
 
 /// Renders the script and what is around it.
 pub(crate) async fn prepare(command: &str, task: &Task, renderer: &mut Renderer<'_>) -> Result<Bash, Error> {
-    Ok(Bash { command: renderer.text("bash", command).await?, setting: Setting::render(task, renderer).await? })
+    Ok(Bash {
+        command: renderer.text("bash", command).await?,
+        setting: Setting::render(task, renderer).await?,
+    })
 }
 
 impl Work for Bash {
@@ -43,7 +46,9 @@ impl Work for Bash {
 impl Bash {
     fn arguments(&self, on: &On<'_>) -> Result<(PathBuf, Vec<OsString>), Done> {
         let Some(shell) = on.station.programs.shell() else {
-            return Err(Done::failed_for_good("this worker has neither bash nor sh on its PATH"));
+            return Err(Done::failed_for_good(
+                "this worker has neither bash nor sh on its PATH",
+            ));
         };
         let args = if self.command.len() <= LONGEST_ARGUMENT {
             vec!["-c".into(), self.command.clone().into()]

@@ -11,8 +11,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use store::connection::Connection;
 use tokio_postgres::config::SslMode;
@@ -47,7 +47,11 @@ pub(crate) async fn prepare(
     let conn_id = renderer.text("sql.conn_id", conn_id).await?;
     let connection = renderer.connection("sql.conn_id", &conn_id).await?;
     let field = file.map_or_else(|| "sql".to_owned(), |file| format!("sql, {file}"));
-    Ok(Sql { sql: renderer.text(&field, sql).await?, file: file.map(str::to_owned), connection })
+    Ok(Sql {
+        sql: renderer.text(&field, sql).await?,
+        file: file.map(str::to_owned),
+        connection,
+    })
 }
 
 impl Work for Sql {
@@ -82,7 +86,11 @@ impl Sql {
         let (client, wire) = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => {
-                return Done::failed(format!("cannot connect to {}: {}", place(&self.connection), fault::in_words(&error, "")));
+                return Done::failed(format!(
+                    "cannot connect to {}: {}",
+                    place(&self.connection),
+                    fault::in_words(&error, "")
+                ));
             }
             Err(_) => return Done::failed(format!("{} does not answer", place(&self.connection))),
         };
@@ -110,12 +118,18 @@ fn config(connection: &Connection, on: &On<'_>) -> Result<Config, String> {
     let conn_id = &connection.conn_id;
     if !matches!(connection.conn_type.as_str(), "postgres" | "postgresql") {
         let kind = &connection.conn_type;
-        return Err(format!("the connection `{conn_id}` is of type {kind}; the sql operator speaks to postgres"));
+        return Err(format!(
+            "the connection `{conn_id}` is of type {kind}; the sql operator speaks to postgres"
+        ));
     }
     let mut config = Config::new();
     config.host(connection.host.as_deref().unwrap_or("localhost"));
     config.port(connection.port.unwrap_or(5432));
-    config.application_name(format!("tradewind {}.{}", on.assignment.dag.dag_id, on.assignment.task().task_id));
+    config.application_name(format!(
+        "tradewind {}.{}",
+        on.assignment.dag.dag_id,
+        on.assignment.task().task_id
+    ));
     if let Some(login) = &connection.login {
         config.user(login);
     }
@@ -131,7 +145,9 @@ fn config(connection: &Connection, on: &On<'_>) -> Result<Config, String> {
     }
     match text("sslmode") {
         Some("require" | "verify-ca" | "verify-full") => {
-            return Err(format!("the connection `{conn_id}` wants TLS, which the sql operator does not speak; use sslmode=prefer, or psql in a bash task"));
+            return Err(format!(
+                "the connection `{conn_id}` wants TLS, which the sql operator does not speak; use sslmode=prefer, or psql in a bash task"
+            ));
         }
         Some(_) | None => config.ssl_mode(SslMode::Disable),
     };
@@ -141,7 +157,11 @@ fn config(connection: &Connection, on: &On<'_>) -> Result<Config, String> {
 /// Where a connection leads, without secrets.
 fn place(connection: &Connection) -> String {
     let host = connection.host.as_deref().unwrap_or("localhost");
-    format!("{host}:{}/{}", connection.port.unwrap_or(5432), connection.schema.as_deref().unwrap_or_default())
+    format!(
+        "{host}:{}/{}",
+        connection.port.unwrap_or(5432),
+        connection.schema.as_deref().unwrap_or_default()
+    )
 }
 
 /// Keeps the connection going and shows what the server remarks.
@@ -149,7 +169,10 @@ async fn drive(mut wire: Wire<Socket, NoTlsStream>, output: &Output) {
     while let Some(message) = poll_fn(|cx| wire.poll_message(cx)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) => {
-                output.line(Source::Stderr, &format!("{}: {}", notice.severity(), notice.message()));
+                output.line(
+                    Source::Stderr,
+                    &format!("{}: {}", notice.severity(), notice.message()),
+                );
             }
             Ok(_) => {}
             // Whoever waits for an answer is told.
@@ -175,7 +198,10 @@ type Failure<'a> = (tokio_postgres::Error, &'a str);
 
 async fn run<'a>(client: &Client, sql: &'a str, on: &On<'_>) -> Result<Option<Value>, Failure<'a>> {
     let other = |error| (error, "");
-    client.batch_execute("BEGIN; SET LOCAL datestyle TO ISO").await.map_err(other)?;
+    client
+        .batch_execute("BEGIN; SET LOCAL datestyle TO ISO")
+        .await
+        .map_err(other)?;
     let last = execute(client, sql, on).await.map_err(|error| (error, sql))?;
     let wanted = last.filter(|_| on.assignment.task().do_xcom_push);
     let rows = match wanted {
@@ -183,7 +209,11 @@ async fn run<'a>(client: &Client, sql: &'a str, on: &On<'_>) -> Result<Option<Va
         Some(set) => {
             let types = types(client, sql, &set).await;
             if set.was_cut() {
-                on.output.note(&format!("only the first {} of {} rows are kept as return_value", set.kept(), set.count()));
+                on.output.note(&format!(
+                    "only the first {} of {} rows are kept as return_value",
+                    set.kept(),
+                    set.count()
+                ));
             }
             Some(set.into_value(&types))
         }
@@ -193,7 +223,11 @@ async fn run<'a>(client: &Client, sql: &'a str, on: &On<'_>) -> Result<Option<Va
 }
 
 /// Runs everything and gives the last result set.
-async fn execute(client: &Client, sql: &str, on: &On<'_>) -> Result<Option<ResultSet>, tokio_postgres::Error> {
+async fn execute(
+    client: &Client,
+    sql: &str,
+    on: &On<'_>,
+) -> Result<Option<ResultSet>, tokio_postgres::Error> {
     let stream = client.simple_query_raw(sql).await?;
     tokio::pin!(stream);
     let mut last = None;
@@ -202,7 +236,10 @@ async fn execute(client: &Client, sql: &str, on: &On<'_>) -> Result<Option<Resul
     while let Some(message) = stream.try_next().await? {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
-                current = Some(ResultSet::new(statement, columns.iter().map(|column| column.name().to_owned()).collect()));
+                current = Some(ResultSet::new(
+                    statement,
+                    columns.iter().map(|column| column.name().to_owned()).collect(),
+                ));
             }
             SimpleQueryMessage::Row(row) => {
                 if let Some(set) = &mut current {
@@ -211,7 +248,10 @@ async fn execute(client: &Client, sql: &str, on: &On<'_>) -> Result<Option<Resul
             }
             SimpleQueryMessage::CommandComplete(rows) => {
                 statement += 1;
-                on.output.note(&format!("statement {statement}: {rows} {}", if rows == 1 { "row" } else { "rows" }));
+                on.output.note(&format!(
+                    "statement {statement}: {rows} {}",
+                    if rows == 1 { "row" } else { "rows" }
+                ));
                 last = current.take().or(last);
             }
             // The library may learn of other messages.
@@ -224,14 +264,18 @@ async fn execute(client: &Client, sql: &str, on: &On<'_>) -> Result<Option<Resul
 /// The types of a result set's columns. The simple protocol does not tell them, so the statement is described once more
 /// without being run. Empty when that does not work; the values stay texts then.
 async fn types(client: &Client, sql: &str, set: &ResultSet) -> Vec<Type> {
-    let Some(statement) = statements::split(sql).into_iter().nth(set.statement()) else { return Vec::new() };
+    let Some(statement) = statements::split(sql).into_iter().nth(set.statement()) else {
+        return Vec::new();
+    };
     if client.batch_execute("SAVEPOINT describing").await.is_err() {
         return Vec::new();
     }
     match client.prepare(statement).await {
-        Ok(described) if described.columns().len() == set.width() => {
-            described.columns().iter().map(|column| column.type_().clone()).collect()
-        }
+        Ok(described) if described.columns().len() == set.width() => described
+            .columns()
+            .iter()
+            .map(|column| column.type_().clone())
+            .collect(),
         Ok(_) => Vec::new(),
         Err(_) => {
             let _ = client.batch_execute("ROLLBACK TO describing").await;

@@ -23,8 +23,6 @@ const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Logs that may be on their way before outcomes wait without limit: each holds up to 64 KiB of memory.
 const MOST_WAITING: usize = 256;
-/// The time between two attempts to store what was left.
-const RETRY: Duration = Duration::from_secs(30);
 /// Logs that are kept for a storage that is away; with more, the newest are lost.
 const MOST_LEFT: usize = 20_000;
 
@@ -45,8 +43,13 @@ struct Inner {
 impl Archive {
     /// Into `store`; what it does not take waits in `folder`.
     pub(crate) fn new(store: LogStore, folder: PathBuf) -> Archive {
-        let inner =
-            Inner { store, folder, room: Semaphore::new(AT_ONCE), sending: TaskTracker::new(), left: AtomicUsize::new(0) };
+        let inner = Inner {
+            store,
+            folder,
+            room: Semaphore::new(AT_ONCE),
+            sending: TaskTracker::new(),
+            left: AtomicUsize::new(0),
+        };
         Archive(Arc::new(inner))
     }
 
@@ -58,7 +61,10 @@ impl Archive {
     /// Stores a log. Returns when that is done, or after a moment while it goes on.
     pub(crate) async fn keep(&self, key: LogKey, log: Spooled, tail: Arc<Tail>) {
         let inner = Arc::clone(&self.0);
-        let sent = self.0.sending.spawn(async move { inner.send(key, log, &tail).await });
+        let sent = self
+            .0
+            .sending
+            .spawn(async move { inner.send(key, log, &tail).await });
         if self.0.sending.len() > MOST_WAITING {
             let _ = sent.await;
         } else {
@@ -66,13 +72,10 @@ impl Archive {
         }
     }
 
-    /// Tries again and again to store what was left, for as long as it is polled.
+    /// Tries once more to store what was left.
     pub(crate) async fn retry(&self) {
-        loop {
-            tokio::time::sleep(RETRY).await;
-            if self.0.left.load(Ordering::Relaxed) > 0 {
-                self.0.sweep(&self.0.folder).await;
-            }
+        if self.0.left.load(Ordering::Relaxed) > 0 {
+            self.0.sweep(&self.0.folder).await;
         }
     }
 
@@ -98,7 +101,9 @@ impl Archive {
 
 impl Inner {
     async fn send(&self, key: LogKey, log: Spooled, tail: &Tail) {
-        let Ok(_room) = self.room.acquire().await else { return };
+        let Ok(_room) = self.room.acquire().await else {
+            return;
+        };
         let file = tokio::task::spawn_blocking(move || log.into_file()).await;
         let path = match file.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(path) => path,
@@ -132,7 +137,9 @@ impl Inner {
         let mut all = true;
         for note in notes(folder) {
             let log = note.with_extension("log");
-            let key = fs::read_to_string(&note).ok().and_then(|text| read(&serde_json::from_str(&text).ok()?));
+            let key = fs::read_to_string(&note)
+                .ok()
+                .and_then(|text| read(&serde_json::from_str(&text).ok()?));
             let Some(key) = key else {
                 tracing::error!(note = %note.display(), "it is not known whose log this is");
                 all = false;
@@ -141,7 +148,11 @@ impl Inner {
             match self.store.put_file(&key, &log).await {
                 Ok(()) => {
                     let _ = fs::remove_file(&note);
-                    let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
+                    let _ = self
+                        .left
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                            Some(left.saturating_sub(1))
+                        });
                 }
                 Err(error) => {
                     tracing::warn!(log = ?key, %error, "log storage still does not work");
@@ -154,8 +165,15 @@ impl Inner {
 }
 
 fn notes(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|ending| ending == "key")).take(MOST_LEFT).collect()
+    let entries = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    entries
+        .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
+        .take(MOST_LEFT)
+        .collect()
 }
 
 fn written(key: &LogKey) -> Value {

@@ -71,7 +71,10 @@ fn cut(text: &[u8]) -> usize {
         return LONGEST - 1024 + space + 1;
     }
     let inner = |at: usize| text[at] & 0b1100_0000 == 0b1000_0000;
-    (LONGEST - 3..=LONGEST).rev().find(|at| !inner(*at)).unwrap_or(LONGEST)
+    (LONGEST - 3..=LONGEST)
+        .rev()
+        .find(|at| !inner(*at))
+        .unwrap_or(LONGEST)
 }
 
 /// Without the carriage return of a line that ends as Windows has it.
@@ -88,7 +91,9 @@ mod tests {
     fn split(chunks: &[&str]) -> (Vec<String>, String) {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
         for chunk in chunks {
-            lines.feed(chunk.as_bytes(), Instant::now(), |line| found.push(String::from_utf8(line.to_vec()).unwrap()));
+            lines.feed(chunk.as_bytes(), Instant::now(), |line| {
+                found.push(String::from_utf8(line.to_vec()).unwrap())
+            });
         }
         let rest = lines.take_partial();
         (found, String::from_utf8(rest).unwrap())
@@ -97,12 +102,19 @@ mod tests {
     #[test]
     fn lines_are_put_together_from_chunks() {
         let (lines, rest) = split(&["on", "e\ntwo\r\n\nth", "ree"]);
-        assert_eq!((lines, rest), (vec!["one".into(), "two".into(), String::new()], "three".into()));
+        assert_eq!(
+            (lines, rest),
+            (vec!["one".into(), "two".into(), String::new()], "three".into())
+        );
     }
 
     #[test]
     fn long_lines_come_in_pieces_that_lose_nothing() {
-        for text in ["x".repeat(50_000), "€".repeat(20_000), "some words ".repeat(5_000)] {
+        for text in [
+            "x".repeat(50_000),
+            "€".repeat(20_000),
+            "some words ".repeat(5_000),
+        ] {
             for chunks in [vec![text.as_str(), "\n"], vec![&text[..30_000], &text[30_000..]]] {
                 let (lines, rest) = split(&chunks);
                 assert!(lines.iter().all(|line| line.len() <= LONGEST) && lines.len() > 2);

@@ -45,7 +45,10 @@ struct Waiting {
 impl Live {
     /// The tail of a new log.
     pub(crate) fn open(&self, log: LogId) -> Arc<Tail> {
-        let tail = Arc::new(Tail { log, state: Mutex::default() });
+        let tail = Arc::new(Tail {
+            log,
+            state: Mutex::default(),
+        });
         held(&self.0.tails).insert(log, Arc::clone(&tail));
         self.0.some.notify_one();
         tail
@@ -112,12 +115,20 @@ impl Tail {
             return None;
         }
         state.was_sent = true;
-        Some((self.log, state.start, Bytes::from(std::mem::take(&mut state.bytes))))
+        Some((
+            self.log,
+            state.start,
+            Bytes::from(std::mem::take(&mut state.bytes)),
+        ))
     }
 
     fn is_over(&self) -> bool {
         let state = held(&self.state);
-        if state.ended { state.bytes.is_empty() || !state.was_sent } else { state.abandoned && state.bytes.is_empty() }
+        if state.ended {
+            state.bytes.is_empty() || !state.was_sent
+        } else {
+            state.abandoned && state.bytes.is_empty()
+        }
     }
 
     fn must_tell_the_end(&self) -> bool {
@@ -134,7 +145,11 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    const LOG: LogId = LogId(queue::Ticket { run: 1, index: 2, try_number: 3 });
+    const LOG: LogId = LogId(queue::Ticket {
+        run: 1,
+        index: 2,
+        try_number: 3,
+    });
 
     #[tokio::test]
     async fn a_round_sends_what_was_written_and_the_end() {
@@ -148,7 +163,10 @@ mod tests {
         tail.end();
         live.round(&queue).await;
         let rest = queue.read(&LOG, 8, 100).await.unwrap();
-        assert_eq!((rest.bytes.as_slice(), rest.end_of_log), (b"three\n".as_slice(), true));
+        assert_eq!(
+            (rest.bytes.as_slice(), rest.end_of_log),
+            (b"three\n".as_slice(), true)
+        );
         assert!(held(&live.0.tails).is_empty());
     }
 

@@ -42,11 +42,18 @@ impl Masker {
         let before = self.secrets.len();
         for secret in secrets {
             for form in forms(&secret) {
-                self.secrets.extend(form.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned));
+                self.secrets.extend(
+                    form.lines()
+                        .map(str::trim)
+                        .filter(|line| line.len() >= SHORTEST)
+                        .map(str::to_owned),
+                );
             }
         }
         if self.secrets.len() > before {
-            let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.secrets);
+            let search = AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(&self.secrets);
             self.search = search.ok();
         }
     }
@@ -54,7 +61,9 @@ impl Masker {
     /// `text` with secrets hidden.
     pub(crate) fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match &self.search {
-            Some(search) if search.is_match(text) => Cow::Owned(search.replace_all_bytes(text, &self.stars())),
+            Some(search) if search.is_match(text) => {
+                Cow::Owned(search.replace_all_bytes(text, &self.stars()))
+            }
             Some(_) | None => Cow::Borrowed(text),
         }
     }
@@ -82,10 +91,14 @@ pub(crate) fn is_sensitive_name(name: &str) -> bool {
 pub(crate) fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
     match value {
         Value::String(text) if sensitive => vec![text.clone()],
-        Value::Array(items) => items.iter().flat_map(|item| secrets_in_json(item, sensitive)).collect(),
-        Value::Object(map) => {
-            map.iter().flat_map(|(key, item)| secrets_in_json(item, sensitive || is_sensitive_name(key))).collect()
-        }
+        Value::Array(items) => items
+            .iter()
+            .flat_map(|item| secrets_in_json(item, sensitive))
+            .collect(),
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, item)| secrets_in_json(item, sensitive || is_sensitive_name(key)))
+            .collect(),
         Value::Number(number) if sensitive => vec![number.to_string()],
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
@@ -100,7 +113,15 @@ fn forms(secret: &str) -> [String; 3] {
 /// Everything but letters, digits and `-_.~` percent-encoded, as in the URI of a connection.
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -118,8 +139,14 @@ mod tests {
     #[test]
     fn secrets_are_hidden_in_all_their_forms() {
         let masker = masker(&["p@ss/word", "hunter2", "hunter2000", "say \"hi\" there", "abc"]);
-        assert_eq!(masker.text("pw p@ss/word, hunter2000 and hunter2"), "pw ***, *** and ***");
-        assert_eq!(masker.text("postgres://u:p%40ss%2Fword@h/d"), "postgres://u:***@h/d");
+        assert_eq!(
+            masker.text("pw p@ss/word, hunter2000 and hunter2"),
+            "pw ***, *** and ***"
+        );
+        assert_eq!(
+            masker.text("postgres://u:p%40ss%2Fword@h/d"),
+            "postgres://u:***@h/d"
+        );
         assert_eq!(masker.text(r#"{"x": "say \"hi\" there"}"#), r#"{"x": "***"}"#);
         assert_eq!(masker.text("abc"), "abc");
         assert_eq!(masker.bytes(b"\xffhunter2\xff").as_ref(), b"\xff***\xff");

@@ -26,7 +26,9 @@ impl Connections {
             Some(connection) => Ok(Value::from_object(OneConnection(connection))),
             None => {
                 self.0.miss_a_connection();
-                Err(wrong(format!("there is no connection `{conn_id}`; add it with `tradewind connections add {conn_id}`")))
+                Err(wrong(format!(
+                    "there is no connection `{conn_id}`; add it with `tradewind connections add {conn_id}`"
+                )))
             }
         }
     }
@@ -49,7 +51,12 @@ impl Object for Connections {
         f.write_str("<connections>")
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         if method != "get" {
             return Err(Error::from(ErrorKind::UnknownMethod));
         }
@@ -96,7 +103,12 @@ impl Object for OneConnection {
         f.write_str(&self.0.conn_id)
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         match method {
             "get_uri" => from_args::<()>(args).map(|()| Value::from(self.0.uri())),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),

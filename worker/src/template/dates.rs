@@ -5,7 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone,
+    Timelike, Utc,
+};
 use chrono_tz::Tz;
 use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
@@ -35,17 +38,31 @@ pub(super) fn moment_or_none(at: Option<DateTime<Utc>>) -> Value {
 /// Reads a moment as ISO 8601 has it, also without a time or a zone (then UTC).
 pub(super) fn parse(text: &str) -> Result<Moment, Error> {
     let text = text.trim();
-    let zoned = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z"));
+    let zoned = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%:z"));
     if let Ok(at) = zoned {
         return Ok(Moment(at.with_timezone(&Tz::UTC)));
     }
-    let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)));
+    let naive = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ]
+    .iter()
+    .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+    .or_else(|| {
+        Some(
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_time(NaiveTime::MIN),
+        )
+    });
     match naive {
         Some(naive) => Ok(Moment(naive.and_utc().with_timezone(&Tz::UTC))),
-        None => Err(wrong(format!("{text:?} is not a date: write it as 2026-01-31 or 2026-01-31T12:00:00+00:00"))),
+        None => Err(wrong(format!(
+            "{text:?} is not a date: write it as 2026-01-31 or 2026-01-31T12:00:00+00:00"
+        ))),
     }
 }
 
@@ -55,7 +72,9 @@ pub(super) fn strptime(text: &str, form: &str) -> Result<Moment, Error> {
         .or_else(|_| NaiveDate::parse_from_str(text, form).map(|day| day.and_time(NaiveTime::MIN)));
     let zoned = DateTime::parse_from_str(text, form).map(|at| at.with_timezone(&Tz::UTC));
     let naive = zoned.or_else(|_| naive.map(|naive| naive.and_utc().with_timezone(&Tz::UTC)));
-    naive.map(Moment).map_err(|_| wrong(format!("time data {text:?} does not match format {form:?}")))
+    naive
+        .map(Moment)
+        .map_err(|_| wrong(format!("time data {text:?} does not match format {form:?}")))
 }
 
 /// Python's `strftime`.
@@ -72,7 +91,11 @@ pub(super) fn strftime(at: &DateTime<Tz>, form: &str) -> Result<String, Error> {
 impl Moment {
     /// `2026-01-01T00:00:00+00:00`, with microseconds when there are any.
     pub(super) fn isoformat(&self) -> String {
-        let form = if self.0.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%S%:z" } else { "%Y-%m-%dT%H:%M:%S%.6f%:z" };
+        let form = if self.0.timestamp_subsec_micros() == 0 {
+            "%Y-%m-%dT%H:%M:%S%:z"
+        } else {
+            "%Y-%m-%dT%H:%M:%S%.6f%:z"
+        };
         self.0.format(form).to_string()
     }
 
@@ -114,15 +137,23 @@ impl Moment {
     fn moved(&self, args: &[Value], sign: i64) -> Result<Moment, Error> {
         let (delta, kwargs): (Option<Value>, Kwargs) = from_args(args)?;
         if let Some(delta) = delta {
-            let delta = delta.downcast_object_ref::<Delta>().ok_or_else(|| wrong("pass days=1, hours=2 and so on"))?;
+            let delta = delta
+                .downcast_object_ref::<Delta>()
+                .ok_or_else(|| wrong("pass days=1, hours=2 and so on"))?;
             return self.shifted(delta.0 * i32::try_from(sign).unwrap_or(1));
         }
-        let part = |name: &str| kwargs.get::<Option<i64>>(name).map(|n| n.unwrap_or(0).saturating_mul(sign));
+        let part = |name: &str| {
+            kwargs
+                .get::<Option<i64>>(name)
+                .map(|n| n.unwrap_or(0).saturating_mul(sign))
+        };
         let months = part("years")?.saturating_mul(12).saturating_add(part("months")?);
         let days = part("weeks")?.saturating_mul(7).saturating_add(part("days")?);
         kwargs_time(&kwargs).and_then(|time| {
             kwargs.assert_all_used()?;
-            let moved = self.by_calendar(months, days).ok_or_else(|| wrong("the date is out of range"))?;
+            let moved = self
+                .by_calendar(months, days)
+                .ok_or_else(|| wrong("the date is out of range"))?;
             moved.shifted(time * i32::try_from(sign).unwrap_or(1))
         })
     }
@@ -134,14 +165,25 @@ impl Moment {
         }
         let local = self.0.naive_local();
         let count = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
-        let local = if months < 0 { local.checked_sub_months(count) } else { local.checked_add_months(count) }?;
+        let local = if months < 0 {
+            local.checked_sub_months(count)
+        } else {
+            local.checked_add_months(count)
+        }?;
         let count = Days::new(days.unsigned_abs());
-        let local = if days < 0 { local.checked_sub_days(count) } else { local.checked_add_days(count) }?;
+        let local = if days < 0 {
+            local.checked_sub_days(count)
+        } else {
+            local.checked_add_days(count)
+        }?;
         in_zone(local, self.0.timezone())
     }
 
     fn shifted(self, delta: TimeDelta) -> Result<Moment, Error> {
-        self.0.checked_add_signed(delta).map(Moment).ok_or_else(|| wrong("the date is out of range"))
+        self.0
+            .checked_add_signed(delta)
+            .map(Moment)
+            .ok_or_else(|| wrong("the date is out of range"))
     }
 
     fn replaced(&self, args: &[Value]) -> Result<Moment, Error> {
@@ -159,7 +201,9 @@ impl Moment {
     }
 
     fn in_timezone(&self, zone: &str) -> Result<Moment, Error> {
-        let zone: Tz = zone.parse().map_err(|_| wrong(format!("{zone:?} is not a time zone")))?;
+        let zone: Tz = zone
+            .parse()
+            .map_err(|_| wrong(format!("{zone:?} is not a time zone")))?;
         Ok(Moment(self.0.with_timezone(&zone)))
     }
 
@@ -168,21 +212,37 @@ impl Moment {
         let (start, months, days) = match unit {
             "hour" => return self.hour_boundary(end),
             "day" => (Some(day), 0, 1),
-            "week" => (day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())), 0, 7),
+            "week" => (
+                day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+                0,
+                7,
+            ),
             "month" => (day.with_day(1), 1, 0),
             "year" => (day.with_ordinal(1), 12, 0),
             _ => return Err(wrong(format!("{unit:?} is not hour, day, week, month or year"))),
         };
         let start = start.and_then(|day| in_zone(day.and_time(NaiveTime::MIN), self.0.timezone()));
-        let moment = if end { start.and_then(|start| start.by_calendar(months, days)) } else { start };
+        let moment = if end {
+            start.and_then(|start| start.by_calendar(months, days))
+        } else {
+            start
+        };
         let moment = moment.ok_or_else(|| wrong("the date is out of range"))?;
-        if end { moment.shifted(-TimeDelta::microseconds(1)) } else { Ok(moment) }
+        if end {
+            moment.shifted(-TimeDelta::microseconds(1))
+        } else {
+            Ok(moment)
+        }
     }
 
     fn hour_boundary(&self, end: bool) -> Result<Moment, Error> {
         let into_hour = TimeDelta::seconds(i64::from(self.0.minute() * 60 + self.0.second()))
             + TimeDelta::nanoseconds(i64::from(self.0.nanosecond()));
-        let rest = if end { TimeDelta::microseconds(3_600_000_000 - 1) } else { TimeDelta::zero() };
+        let rest = if end {
+            TimeDelta::microseconds(3_600_000_000 - 1)
+        } else {
+            TimeDelta::zero()
+        };
         self.shifted(rest - into_hour)
     }
 }
@@ -208,7 +268,12 @@ impl Object for Moment {
         f.write_str(&self.isoformat())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         let text = || from_args::<(&str,)>(args).map(|(text,)| text);
         let none = |result: Value| from_args::<()>(args).map(|()| result);
         match method {
@@ -260,7 +325,12 @@ impl Object for Day {
         write!(f, "{}", self.0)
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         let midnight = || self.0.and_time(NaiveTime::MIN).and_utc().with_timezone(&Tz::UTC);
         match method {
             "isoformat" => from_args::<()>(args).map(|()| Value::from(self.0.to_string())),
@@ -307,7 +377,10 @@ impl Object for Delta {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, rest) = (self.0.num_seconds().div_euclid(86_400), self.0.num_seconds().rem_euclid(86_400));
+        let (days, rest) = (
+            self.0.num_seconds().div_euclid(86_400),
+            self.0.num_seconds().rem_euclid(86_400),
+        );
         match days {
             0 => {}
             1 | -1 => write!(f, "{days} day, ")?,
@@ -316,7 +389,12 @@ impl Object for Delta {
         write!(f, "{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         match method {
             "total_seconds" => from_args::<()>(args).map(|()| Value::from(self.0.as_seconds_f64())),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
@@ -336,7 +414,9 @@ fn kwargs_time(kwargs: &Kwargs) -> Result<TimeDelta, Error> {
 fn span(count: i64, seconds: i64) -> Result<TimeDelta, Error> {
     const LONGEST: i64 = 10_000 * 366 * 86_400;
     let total = count.checked_mul(seconds).filter(|total| total.abs() <= LONGEST);
-    total.map(TimeDelta::seconds).ok_or_else(|| wrong("the span of time is too long"))
+    total
+        .map(TimeDelta::seconds)
+        .ok_or_else(|| wrong("the span of time is too long"))
 }
 
 /// The moment that local clocks show so: the earlier when they show it twice, the first after the gap when never.
@@ -344,12 +424,17 @@ fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<Moment> {
     if let Some(at) = zone.from_local_datetime(&local).earliest() {
         return Some(Moment(at));
     }
-    let offset = zone.offset_from_utc_datetime(&local.checked_sub_days(Days::new(1))?).fix();
+    let offset = zone
+        .offset_from_utc_datetime(&local.checked_sub_days(Days::new(1))?)
+        .fix();
     Some(Moment(zone.from_utc_datetime(&(local - offset))))
 }
 
 fn seconds(at: &DateTime<Tz>) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 fit into 53 bits until the year 2255")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds since 1970 fit into 53 bits until the year 2255"
+    )]
     let micros = at.timestamp_micros() as f64;
     micros / 1e6
 }

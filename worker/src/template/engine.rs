@@ -29,8 +29,9 @@ pub(super) fn render(text: &str, scope: &Value) -> Result<String, Error> {
 /// The names that `text` uses without defining them.
 pub(super) fn names(text: &str) -> Vec<String> {
     let template = ENGINE.template_from_named_str("", text);
-    let mut names: Vec<String> =
-        template.map(|template| template.undeclared_variables(false).into_iter().collect()).unwrap_or_default();
+    let mut names: Vec<String> = template
+        .map(|template| template.undeclared_variables(false).into_iter().collect())
+        .unwrap_or_default();
     names.sort();
     names
 }
@@ -48,7 +49,11 @@ fn engine() -> Environment<'static> {
     engine.set_recursion_limit(RECURSION);
     engine.set_debug(true);
     engine.set_formatter(|out, _, value| {
-        let text = if value.is_undefined() { String::new() } else { python::str_of(value) };
+        let text = if value.is_undefined() {
+            String::new()
+        } else {
+            python::str_of(value)
+        };
         Ok(out.write_str(&text)?)
     });
     engine.set_unknown_method_callback(python::call_method);
@@ -65,14 +70,19 @@ fn short(form: &str, value: &Value) -> Result<String, Error> {
     let moment = match (value.downcast_object_ref::<Moment>(), value.as_str()) {
         (Some(moment), _) => *moment,
         (None, Some(text)) => dates::parse(text)?,
-        (None, None) => return Err(Error::new(ErrorKind::InvalidOperation, format!("`{form}` needs a date"))),
+        (None, None) => {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("`{form}` needs a date"),
+            ));
+        }
     };
     Ok(moment.short(form).unwrap_or_default())
 }
 
 fn from_json(text: &str) -> Result<Value, Error> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    let value: serde_json::Value = serde_json::from_str(text)
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     Ok(json::value(value))
 }
 
@@ -82,7 +92,9 @@ struct Limited(Vec<u8>);
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > LONGEST {
-            return Err(io::Error::other(format!("the result is longer than {LONGEST} bytes")));
+            return Err(io::Error::other(format!(
+                "the result is longer than {LONGEST} bytes"
+            )));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

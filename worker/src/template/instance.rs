@@ -30,9 +30,13 @@ impl TaskInstance {
             None => kwargs.get::<Option<Value>>("task_ids")?,
             Some(ids) => Some(ids),
         };
-        let key = kwargs.get::<Option<String>>("key")?.unwrap_or_else(|| RETURN_VALUE.to_owned());
+        let key = kwargs
+            .get::<Option<String>>("key")?
+            .unwrap_or_else(|| RETURN_VALUE.to_owned());
         let map_indexes = kwargs.get::<Option<Value>>("map_indexes")?;
-        let default = kwargs.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(()));
+        let default = kwargs
+            .get::<Option<Value>>("default")?
+            .unwrap_or_else(|| Value::from(()));
         self.refuse_other_runs(&kwargs)?;
         kwargs.assert_all_used()?;
         let pull = |task_id: &str| self.pull_one(task_id, &key, map_indexes.as_ref());
@@ -45,12 +49,20 @@ impl TaskInstance {
                 // Every task is asked before the first miss is reported, so that all are fetched in one round.
                 let pulled: Vec<_> = ids.map(|id| pull(id.as_str().unwrap_or_default())).collect();
                 let values: Result<Vec<_>, _> = pulled.into_iter().collect();
-                Ok(values?.into_iter().map(|value| value.unwrap_or_else(|| default.clone())).collect())
+                Ok(values?
+                    .into_iter()
+                    .map(|value| value.unwrap_or_else(|| default.clone()))
+                    .collect())
             }
         }
     }
 
-    fn pull_one(&self, task_id: &str, key: &str, map_indexes: Option<&Value>) -> Result<Option<Value>, Error> {
+    fn pull_one(
+        &self,
+        task_id: &str,
+        key: &str,
+        map_indexes: Option<&Value>,
+    ) -> Result<Option<Value>, Error> {
         if self.assignment.dag.task(task_id).is_none() {
             let known = self.assignment.dag.tasks.iter().map(|task| task.task_id.as_str());
             let hint = error::suggestion(task_id, known);
@@ -65,7 +77,11 @@ impl TaskInstance {
             Some(indexes) if indexes.kind() == ValueKind::Number => Ok(indexes.as_i64().and_then(one)),
             Some(indexes) => {
                 let indexes = indexes.try_iter()?;
-                Ok(Some(indexes.map(|at| at.as_i64().and_then(one).unwrap_or_else(|| Value::from(()))).collect()))
+                Ok(Some(
+                    indexes
+                        .map(|at| at.as_i64().and_then(one).unwrap_or_else(|| Value::from(())))
+                        .collect(),
+                ))
             }
             None if is_mapped(&self.assignment, task_id) => {
                 Ok(Some(values.iter().map(|(_, value)| json::value(value)).collect()))
@@ -75,14 +91,27 @@ impl TaskInstance {
     }
 
     fn refuse_other_runs(&self, kwargs: &Kwargs) -> Result<(), Error> {
-        let own = [("dag_id", self.assignment.dag.dag_id.as_str()), ("run_id", self.assignment.run.run_id.as_str())];
+        let own = [
+            ("dag_id", self.assignment.dag.dag_id.as_str()),
+            ("run_id", self.assignment.run.run_id.as_str()),
+        ];
         for (name, own) in own {
-            if kwargs.get::<Option<String>>(name)?.is_some_and(|other| other != own) {
-                return Err(wrong(format!("xcom_pull reads this run only: leave `{name}` out")));
+            if kwargs
+                .get::<Option<String>>(name)?
+                .is_some_and(|other| other != own)
+            {
+                return Err(wrong(format!(
+                    "xcom_pull reads this run only: leave `{name}` out"
+                )));
             }
         }
-        if kwargs.get::<Option<bool>>("include_prior_dates")?.unwrap_or(false) {
-            return Err(wrong("xcom_pull reads this run only: leave `include_prior_dates` out"));
+        if kwargs
+            .get::<Option<bool>>("include_prior_dates")?
+            .unwrap_or(false)
+        {
+            return Err(wrong(
+                "xcom_pull reads this run only: leave `include_prior_dates` out",
+            ));
         }
         Ok(())
     }
@@ -94,7 +123,10 @@ impl Object for TaskInstance {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.fields.get_item(key).ok().filter(|value| !value.is_undefined())
+        self.fields
+            .get_item(key)
+            .ok()
+            .filter(|value| !value.is_undefined())
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -105,10 +137,17 @@ impl Object for TaskInstance {
         write!(f, "{}", self.fields)
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         match method {
             "xcom_pull" => self.xcom_pull(args),
-            "xcom_push" => Err(wrong("a template cannot push XComs: write them to $TRADEWIND_OUTPUT")),
+            "xcom_push" => Err(wrong(
+                "a template cannot push XComs: write them to $TRADEWIND_OUTPUT",
+            )),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }
@@ -117,7 +156,13 @@ impl Object for TaskInstance {
 /// The names of what `value` has, when it is one of the objects with fixed attributes.
 pub(super) fn attributes(value: &Value) -> Vec<&'static str> {
     match value.downcast_object_ref::<TaskInstance>() {
-        Some(instance) => attributes(&instance.fields).into_iter().chain(["xcom_pull"]).collect(),
-        None => value.downcast_object_ref::<Record>().map(|record| record.names().collect()).unwrap_or_default(),
+        Some(instance) => attributes(&instance.fields)
+            .into_iter()
+            .chain(["xcom_pull"])
+            .collect(),
+        None => value
+            .downcast_object_ref::<Record>()
+            .map(|record| record.names().collect())
+            .unwrap_or_default(),
     }
 }

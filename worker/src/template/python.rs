@@ -6,7 +6,11 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 /// `str(value)`.
 pub(super) fn str_of(value: &Value) -> String {
-    if value.kind() == ValueKind::String { value.to_string() } else { repr(value) }
+    if value.kind() == ValueKind::String {
+        value.to_string()
+    } else {
+        repr(value)
+    }
 }
 
 fn repr(value: &Value) -> String {
@@ -34,7 +38,9 @@ fn is_tuple(value: &Value) -> bool {
 }
 
 fn is_plain_map(value: &Value) -> bool {
-    value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Map)
+    value
+        .as_object()
+        .is_some_and(|object| object.repr() == ObjectRepr::Map)
 }
 
 fn tuple(value: &Value) -> String {
@@ -49,7 +55,13 @@ fn joined(value: &Value) -> String {
 
 fn dict(value: &Value) -> String {
     let keys = value.try_iter().into_iter().flatten();
-    let pairs = keys.map(|key| format!("{}: {}", repr(&key), repr(&value.get_item(&key).unwrap_or_default())));
+    let pairs = keys.map(|key| {
+        format!(
+            "{}: {}",
+            repr(&key),
+            repr(&value.get_item(&key).unwrap_or_default())
+        )
+    });
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
@@ -70,7 +82,11 @@ fn number(value: &Value) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     let mut quoted = String::from(quote);
     for c in text.chars() {
         match c {
@@ -87,7 +103,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// Calls a method that values have in Python and the engine does not know.
-pub(super) fn call_method(_state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn call_method(
+    _state: &mut State,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
     if let Some(text) = value.as_str() {
         return text_method(text, method, args);
     }
@@ -125,7 +146,9 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Result<Value, Error>
         "removeprefix" => {
             from_args::<(&str,)>(args).map(|(start,)| Value::from(text.strip_prefix(start).unwrap_or(text)))
         }
-        "removesuffix" => from_args::<(&str,)>(args).map(|(end,)| Value::from(text.strip_suffix(end).unwrap_or(text))),
+        "removesuffix" => {
+            from_args::<(&str,)>(args).map(|(end,)| Value::from(text.strip_suffix(end).unwrap_or(text)))
+        }
         "format" => format(FormatStyle::StrFormat, text, args).map(Value::from),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -147,7 +170,11 @@ fn titled(text: &str) -> String {
     let mut inside = false;
     let mut titled = String::with_capacity(text.len());
     for c in text.chars() {
-        if inside { titled.extend(c.to_lowercase()) } else { titled.extend(c.to_uppercase()) }
+        if inside {
+            titled.extend(c.to_lowercase())
+        } else {
+            titled.extend(c.to_uppercase())
+        }
         inside = c.is_alphabetic();
     }
     titled
@@ -188,7 +215,9 @@ fn split(text: &str, args: &[Value]) -> Result<Value, Error> {
 }
 
 fn found(text: &str, part: &str) -> i64 {
-    text.find(part).and_then(|at| i64::try_from(text[..at].chars().count()).ok()).unwrap_or(-1)
+    text.find(part)
+        .and_then(|at| i64::try_from(text[..at].chars().count()).ok())
+        .unwrap_or(-1)
 }
 
 fn all(text: &str, is: fn(char) -> bool) -> bool {
@@ -208,11 +237,18 @@ fn dict_method(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
         "get" => {
             let (key, default): (&Value, Option<Value>) = from_args(args)?;
             let value = of(key);
-            Ok(if value.is_undefined() { default.unwrap_or_else(|| Value::from(())) } else { value })
+            Ok(if value.is_undefined() {
+                default.unwrap_or_else(|| Value::from(()))
+            } else {
+                value
+            })
         }
         "keys" => keys().map(Value::from),
         "values" => Ok(keys()?.iter().map(of).collect()),
-        "items" => Ok(keys()?.iter().map(|key| Value::from(vec![key.clone(), of(key)])).collect()),
+        "items" => Ok(keys()?
+            .iter()
+            .map(|key| Value::from(vec![key.clone(), of(key)]))
+            .collect()),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }
@@ -226,7 +262,12 @@ fn list_method(list: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
                 return Ok(Value::from(items.filter(|item| item == wanted).count()));
             }
             let at = items.position(|item| item == *wanted);
-            at.map(Value::from).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("{wanted} is not in the list")))
+            at.map(Value::from).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("{wanted} is not in the list"),
+                )
+            })
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -238,7 +279,8 @@ mod tests {
 
     #[test]
     fn values_look_as_in_python() {
-        let value = |text: &str| super::super::json::value(serde_json::from_str::<serde_json::Value>(text).unwrap());
+        let value =
+            |text: &str| super::super::json::value(serde_json::from_str::<serde_json::Value>(text).unwrap());
         for (json, shown) in [
             ("null", "None"),
             ("true", "True"),

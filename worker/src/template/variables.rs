@@ -27,11 +27,16 @@ enum VariableKind {
 impl Variables {
     /// The object `var`.
     pub(super) fn value(lookups: Arc<Lookups>) -> Value {
-        Value::from_object(Variables { lookups, kind: VariableKind::Either })
+        Value::from_object(Variables {
+            lookups,
+            kind: VariableKind::Either,
+        })
     }
 
     fn look_up(&self, key: &str) -> Result<Option<Value>, Error> {
-        let Some(text) = self.lookups.variable(key)? else { return Ok(None) };
+        let Some(text) = self.lookups.variable(key)? else {
+            return Ok(None);
+        };
         match self.kind {
             VariableKind::Either | VariableKind::Value => Ok(Some(Value::from(text))),
             VariableKind::Json => match serde_json::from_str::<Json>(&text) {
@@ -54,11 +59,16 @@ impl Object for Variables {
             (VariableKind::Either, "json") => VariableKind::Json,
             (VariableKind::Either, _) => return None,
             (VariableKind::Value | VariableKind::Json, _) => {
-                let found = self.look_up(key).and_then(|value| value.ok_or_else(|| no_variable(key)));
+                let found = self
+                    .look_up(key)
+                    .and_then(|value| value.ok_or_else(|| no_variable(key)));
                 return Some(found.unwrap_or_else(Value::from));
             }
         };
-        Some(Value::from_object(Variables { lookups: Arc::clone(&self.lookups), kind }))
+        Some(Value::from_object(Variables {
+            lookups: Arc::clone(&self.lookups),
+            kind,
+        }))
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -69,7 +79,12 @@ impl Object for Variables {
         f.write_str("<variables>")
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Value],
+    ) -> Result<Value, Error> {
         match (self.kind, method) {
             (VariableKind::Value | VariableKind::Json, "get") => {
                 let (key, default, kwargs): (&str, Option<Value>, Kwargs) = from_args(args)?;

@@ -55,7 +55,7 @@ fn rows(found: Executions) -> Vec<Row> {
 }
 
 fn of_file(file: &str) -> Result<Vec<Dag>> {
-    let parsed = dagfiles::read(Path::new(file));
+    let parsed = dagfiles::read_meant(Path::new(file));
     if !parsed.errors.is_empty() {
         return Err(dagfiles::report(file, &parsed.errors).into());
     }
@@ -64,7 +64,7 @@ fn of_file(file: &str) -> Result<Vec<Dag>> {
 
 async fn of_records(common: &Common, dag_id: &str) -> Result<Vec<Dag>> {
     let dag_id = DagId::new(dag_id)?;
-    let config = setup::config(&setup::flags(common))?;
+    let config = setup::command_config(common)?;
     let store = setup::command_store(&config).await.context(format!("{dag_id} is no file, so the records are needed"))?;
     let (_, dag) = super::known(&store, &dag_id).await?;
     Ok(vec![dag.as_ref().clone()])

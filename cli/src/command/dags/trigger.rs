@@ -28,8 +28,7 @@ const MOST_FAILURES: u32 = 30;
 
 /// Creates a run.
 pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
-    let config = setup::config(&setup::flags(common))?;
-    let store = setup::command_store(&config).await?;
+    let (config, store) = setup::for_command(common).await?;
     let (line, dag) = super::known(&store, &trigger.dag_id).await?;
     let wait = trigger.wait;
     let wish = wish(&dag, trigger)?;

@@ -36,10 +36,7 @@ pub fn run(common: &Common, files: &[String]) -> Result<ExitCode> {
 }
 
 fn check(file: &Path) -> Checked {
-    let Parsed { dags, mut errors, .. } = dagfiles::read(file);
-    if dags.is_empty() && errors.is_empty() {
-        errors.push(problem(file, 1, "there is no DAG in this file".to_owned()));
-    }
+    let Parsed { dags, errors, .. } = dagfiles::read_meant(file);
     Checked {
         file: file.display().to_string(),
         dags: dags.into_iter().map(|loaded| loaded.dag.dag_id.to_string()).collect(),
@@ -55,17 +52,13 @@ fn find_repeated(checked: &mut [Checked]) {
             match owners.get(dag_id) {
                 Some(owner) if *owner != file.file => {
                     let message = format!("the DAG `{dag_id}` is defined in {owner} too");
-                    file.errors.push(problem(Path::new(&file.file), 1, message));
+                    file.errors.push(dagfiles::problem(Path::new(&file.file), message));
                 }
                 Some(_) => {}
                 None => drop(owners.insert(dag_id.clone(), file.file.clone())),
             }
         }
     }
-}
-
-fn problem(file: &Path, line: u32, message: String) -> Diagnostic {
-    Diagnostic { file: file.display().to_string(), line, column: 1, message, hint: None, snippet: Vec::new() }
 }
 
 fn tell(checked: &Checked) -> Result<()> {

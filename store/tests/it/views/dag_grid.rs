@@ -64,9 +64,44 @@ async fn runs_are_filtered_and_paged_by_cursor() {
     };
     let all = filter(|f: &mut Filter| f.limit = 10);
     assert_eq!(shape(all.clone()).await, (2, 2));
-    assert_eq!(shape(Filter { limit: 1, ..all.clone() }).await, (1, 2));
-    assert_eq!(shape(Filter { before: Some((at(21), RunKey(2))), ..all.clone() }).await, (1, 1));
-    assert_eq!(shape(Filter { types: vec![RunType::Manual], ..all.clone() }).await, (0, 0));
-    assert_eq!(shape(Filter { states: vec![RunState::Running], ..all.clone() }).await, (0, 0));
-    assert_eq!(shape(Filter { tasks: vec![task_id("m")], ..all }).await, (2, 1));
+    assert_eq!(
+        shape(Filter {
+            limit: 1,
+            ..all.clone()
+        })
+        .await,
+        (1, 2)
+    );
+    assert_eq!(
+        shape(Filter {
+            before: Some((at(21), RunKey(2))),
+            ..all.clone()
+        })
+        .await,
+        (1, 1)
+    );
+    assert_eq!(
+        shape(Filter {
+            types: vec![RunType::Manual],
+            ..all.clone()
+        })
+        .await,
+        (0, 0)
+    );
+    assert_eq!(
+        shape(Filter {
+            states: vec![RunState::Running],
+            ..all.clone()
+        })
+        .await,
+        (0, 0)
+    );
+    assert_eq!(
+        shape(Filter {
+            tasks: vec![task_id("m")],
+            ..all
+        })
+        .await,
+        (2, 1)
+    );
 }

@@ -17,7 +17,6 @@ use crate::{
         parts::Shell,
         paths,
         visit::Visit,
-        words,
     },
 };
 

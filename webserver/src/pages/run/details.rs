@@ -10,10 +10,14 @@ use crate::{
     pages::{
         dag::zone,
         parts::{Fact, Shell},
+        paths,
         visit::Visit,
         words,
     },
 };
+
+/// Longest conf that an address carries, in bytes.
+const LONGEST_CONF: usize = 1_500;
 
 /// The rest; live part `as_head`.
 #[derive(Debug, Template)]
@@ -26,6 +30,8 @@ pub(crate) struct RunDetailsPage {
     pub(crate) conf: String,
     /// The values of its params, defaults included, as JSON.
     pub(crate) params: String,
+    /// The form that starts a run with the same values, unless they are too long for an address.
+    pub(crate) again: Option<String>,
 }
 
 /// Answers.
@@ -38,11 +44,18 @@ pub(crate) async fn show(visit: Visit, path: Path<(String, String)>) -> Result<H
         facts: facts(&seen, &visit),
         conf: pretty(&seen.run.conf),
         params: pretty(&resolved),
+        again: again(&seen),
     };
     visit.answer(match visit.fragment() {
         Some("head") => page.as_head().render(),
         Some(_) | None => page.render(),
     })
+}
+
+fn again(seen: &Seen) -> Option<String> {
+    let conf = serde_json::to_string(&seen.run.conf).ok().filter(|conf| conf.len() <= LONGEST_CONF)?;
+    let path = format!("{}/trigger", paths::dag(seen.run.dag_id.as_str()));
+    Some(if seen.run.conf.is_empty() { path } else { paths::with_query(&path, &[("conf", &conf)]) })
 }
 
 fn pretty(values: &Map<String, Value>) -> String {
@@ -53,15 +66,16 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
     let run = &seen.run;
     let zone = zone(&seen.version.dag);
     let fact = |name, value: String| Some(Fact { name, value });
-    let moment = |at| words::moment_in(at, visit.now, zone).title();
+    let zoned = |at| words::moment_in(at, visit.now, zone).title();
+    let moment = |at| words::moment(at, visit.now).title();
     let interval = run.data_interval;
     let facts = [
         fact("Run id", run.run_id.to_string()),
         fact("Kind", words::run_kind(run.run_type).to_owned()),
         run.triggered_by.clone().and_then(|by| fact("Triggered by", by)),
-        run.logical_date.and_then(|at| fact("Logical date", moment(at))),
-        interval.and_then(|interval| fact("Data from", moment(interval.start))),
-        interval.and_then(|interval| fact("Data up to", moment(interval.end))),
+        run.logical_date.and_then(|at| fact("Logical date", zoned(at))),
+        interval.and_then(|interval| fact("Data from", zoned(interval.start))),
+        interval.and_then(|interval| fact("Data up to", zoned(interval.end))),
         fact("Due", moment(run.run_after)),
         fact("Queued", moment(run.queued_at)),
         run.started_at.and_then(|at| fact("Started", moment(at))),

@@ -13,7 +13,6 @@ use super::{RunHead, Seen, View};
 use crate::{
     error::Error,
     pages::{
-        pager,
         parts::{Count, Moment, Pager, Shell},
         paths,
         tally::Tally,

@@ -7,6 +7,7 @@ use actix_web::{
 use askama::Template;
 use domain::engine::record::TryRecord;
 use store::view::task::Instance;
+use uuid::Uuid;
 
 use super::{Params, Seen, TaskHead, View};
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
         words,
     },
 };
+
+/// Digits of a worker's id that are shown.
+const WORKER_DIGITS: usize = 8;
 
 /// All tries; live parts `as_head` and `as_attempts`.
 #[derive(Debug, Template)]
@@ -70,6 +74,12 @@ pub(super) fn log_href(seen: &Seen, number: u32) -> String {
     paths::with_query(&seen.view(""), &[("try", &number.to_string())])
 }
 
+/// The end of a worker's id: its beginning is the time, which workers that start together share.
+fn short_id(worker: Uuid) -> String {
+    let id = worker.simple().to_string();
+    format!("…{}", &id[id.len() - WORKER_DIGITS..])
+}
+
 fn past(ended: &TryRecord, seen: &Seen, visit: &Visit) -> AttemptRow {
     let number = ended.attempt.try_number;
     let code = ended.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}"));
@@ -80,7 +90,7 @@ fn past(ended: &TryRecord, seen: &Seen, visit: &Visit) -> AttemptRow {
         why: ended.reason.clone().or(code).unwrap_or_default(),
         started: ended.started_at.map(|at| words::moment(at, visit.now)),
         duration: words::took(ended.started_at, Some(ended.ended_at), visit.now),
-        worker: ended.worker.map(|worker| worker.to_string()).unwrap_or_default(),
+        worker: ended.worker.map(short_id).unwrap_or_default(),
     }
 }
 
@@ -92,6 +102,6 @@ fn current(instance: &Instance, seen: &Seen, visit: &Visit) -> AttemptRow {
         why: instance.reason.clone().unwrap_or_default(),
         started: instance.started_at.map(|at| words::moment(at, visit.now)),
         duration: words::took(instance.started_at, instance.ended_at, visit.now),
-        worker: instance.hostname.clone().or_else(|| instance.worker.map(|id| id.to_string())).unwrap_or_default(),
+        worker: instance.worker.map(short_id).unwrap_or_default(),
     }
 }

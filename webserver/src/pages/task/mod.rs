@@ -51,6 +51,7 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskHead {
     pub(crate) dag_id: String,
+    pub(crate) run_id: String,
     pub(crate) task_id: String,
     pub(crate) href: String,
     pub(crate) crumbs: Vec<Crumb>,
@@ -63,6 +64,8 @@ pub(crate) struct TaskHead {
     /// Empty when it is the usual one.
     pub(crate) trigger_rule: String,
     pub(crate) failed: bool,
+    /// Whether running it again makes sense only with what failed before it.
+    pub(crate) blocked: bool,
     pub(crate) running: bool,
     pub(crate) explanation: Option<Explanation>,
     /// What is known of one instance; nothing for a mapped task as a whole.
@@ -174,6 +177,7 @@ impl Seen {
         let rule = self.spec().map(|task| task.trigger_rule).filter(|rule| *rule != TriggerRule::default());
         Ok(TaskHead {
             dag_id: self.run.run.dag_id.to_string(),
+            run_id: self.run.run.run_id.to_string(),
             task_id: self.task_id.to_string(),
             crumbs: self.crumbs(),
             state: state.as_str(),
@@ -182,6 +186,7 @@ impl Seen {
             map_label,
             trigger_rule: rule.map(|rule| rule.as_str().to_owned()).unwrap_or_default(),
             failed: matches!(state, TaskState::Failed | TaskState::UpstreamFailed),
+            blocked: state == TaskState::UpstreamFailed,
             running: matches!(state, TaskState::Queued | TaskState::Running | TaskState::Restarting),
             explanation: explain::explain(visit, self).await?,
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),

@@ -31,7 +31,9 @@ impl Sent {
 
     fn params(&self, dag: &Dag) -> Vec<(String, String)> {
         let ours = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
-        ours.map(|(name, value)| (name.to_owned(), normal(dag.params.get(name), value))).collect()
+        // Browsers send the lines of a text with both characters of a typewriter.
+        let value = |name: &str, value: &str| normal(dag.params.get(name), &value.replace("\r\n", "\n"));
+        ours.map(|(name, text)| (name.to_owned(), value(name, text))).collect()
     }
 }
 
@@ -66,6 +68,7 @@ pub(super) fn fields(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Vec<Field
             options: options(param),
             required: param.default.is_none() && !allows(param, "null") && kind != "checkbox",
             hint: hint(param, kind),
+            fixed: false,
             error: wrong.get(name).map(|message| format!("This {message}.")),
         }
     };

@@ -22,7 +22,13 @@ pub(super) struct ResultSet {
 impl ResultSet {
     /// The result of the statement with this number, counted from 0.
     pub(super) const fn new(statement: usize, columns: Vec<String>) -> ResultSet {
-        ResultSet { statement, columns, rows: Vec::new(), bytes: 0, count: 0 }
+        ResultSet {
+            statement,
+            columns,
+            rows: Vec::new(),
+            bytes: 0,
+            count: 0,
+        }
     }
 
     /// Adds a row, if there is room.
@@ -68,9 +74,17 @@ impl ResultSet {
     /// As a list of objects. Without types every value stays a text.
     pub(super) fn into_value(self, types: &[Type]) -> Value {
         let row = |row: Vec<Option<String>>| {
-            let fields = self.columns.iter().zip(row).enumerate().map(|(at, (name, text))| {
-                (name.clone(), text.map_or(Value::Null, |text| value_of(text, types.get(at))))
-            });
+            let fields = self
+                .columns
+                .iter()
+                .zip(row)
+                .enumerate()
+                .map(|(at, (name, text))| {
+                    (
+                        name.clone(),
+                        text.map_or(Value::Null, |text| value_of(text, types.get(at))),
+                    )
+                });
             Value::Object(fields.collect::<Map<_, _>>())
         };
         Value::Array(self.rows.into_iter().map(row).collect())
@@ -80,8 +94,12 @@ impl ResultSet {
 fn value_of(text: String, kind: Option<&Type>) -> Value {
     let known = match kind {
         Some(&Type::BOOL) => Some(Value::Bool(text == "t")),
-        Some(&Type::INT2 | &Type::INT4 | &Type::INT8 | &Type::OID) => text.parse::<i64>().ok().map(Value::from),
-        Some(&Type::FLOAT4 | &Type::FLOAT8) => text.parse().ok().and_then(Number::from_f64).map(Value::Number),
+        Some(&Type::INT2 | &Type::INT4 | &Type::INT8 | &Type::OID) => {
+            text.parse::<i64>().ok().map(Value::from)
+        }
+        Some(&Type::FLOAT4 | &Type::FLOAT8) => {
+            text.parse().ok().and_then(Number::from_f64).map(Value::Number)
+        }
         Some(&Type::NUMERIC) => numeric(&text),
         Some(&Type::JSON | &Type::JSONB) => serde_json::from_str(&text).ok(),
         Some(_) | None => None,

@@ -74,15 +74,21 @@ fn comment(bytes: &[u8]) -> usize {
 
 /// `$$...$$` or `$tag$...$tag$`; a `$` within a name or before a number begins nothing.
 fn dollar_quoted(sql: &str, at: usize) -> usize {
-    let inside_name = sql[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let inside_name = sql[..at]
+        .chars()
+        .next_back()
+        .is_some_and(|c| c.is_alphanumeric() || c == '_');
     let rest = &sql[at..];
     let tag = rest[1..].find('$').map(|end| &rest[..end + 2]);
     let is_tag = |tag: &str| {
         let name = &tag[1..tag.len() - 1];
-        !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
     match tag.filter(|tag| !inside_name && is_tag(tag)) {
-        Some(tag) => rest[tag.len()..].find(tag).map_or(rest.len(), |end| end + 2 * tag.len()),
+        Some(tag) => rest[tag.len()..]
+            .find(tag)
+            .map_or(rest.len(), |end| end + 2 * tag.len()),
         None => 1,
     }
 }

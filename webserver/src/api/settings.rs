@@ -1,0 +1,147 @@
+//! What pools, variables and connections have in common: short lists, the audit log, and what is not shown.
+
+use domain::engine::record::AuditRecord;
+use serde_json::{Map, Value, json};
+
+use super::query::Query;
+use crate::{AppState, error::Error};
+
+/// Most entries of one kind that are listed.
+pub(super) const MOST: u32 = 10_000;
+/// What is shown instead of a secret.
+pub(super) const MASK: &str = "***";
+
+/// A key that contains one of these names a secret (Airflow 3.3.2 `_shared/secrets_masker`).
+const SENSITIVE: [&str; 14] = [
+    "access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key", "proxy",
+    "proxies", "secret", "token", "keyfile_dict", "service_account",
+];
+
+/// Whether a key names a secret.
+pub(super) fn is_sensitive(key: &str) -> bool {
+    let key = key.to_lowercase();
+    SENSITIVE.iter().any(|word| key.contains(word))
+}
+
+/// The page of a short list that a query asks for: filtered by its name, ordered by one of the fields shown.
+///
+/// # Errors
+/// [`Error::Invalid`] for an order by something that is not there.
+pub(super) fn page(query: &Query, list: &str, name: &str, mut rows: Vec<Value>, filters: [&str; 2]) -> Result<Value, Error> {
+    let ask = query.ask(&[], &[name])?;
+    let [pattern, prefix] = filters;
+    if let Some(text) = query.text(pattern).filter(|text| *text != "~") {
+        let wanted = text.replace('%', "").to_lowercase();
+        rows.retain(|row| text_of(&row[name]).to_lowercase().contains(&wanted));
+    }
+    if let Some(start) = query.text(prefix) {
+        rows.retain(|row| text_of(&row[name]).starts_with(start));
+    }
+    for order in ask.order_by.iter().rev() {
+        sort(&mut rows, order, name)?;
+    }
+    let total = rows.len();
+    let rows: Vec<Value> = rows.into_iter().skip(ask.offset as usize).take(ask.limit as usize).collect();
+    Ok(json!({list: rows, "total_entries": total}))
+}
+
+fn sort(rows: &mut [Value], order: &str, name: &str) -> Result<(), Error> {
+    let (field, is_descending) = order.strip_prefix('-').map_or((order, false), |field| (field, true));
+    let field = match field {
+        "id" | "pool" | "key" | "conn_id" | "connection_id" => name,
+        other => other,
+    };
+    if rows.first().is_some_and(|row| row.get(field).is_none()) {
+        let shown: String = field.chars().take(60).collect();
+        return Err(Error::Invalid(format!(
+            "Ordering with '{shown}' is disallowed or the attribute does not exist on the model"
+        )));
+    }
+    rows.sort_by(|one, two| {
+        let (one, two) = (&one[field], &two[field]);
+        let numbers = one.as_i64().zip(two.as_i64()).map(|(one, two)| one.cmp(&two));
+        numbers.unwrap_or_else(|| text_of(one).cmp(&text_of(two)))
+    });
+    if is_descending {
+        rows.reverse();
+    }
+    Ok(())
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Writes down who changed what. The change itself has happened; only its values are not written.
+pub(super) async fn record(state: &AppState, by: &str, event: &'static str, name: &str) -> Result<(), Error> {
+    let line = AuditRecord {
+        at: state.clock.now(),
+        by: by.to_owned(),
+        event,
+        dag_id: None,
+        run_id: None,
+        task_id: None,
+        extra: json!({"name": name}),
+    };
+    Ok(state.store.audit(&[line]).await?)
+}
+
+/// Which fields of a body count: all that are given, or those that the mask names.
+pub(super) struct Mask(Vec<String>);
+
+impl Mask {
+    pub(super) fn of(query: &Query) -> Self {
+        Self(query.texts("update_mask"))
+    }
+
+    /// Whether a field counts.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|name| name == field)
+    }
+}
+
+/// An object with its secrets masked, however deep they are.
+pub(super) fn masked(object: &Map<String, Value>) -> Map<String, Value> {
+    object.iter().map(|(key, value)| (key.clone(), if is_sensitive(key) { MASK.into() } else { masked_value(value) })).collect()
+}
+
+fn masked_value(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(masked(object)),
+        Value::Array(values) => values.iter().map(masked_value).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// What was sent, with masks replaced by what is there: whoever sends back what they were shown changes nothing.
+pub(super) fn unmasked(sent: Map<String, Value>, known: &Map<String, Value>) -> Map<String, Value> {
+    let real = |(key, value): (String, Value)| {
+        let value = match (value, known.get(&key)) {
+            (Value::String(text), Some(known)) if text == MASK => known.clone(),
+            (Value::Object(sent), Some(Value::Object(known))) => Value::Object(unmasked(sent, known)),
+            (value, _) => value,
+        };
+        (key, value)
+    };
+    sent.into_iter().map(real).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_masks_sent_back_change_nothing() {
+        let Value::Object(known) = json!({"token": "t", "timeout": 5, "tls": {"private_key": "k", "ca": "c"}, "list": [{"Password": "p"}]})
+        else {
+            panic!("not an object")
+        };
+        let shown = masked(&known);
+        assert_eq!(
+            Value::Object(shown.clone()),
+            json!({"token": "***", "timeout": 5, "tls": {"private_key": "***", "ca": "c"}, "list": [{"Password": "***"}]})
+        );
+        let back = unmasked(shown, &known);
+        assert_eq!((&back["token"], &back["tls"]), (&known["token"], &known["tls"]));
+    }
+}

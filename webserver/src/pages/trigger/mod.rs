@@ -1,0 +1,187 @@
+//! The form that starts a run, made from the DAG's params.
+
+mod form;
+
+use actix_web::{
+    HttpResponse,
+    web::{Path, Query},
+};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use domain::{id::DagId, intent::{Trigger, Wish}};
+use serde::Deserialize;
+
+use self::form::{Sent, Wrong};
+use super::{
+    dag::{Seen, crumb, set_paused},
+    parts::{Crumb, Field, Mood, Shell},
+    paths,
+    visit::{self, Visit},
+};
+use crate::{
+    api::trigger::{NewRun, plan},
+    auth::{Form, User},
+    error::Error,
+    wish::{self, Outcome},
+};
+
+/// What is asked for: values for the form, as a link may carry them.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Params {
+    /// JSON with the values of an earlier run, for example.
+    #[serde(default)]
+    conf: String,
+}
+
+/// The form.
+#[derive(Debug, Template)]
+#[template(path = "trigger.html")]
+pub(crate) struct TriggerPage {
+    pub(crate) shell: Shell,
+    pub(crate) crumbs: Vec<Crumb>,
+    pub(crate) dag_id: String,
+    pub(crate) description: String,
+    pub(crate) paused: bool,
+    pub(crate) problem: Option<String>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) advanced: Advanced,
+    pub(crate) back: String,
+}
+
+/// Fields that are rarely needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Advanced {
+    /// Shown open when one of them has an error or a value of its own.
+    pub(crate) open: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// Shows the form.
+pub(crate) async fn show(
+    visit: Visit,
+    _user: User,
+    dag_id: Path<String>,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
+    let seen = Seen::find(&visit, &dag_id).await?;
+    let given = (!params.conf.is_empty()).then(|| Sent(vec![("conf".to_owned(), params.conf.clone())]));
+    let page = page(&visit, &seen, None, given.as_ref(), &Wrong::new(), None).await?;
+    visit.answer(page.render())
+}
+
+/// Starts the run.
+pub(crate) async fn start(
+    visit: Visit,
+    user: User,
+    dag_id: Path<String>,
+    form: Form<Vec<(String, String)>>,
+) -> Result<HttpResponse, Error> {
+    let seen = Seen::find(&visit, &dag_id).await?;
+    let sent = Sent(form.0);
+    let refuse = async |wrong: Wrong, problem: Option<String>| {
+        let page = page(&visit, &seen, Some(&sent), None, &wrong, problem).await?;
+        visit.refuse(page.render())
+    };
+    let new = match read(&seen, &sent) {
+        Ok(new) => new,
+        Err(wrong) => return refuse(wrong, Some("Some values do not fit; see below.".to_owned())).await,
+    };
+    let trigger = match planned(&visit, &seen, new).await {
+        Ok(trigger) => trigger,
+        Err(Error::Invalid(text) | Error::Conflict(text)) => return refuse(Wrong::new(), Some(capital(&text))).await,
+        Err(fault) => return Err(fault),
+    };
+    if seen.line.is_paused && sent.text("unpause").is_some() {
+        set_paused(&visit.state, &user, &seen.line.dag_id, false).await?;
+    }
+    let run_id = trigger.run_id.clone();
+    let dag = seen.line.dag_id.as_str();
+    Ok(match wish::ask(&visit.state, user.name(), Wish::Trigger(trigger)).await? {
+        Outcome::Done => visit::go(&paths::run(dag, run_id.as_str()), Mood::Good, &format!("{dag} has a new run.")),
+        Outcome::Refused(reason) => return refuse(Wrong::new(), Some(capital(&reason))).await,
+        Outcome::Pending => visit::go(&paths::dag(dag), Mood::Warn, wish::PENDING),
+    })
+}
+
+async fn planned(visit: &Visit, seen: &Seen, new: NewRun) -> Result<Trigger, Error> {
+    let id: &DagId = &seen.line.dag_id;
+    let row = visit.state.store.api_dag(id).await?;
+    let row = row.ok_or_else(|| Error::NotFound(format!("There is no DAG `{id}`.")))?;
+    plan(&visit.state, &row, new).await
+}
+
+fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {
+    let conf = form::conf(&seen.version.dag, sent)?;
+    let one = |name: &str, text: &str| Wrong::from([(name.to_owned(), text.to_owned())]);
+    let logical_date = match sent.text("logical_date") {
+        None => None,
+        Some(text) => Some(form::read_local(text).ok_or_else(|| {
+            one("logical_date", "This is not a date and time, such as 2026-01-31T06:00.")
+        })?),
+    };
+    if let Some(Err(error)) = sent.text("run_id").map(domain::id::RunId::new) {
+        return Err(one("run_id", &format!("{}.", capital(&error.to_string()))));
+    }
+    Ok(NewRun {
+        dag_run_id: sent.text("run_id").map(str::to_owned),
+        logical_date: Some(logical_date),
+        conf: Some(conf),
+        note: sent.text("note").map(str::to_owned),
+        ..NewRun::default()
+    })
+}
+
+async fn page(
+    visit: &Visit,
+    seen: &Seen,
+    sent: Option<&Sent>,
+    given: Option<&Sent>,
+    wrong: &Wrong,
+    problem: Option<String>,
+) -> Result<TriggerPage, Error> {
+    let dag_id = seen.line.dag_id.as_str();
+    let href = paths::dag(dag_id);
+    Ok(TriggerPage {
+        shell: visit.shell("dags").await?,
+        crumbs: vec![crumb("DAGs", Some("/dags")), crumb(dag_id, Some(&href)), crumb("Run", None)],
+        dag_id: dag_id.to_owned(),
+        description: seen.line.description.clone().unwrap_or_default(),
+        paused: seen.line.is_paused,
+        problem,
+        fields: form::fields(&seen.version.dag, sent, wrong),
+        advanced: advanced(sent.or(given), wrong, visit.now),
+        back: href,
+    })
+}
+
+fn advanced(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> Advanced {
+    let value = |name: &str| sent.and_then(|sent| sent.text(name)).unwrap_or_default().to_owned();
+    let field = |name: &str, label: &str, kind, hint: &str| Field {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        kind,
+        value: value(name),
+        hint: Some(hint.to_owned()),
+        error: wrong.get(name).cloned(),
+        ..Field::default()
+    };
+    let mut logical_date =
+        field("logical_date", "Logical date", "datetime-local", "In UTC. Templates such as {{ ds }} are made from it.");
+    if sent.is_none_or(|sent| sent.0.iter().all(|(name, _)| name != "logical_date")) {
+        logical_date.value = now.format("%Y-%m-%dT%H:%M:%S").to_string();
+    }
+    let fields = vec![
+        logical_date,
+        field("run_id", "Run id", "text", "Made from the time when empty."),
+        field("note", "Note", "text", "Shown with the run."),
+        field("conf", "More, as JSON", "json", "An object; its values go before those above."),
+    ];
+    let open = ["run_id", "note", "conf"].iter().any(|name| !value(name).is_empty())
+        || fields.iter().any(|field| field.error.is_some());
+    Advanced { open, fields }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}

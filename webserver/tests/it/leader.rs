@@ -1,0 +1,163 @@
+//! A leader for tests: the real engine, whose decisions are written to the real store, and a worker that takes no time.
+//! A task whose command contains `fail` fails, one that contains `wait` keeps running, any other succeeds at once.
+
+use std::time::Duration;
+
+use domain::{
+    dag::Operator,
+    engine::{Engine, Snapshot, event::Event, record::VersionId},
+    id::{QueueName, TryKey},
+    intent::{Message, Wish},
+    outcome::{Outcome, TryResult},
+};
+use indexmap::IndexMap;
+use queue::{Bell, BellKind, Bells, Queue};
+use runtime::clock::Clock;
+use serde_json::json;
+use store::{
+    LeaderProof, Store, adhoc,
+    job::{Kind, NewJob},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long a leader waits for a bell before it looks by itself.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(crate) struct Leader {
+    store: Store,
+    queue: Queue,
+    clock: Clock,
+    proof: LeaderProof,
+    engine: Engine,
+    adhoc: Option<VersionId>,
+    worker: Uuid,
+}
+
+impl Leader {
+    /// Leads until `stop`, from the moment on at which this returns.
+    pub(crate) async fn start(store: Store, queue: Queue, proof: LeaderProof, stop: CancellationToken) {
+        let bells = queue.subscribe(&[BellKind::Engine, BellKind::Config]).await;
+        let worker = Uuid::new_v4();
+        let job = NewJob {
+            id: worker,
+            kind: Kind::Worker,
+            hostname: "workshop".to_owned(),
+            pid: 1,
+            queues: vec![QueueName::default_queue()],
+            slots: 64,
+        };
+        store.register(&job).await.unwrap();
+        let snapshot = store.load(&proof).await.unwrap();
+        let clock = Clock::system();
+        let memory = Snapshot {
+            dags: snapshot.dags,
+            runs: snapshot.runs,
+            pools: snapshot.pools,
+            workers: snapshot.workers,
+            next_run: snapshot.next_run.0,
+        };
+        let engine = Engine::restore(memory, clock.now());
+        let leader = Self { store, queue, clock, proof, engine, adhoc: None, worker };
+        tokio::spawn(leader.lead(bells, stop));
+    }
+
+    async fn lead(mut self, mut bells: Bells, stop: CancellationToken) {
+        loop {
+            self.turn().await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                bell = bells.next(LOOK) => {
+                    if bell.is_some_and(|bell| bell != Bell::Engine) {
+                        self.refresh().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refresh(&mut self) {
+        let now = self.clock.now();
+        let pools = self.store.pool_records().await.unwrap();
+        let flags = self.store.paused_flags().await.unwrap();
+        self.engine.handle(Event::Pools(pools), now);
+        let flags = flags.into_iter().map(|flag| (flag.dag_id, flag.is_paused)).collect();
+        self.engine.handle(Event::Flags(flags), now);
+    }
+
+    async fn turn(&mut self) {
+        loop {
+            let messages = self.store.read(1_000).await.unwrap();
+            let mut consumed = Vec::new();
+            for (id, message) in messages {
+                consumed.push(id);
+                self.take_in(message).await;
+            }
+            let decisions = self.engine.poll(self.clock.now());
+            if decisions.is_empty() && consumed.is_empty() {
+                return;
+            }
+            self.store.commit(&self.proof, &decisions, &consumed).await.unwrap();
+            let ready: Vec<TryKey> = decisions.ready.iter().map(|ready| ready.attempt).collect();
+            self.work(&ready).await;
+            let changed = decisions.changed.into_iter().map(|(dag_id, run_id)| Bell::Changed {
+                dag_id: dag_id.to_string(),
+                run_id: Some(run_id.to_string()),
+            });
+            self.queue.ring_all(&changed.collect::<Vec<_>>()).await.unwrap();
+        }
+    }
+
+    async fn take_in(&mut self, message: Message) {
+        let now = self.clock.now();
+        let intent = match message {
+            Message::Outcome(outcome) => return self.engine.handle(Event::Outcome(Box::new(outcome)), now),
+            Message::Intent(intent) => intent,
+        };
+        let (dag_id, run_id) = intent.wish.subject();
+        if dag_id.as_str() == adhoc::DAG_ID
+            && let Some(record) = self.store.adhoc_dag(self.adhoc).await.unwrap()
+        {
+            self.adhoc = Some(record.version);
+            self.engine.handle(Event::Dag(Box::new(record)), now);
+        }
+        if !matches!(intent.wish, Wish::Trigger(_))
+            && !self.engine.knows_run(dag_id, run_id)
+            && let Some(run) = self.store.run(dag_id, run_id).await.unwrap()
+        {
+            self.engine.handle(Event::Run(Box::new(run)), now);
+        }
+        self.engine.handle(Event::Intent(Box::new(intent)), now);
+    }
+
+    async fn work(&mut self, ready: &[TryKey]) {
+        let claimed = self.store.claim(self.worker, ready).await.unwrap();
+        let mut outcomes = Vec::new();
+        for claimed in claimed {
+            let (dag, _) = self.store.version(claimed.version).await.unwrap().unwrap();
+            let command = match &dag.task(claimed.task_id.as_str()).unwrap().operator {
+                Operator::Bash { command } => command.clone(),
+                other => panic!("only bash is played here, not {other:?}"),
+            };
+            if !command.contains("wait") {
+                outcomes.push(Message::Outcome(self.outcome(claimed.attempt, &command)));
+            }
+        }
+        self.store.post(&outcomes).await.unwrap();
+    }
+
+    fn outcome(&self, attempt: TryKey, command: &str) -> Outcome {
+        let fails = command.contains("fail");
+        let now = self.clock.now();
+        Outcome {
+            attempt,
+            result: if fails { TryResult::Failed } else { TryResult::Success },
+            started_at: now,
+            ended_at: now,
+            worker: self.worker,
+            exit_code: Some(i32::from(fails)),
+            reason: fails.then(|| "exit code 1".to_owned()),
+            xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Tests of the web server: a real PostgreSQL, a real engine, real HTTP on a port of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should panic; fixtures are outside #[test]"
+)]
+
+mod app;
+#[path = "../../../store/tests/it/cluster.rs"]
+mod cluster;
+mod conformance;
+mod control;
+#[path = "../../../store/tests/it/database.rs"]
+#[expect(dead_code, reason = "shared with the tests of the store, which use more of it")]
+mod database;
+mod lists;
+mod live;
+mod logs;
+mod manners;
+mod reading;
+mod resources;
+mod leader;
+mod sign_in;
+mod tasks;

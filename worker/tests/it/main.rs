@@ -1,0 +1,14 @@
+//! The worker from outside: real processes, a real PostgreSQL, and the queue inside this process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod database;
+mod fixture;
+mod http;
+mod processes;
+mod site;
+mod sql;
+mod templates;
+mod warden;
+mod working;
+mod xcoms;

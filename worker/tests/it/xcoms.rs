@@ -1,0 +1,96 @@
+//! What tasks leave for others.
+
+use domain::outcome::TryResult;
+use serde_json::{Value, json};
+use test_case::test_case;
+
+use crate::fixture::{Bench, bash, xcoms};
+
+#[test_case("echo first; echo last", json!({"return_value": "last"}))]
+#[test_case("echo '[1, 2]'; echo", json!({"return_value": [1, 2]}))]
+#[test_case("echo '  indented  '", json!({"return_value": "  indented"}))]
+#[test_case("echo err >&2", json!({}))]
+#[test_case("echo x; echo '{\"rows\": 3, \"names\": [\"a\"]}' > $TRADEWIND_OUTPUT", json!({"return_value": "x", "rows": 3, "names": ["a"]}))]
+#[test_case("echo x; echo '{\"return_value\": {\"a\": null}}' > $TRADEWIND_OUTPUT", json!({"return_value": {"a": null}}))]
+#[tokio::test]
+async fn output_becomes_xcoms(script: &str, wanted: Value) {
+    let finished = Bench::task(&bash(script)).run().await;
+    assert_eq!(json!(xcoms(&finished)), wanted);
+}
+
+#[tokio::test]
+async fn a_task_can_keep_its_last_line_to_itself() {
+    let bench =
+        Bench::task("{bash: 'echo x; echo \"{\\\"a\\\": 1}\" > $TRADEWIND_OUTPUT', do_xcom_push: false}");
+    assert_eq!(json!(xcoms(&bench.run().await)), json!({"a": 1}));
+}
+
+#[test_case("echo oops > $TRADEWIND_OUTPUT", "the file $TRADEWIND_OUTPUT is not that: ")]
+#[test_case(
+    "head -c 2000000 /dev/zero | tr '\\0' ' ' > $TRADEWIND_OUTPUT",
+    "longer than 1048576 bytes"
+)]
+#[test_case(
+    "echo some-result-of-its-own; printf '{\"a\": \"%01048560d\"}' 0 > $TRADEWIND_OUTPUT",
+    "bytes of XComs; at most 1048576 are allowed"
+)]
+#[tokio::test]
+async fn what_cannot_be_kept_fails_the_try(script: &str, reason: &str) {
+    let finished = Bench::task(&bash(script)).run().await;
+    assert_eq!(finished.result, TryResult::Failed);
+    assert!(finished.reason.as_ref().unwrap().contains(reason), "{finished:?}");
+}
+
+#[tokio::test]
+async fn xcoms_of_others_are_pulled() {
+    let bench = Bench::dag(
+        "tasks:\n  a: {bash: x}\n  m: {bash: x, expand: {i: [1, 2]}}\n  task:\n    bash: >-\n      {{ ti.xcom_pull('a') }} {{ ti.xcom_pull(task_ids=['a', 'm'], key='return_value') }}\n      {{ ti.xcom_pull('a', key='none') }} {{ task_instance.xcom_pull(task_ids='m', map_indexes=1) }}\n      {{ ti.xcom_pull('m')[0]['x'] }} {{ ti.xcom_pull('a', key='none', default=9) }}\n",
+    );
+    let bench = bench
+        .with_xcom("a", -1, json!({"rows": 3}))
+        .with_xcom("m", 0, json!({"x": 10}))
+        .with_xcom("m", 1, json!({"x": 20}));
+    assert_eq!(
+        bench.rendered().await.unwrap()["bash_command"],
+        "{'rows': 3} [{'rows': 3}, [{'x': 10}, {'x': 20}]] None {'x': 20} 10 9"
+    );
+}
+
+#[test_case(0, "a-1")]
+#[test_case(1, "a-2")]
+#[test_case(2, "b-1")]
+#[test_case(3, "b-2")]
+#[tokio::test]
+async fn mapped_instances_get_their_elements(map_index: i32, wanted: &str) {
+    let bench = Bench::dag("tasks:\n  task: {bash: '{{ x }}-{{ y }}', expand: {x: [a, b], y: [1, 2]}}\n")
+        .mapped(map_index);
+    assert_eq!(bench.rendered().await.unwrap()["bash_command"], wanted);
+}
+
+const OVER_XCOM: &str =
+    "tasks:\n  list: {bash: x}\n  task: {bash: '{{ it }}', expand: {it: \"{{ ti.xcom_pull('list') }}\"}}\n";
+const OVER_MAPPED: &str = "tasks:\n  list: {bash: x, expand: {i: [1, 2, 3]}}\n  task: {bash: '{{ it }}', expand: {it: \"{{ ti.xcom_pull('list') }}\"}}\n";
+
+#[tokio::test]
+async fn tasks_are_mapped_over_xcoms() {
+    let list = || Bench::dag(OVER_XCOM).with_xcom("list", -1, json!(["a", "b"]));
+    assert_eq!(list().mapped(1).rendered().await.unwrap()["bash_command"], "b");
+    let gone = list().mapped(2).rendered().await.unwrap_err();
+    assert_eq!(
+        gone,
+        "`expand`: `it` has no such element any more: the list that this task is mapped over has changed"
+    );
+    let object = Bench::dag(OVER_XCOM)
+        .with_xcom("list", -1, json!({"x": 1, "y": 2}))
+        .mapped(1);
+    assert_eq!(
+        object.rendered().await.unwrap()["bash_command"],
+        "{'key': 'y', 'value': 2}"
+    );
+    // The instance in the middle was skipped and left nothing.
+    let mapped = Bench::dag(OVER_MAPPED)
+        .with_xcom("list", 0, json!("p"))
+        .with_xcom("list", 2, json!("q"))
+        .mapped(1);
+    assert_eq!(mapped.rendered().await.unwrap()["bash_command"], "q");
+}
