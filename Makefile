@@ -5,6 +5,8 @@ PROFILE ?= quick
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DAGS ?= examples
+# The options of `make bench`; `target/release/bench --help` lists them.
+BENCH ?= --check
 
 COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; else echo docker-compose; fi)
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
@@ -45,10 +47,10 @@ e2e: ## The tests of the whole, in a real browser
 	cargo build --locked --package cli
 	cargo test --locked --package e2e
 
-bench: ## Speed against the bare machine; the figures are ratios from one run
+bench: ## Speed against the bare machine, as ratios from one run (BENCH='--only a,b' selects)
 	@scripts/require rust compiler postgres psql python redis
 	cargo build --locked --release --package cli --package bench
-	@exec target/release/bench
+	@exec target/release/bench $(BENCH)
 
 up: ## The platform in containers, on http://127.0.0.1:8080
 	@scripts/require docker

@@ -37,7 +37,7 @@ pub async fn facts(
         ),
         ("memory", line_of("/proc/meminfo", "MemTotal")),
         ("kernel", read("/proc/sys/kernel/osrelease")),
-        ("load before", read("/proc/loadavg")),
+        ("load before", load()),
         ("files", format!("{} ({})", folder.display(), file_system(folder))),
         (
             "PostgreSQL",
@@ -66,6 +66,19 @@ pub async fn facts(
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// The load of the last minute. Other work takes away from the bare machine and from Tradewind, not always alike.
+fn load() -> String {
+    let text = read("/proc/loadavg");
+    let minute = text.split(' ').next().unwrap_or_default().to_owned();
+    let processors = available_parallelism().map_or(1, usize::from) as f64;
+    let busy = minute.parse::<f64>().is_ok_and(|load| load > 0.25 * processors);
+    if busy {
+        format!("{minute} (BUSY: let nothing else run, and measure again)")
+    } else {
+        minute
+    }
 }
 
 /// The value of the first line of `path` that begins with `name`.

@@ -36,7 +36,7 @@ use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::report::Report;
 
-/// Measures Tradewind against the bare machine. Takes about four minutes; let nothing else run meanwhile.
+/// Measures Tradewind against the bare machine. Takes two to three minutes; let nothing else run meanwhile.
 #[derive(Parser)]
 #[command(name = "bench", max_term_width = 110)]
 struct Args {

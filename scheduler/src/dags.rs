@@ -65,7 +65,7 @@ fn watch(root: &std::path::Path, bell: mpsc::Sender<()>) -> Option<notify::Recom
     let ring = move |event: notify::Result<notify::Event>| {
         // Reading a file is an event too, and ours would ring for ever. A full channel means that the bell rang already.
         if event.is_ok_and(|event| !event.kind.is_access()) {
-            drop(bell.try_send(()));
+            let _rung_already = bell.try_send(());
         }
     };
     let watcher = notify::recommended_watcher(ring).and_then(|mut watcher| {

@@ -129,19 +129,20 @@ fn announce(address: SocketAddr) {
 }
 
 fn explain(error: &io::Error, port: u16) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return format!(
             "port {port} is in use by another program; stop that one, or choose another port with --port or TRADEWIND_PORT \
              (0 takes a free one)"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            format!("ports below 1024 are for root; choose another than {port} with --port or TRADEWIND_PORT")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; use 127.0.0.1 for this machine alone or 0.0.0.0 for every network \
-             (--host or TRADEWIND_HOST)"
-                .to_owned()
-        }
-        _ => error.to_string(),
+        );
     }
+    if kind == io::ErrorKind::PermissionDenied {
+        return format!("ports below 1024 are for root; choose another than {port} with --port or TRADEWIND_PORT");
+    }
+    if kind == io::ErrorKind::AddrNotAvailable {
+        return "this machine does not have that address; use 127.0.0.1 for this machine alone or 0.0.0.0 for every network \
+                (--host or TRADEWIND_HOST)"
+            .to_owned();
+    }
+    error.to_string()
 }

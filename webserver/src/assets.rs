@@ -26,7 +26,6 @@ const ASK: &str = "no-cache";
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .route("/static/{name:.*}", web::get().to(asset))
-        .route("/static/{name:.*}", web::head().to(asset))
         .route("/favicon.ico", web::get().to(icon));
 }
 

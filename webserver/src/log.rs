@@ -17,8 +17,8 @@ use crate::{AppState, auth::Viewer, error::Error};
 
 /// What one answer has when nothing else is asked for, in bytes.
 const USUAL: u64 = 64 << 10;
-/// What one look beyond the range costs when the size of a live log is asked for.
-const LOOK: usize = 1;
+/// A look this far beyond the range finds the end of a live log, of which no more is kept.
+const LOOK: usize = 1 << 20;
 
 /// A part of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,11 +59,9 @@ struct Range {
     download: bool,
 }
 
-/// The log of a task instance, mapped or not.
+/// The log of a task instance; of a mapped one with `map_index` in the query.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log", web::get().to(task))
-        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/{map_index}/log", web::get().to(mapped));
+    config.route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log", web::get().to(task));
 }
 
 /// Reads up to `max` bytes (at most 1 MiB) from byte `from` on.
@@ -98,25 +96,21 @@ async fn live(state: &AppState, place: &LogPlace, from: u64, max: u64) -> Result
     let log = LogId(Ticket { run: place.run_key, index: place.index, try_number: place.try_number });
     let chunk = state.queue.read(&log, from, usize::try_from(max).unwrap_or(usize::MAX)).await?;
     let next = chunk.next();
-    let is_full = chunk.bytes.len() as u64 >= max;
-    let more = is_full && state.queue.read(&log, next, LOOK).await.is_ok_and(|beyond| !beyond.bytes.is_empty());
+    let mut end = (next, chunk.end_of_log);
+    if chunk.bytes.len() as u64 >= max {
+        let beyond = state.queue.read(&log, next, LOOK).await?;
+        end = (beyond.next(), beyond.end_of_log);
+    }
     // A try that is over without a log in storage and without a live one left none.
-    let ended = chunk.end_of_log || (place.is_over && chunk.bytes.is_empty());
-    Ok(Part { start: chunk.start, bytes: chunk.bytes.into(), size: next + u64::from(more), ended: ended && !more })
+    let ended = end.1 || (place.is_over && chunk.bytes.is_empty());
+    Ok(Part { start: chunk.start, bytes: chunk.bytes.into(), size: end.0, ended })
 }
 
 type TaskPath = Path<(String, String, String)>;
-type MappedPath = Path<(String, String, String, i32)>;
 
 async fn task(state: Data<AppState>, _viewer: Viewer, path: TaskPath, range: Query<Range>) -> Result<HttpResponse, Error> {
     let (dag_id, run_id, task_id) = path.into_inner();
     let map_index = range.map_index.unwrap_or(-1);
-    let place = place(&state, &dag_id, &run_id, &task_id, map_index, range.try_number).await?;
-    send(&state, &place, &range).await
-}
-
-async fn mapped(state: Data<AppState>, _viewer: Viewer, path: MappedPath, range: Query<Range>) -> Result<HttpResponse, Error> {
-    let (dag_id, run_id, task_id, map_index) = path.into_inner();
     let place = place(&state, &dag_id, &run_id, &task_id, map_index, range.try_number).await?;
     send(&state, &place, &range).await
 }

@@ -58,14 +58,14 @@ impl Attempt<'_> {
     /// Runs it to its end.
     pub(crate) async fn run(&self) -> Done {
         let began = Instant::now();
-        let done = match self.station.place.of(self.assignment.attempt) {
+        let done = match self.station.place.take() {
             Err(error) => Done::failed(format!("cannot make the folders of the try: {error}")),
             Ok(place) => {
                 let done = self.work(&place, began).await;
-                if let Some(store) = self.artifacts {
+                if let Some(store) = self.artifacts.filter(|_| !place.has_no_artifacts()) {
                     self.keep_artifacts(store, &place.artifacts).await;
                 }
-                place.clear();
+                self.station.place.give_back(place);
                 done
             }
         };
@@ -133,10 +133,6 @@ impl Attempt<'_> {
     }
 
     async fn keep_artifacts(&self, store: &LogStore, folder: &Path) {
-        // Usually there are none, and then the folder can be removed: that is the cheapest way to know.
-        if std::fs::remove_dir(folder).is_ok() {
-            return;
-        }
         let key = self.assignment.log_key();
         let kept = store.put_artifact_dir(&key, folder, ArtifactLimits::default());
         match tokio::time::timeout(ARTIFACTS, kept).await {

@@ -4,22 +4,31 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::id::TryKey;
 
 /// The file whose lock tells that the folder's worker lives.
 const LOCK: &str = "lock";
+/// The folder of a try's artifacts within its place.
+const ARTIFACTS: &str = "artifacts";
 
 /// The folder of one worker. It is removed with it, as far as it is empty.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
+    /// Folders of tries that have ended and left nothing. They are used again, because file systems are slow when
+    /// folders are made and removed many hundred times a second.
+    spare: Mutex<Vec<PathBuf>>,
+    made: AtomicUsize,
     _lock: File,
 }
 
 /// The files of one try.
 #[derive(Debug)]
 pub(crate) struct TryPlace {
+    root: PathBuf,
     /// In which the task may leave XComs.
     pub(crate) output: PathBuf,
     /// In which the task may leave files to be kept. Exists.
@@ -42,7 +51,12 @@ impl Place {
         let root = root.canonicalize()?;
         let lock = File::create(root.join(LOCK))?;
         lock.try_lock()?;
-        Ok(Place { root, _lock: lock })
+        Ok(Place {
+            root,
+            spare: Mutex::default(),
+            made: AtomicUsize::new(0),
+            _lock: lock,
+        })
     }
 
     /// The folder.
@@ -55,25 +69,41 @@ impl Place {
         self.root.join(format!("{}.log", name(attempt)))
     }
 
-    /// The places of a try.
+    /// A place for a try.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn of(&self, attempt: TryKey) -> io::Result<TryPlace> {
-        let path = |ending: &str| self.root.join(format!("{}.{ending}", name(attempt)));
-        let place = TryPlace {
+    pub(crate) fn take(&self) -> io::Result<TryPlace> {
+        let spare = self.spare().pop();
+        let root = match spare {
+            Some(root) => root,
+            None => {
+                let root = self.root.join(format!("try-{}", self.made.fetch_add(1, Ordering::Relaxed)));
+                fs::create_dir_all(root.join(ARTIFACTS))?;
+                root
+            }
+        };
+        let path = |name: &str| root.join(name);
+        Ok(TryPlace {
             output: path("xcom"),
-            artifacts: path("artifacts"),
+            artifacts: path(ARTIFACTS),
             work: path("work"),
             program: path("program"),
-        };
-        match fs::create_dir(&place.artifacts) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_dir_all(&place.artifacts)
-                    .and_then(|()| fs::create_dir(&place.artifacts))
-                    .map(|()| place)
-            }
-            made => made.map(|()| place),
+            root,
+        })
+    }
+
+    /// Takes a place back. One in which something was left is not used again: whoever left it may still be about.
+    pub(crate) fn give_back(&self, place: TryPlace) {
+        let removed = [&place.output, &place.program].map(fs::remove_file);
+        let unused = removed.iter().all(|removed| match removed {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        });
+        if unused && place.has_no_artifacts() && !place.work.exists() {
+            self.spare().push(place.root);
+        } else {
+            let _ = fs::remove_dir_all(&place.root);
         }
     }
 
@@ -92,6 +122,12 @@ impl Place {
     }
 }
 
+impl Place {
+    fn spare(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         // Logs that could not be stored stay, and the folder with them: the next worker finds them.
@@ -105,17 +141,9 @@ impl Drop for Place {
 }
 
 impl TryPlace {
-    /// Removes what is left of it.
-    pub(crate) fn clear(&self) {
-        // Usually only the empty folder of artifacts exists, and each step is one call.
-        if fs::remove_dir(&self.artifacts).is_err() {
-            let _ = fs::remove_dir_all(&self.artifacts);
-        }
-        let _ = fs::remove_file(&self.output);
-        let _ = fs::remove_file(&self.program);
-        if self.work.exists() {
-            let _ = fs::remove_dir_all(&self.work);
-        }
+    /// The task left no file to be kept.
+    pub(crate) fn has_no_artifacts(&self) -> bool {
+        fs::read_dir(&self.artifacts).is_ok_and(|mut files| files.next().is_none())
     }
 }
 

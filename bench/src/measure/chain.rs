@@ -39,8 +39,15 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
             middle(&hops)?,
         )
         .goal(Goal::Below(4.0)),
-        measure("the same, p95", at(&hops, 95.0)?).goal(Goal::Below(10.0)),
-        measure("a task's end to the next one's end, median", middle(&periods)?),
+        measure(
+            &format!("chain of {LENGTH}: a task's end to the next one's start, p95"),
+            at(&hops, 95.0)?,
+        )
+        .goal(Goal::Below(10.0)),
+        measure(
+            &format!("chain of {LENGTH}: a task's end to the next one's end, median"),
+            middle(&periods)?,
+        ),
     ])
 }
 

@@ -46,7 +46,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     if has_bash {
         let measure = Measure::new(
             PART,
-            "the same, against the shell that workers use",
+            "the same fan, against the shell that workers use",
             rate,
             "tasks/s",
         );
@@ -54,7 +54,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     }
     measures.push(Measure::new(
         PART,
-        "from the trigger to the end of the run",
+        "the same fan, from the trigger to the end of its run",
         middle(&whole)?,
         "s",
     ));

@@ -33,7 +33,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     );
     measures.push(Measure::new(
         PART,
-        "the same of PostgreSQL and Redis",
+        "processor time of PostgreSQL and Redis meanwhile",
         servers,
         "% of a core",
     ));
@@ -83,7 +83,7 @@ fn memory(platform: &Platform, pids: &[i32]) -> Result<Vec<Measure>> {
         Measure::new(PART, name, whole.pss as f64 / MEGA, "MB").goal(Goal::Below(80.0)),
         Measure::new(
             PART,
-            "the same, resident (RSS; shared pages count several times)",
+            "memory, resident (RSS; shared pages count several times)",
             whole.rss as f64 / MEGA,
             "MB",
         ),

@@ -45,7 +45,10 @@ impl Database {
     pub async fn keep_alive(&self, shutdown: &Shutdown) {
         let Some(slot) = &self.private else { return };
         let mut restarts = 0;
-        while let Some(server) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        loop {
+            // Taken in a statement of its own, so that the lock is not held while the server lives.
+            let taken = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(server) = taken else { break };
             let began = tokio::time::Instant::now();
             let how = tokio::select! {
                 how = server.exited() => how,

@@ -120,7 +120,7 @@ pub fn ended_in_time(child: Child) -> Output {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || drop(tell.send(child.wait_with_output())));
     told.recv_timeout(LONG).unwrap_or_else(|_| {
-        drop(kill(pid, Signal::SIGKILL));
+        let _ = kill(pid, Signal::SIGKILL);
         panic!("the process {pid} did not end within {LONG:?}");
     }).unwrap()
 }

@@ -1,18 +1,19 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
+use ::cron::Schedule;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{
     days::{self, Days, Rule},
     error::{Error, MAX_EXPRESSION, Place},
-    field::{Field, HOUR, MINUTE, MONTH, SECOND},
+    field::{HOUR, MINUTE, MONTH, SECOND},
     words,
     zone::Era,
 };
 
-/// Words for common schedules, and what they stand for (Airflow's `cron_presets`).
-pub const PRESETS: [(&str, &str); 9] = [
+/// The words that stand for an expression (Airflow's, and the two synonyms of cron).
+pub const PRESETS: [(&str, &str); 8] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -21,51 +22,36 @@ pub const PRESETS: [(&str, &str); 9] = [
     ("@quarterly", "0 0 1 */3 *"),
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
-    ("@minutely", "* * * * *"),
 ];
 
-/// So far back a last tick is looked for, in steps that grow: no step has more than a few thousand ticks.
-const LOOK_BACK: [i64; 8] = [1, 60, 3600, 86_400, 30 * 86_400, 366 * 86_400, 10 * 366 * 86_400, 100 * 366 * 86_400];
-
-/// A cron expression in a time zone.
-#[derive(Debug, Clone)]
+/// A run at the times of the wall clock that match a cron expression: five fields (minute, hour, day of the month, month,
+/// weekday), or six with seconds first.
+///
+/// As in cron(5) and Airflow, 0 and 7 are Sunday, and a day qualifies by the day of the month *or* by the weekday when both
+/// are restricted. Names (`jan`, `mon`), ranges (also round the end: `22-2`, `fri-mon`), lists, steps, `?`, `L` (last
+/// day), `15W` (nearest working day), `L5` (last Friday) and `5#2` (second Friday) are understood. Ticks are computed
+/// for the years 1970 to 2100.
+#[derive(Clone)]
 pub struct Cron {
     expression: String,
     zone: Tz,
     data_interval: bool,
-    every_hour: bool,
-    rules: Arc<[Rule]>,
+    plan: Arc<Plan>,
 }
-
-impl PartialEq for Cron {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.expression, self.zone, self.data_interval) == (&other.expression, other.zone, other.data_interval)
-    }
-}
-
-impl Eq for Cron {}
 
 impl Cron {
-    /// Reads 5 fields, 6 with seconds first, or a preset.
+    /// Reads an expression or a preset such as `@daily`, to be compared with the wall clock of `zone`.
     ///
     /// # Errors
-    /// What is wrong, with the field and what it may hold.
-    pub fn parse(expression: &str, zone: Tz) -> Result<Self, Error> {
-        let text = expression.trim();
-        if text.is_empty() {
-            return Err(Error::Empty);
+    /// What is wrong, with the field, its value and what it may hold. An expression for a day that does not exist
+    /// (`0 0 30 2 *`) is no error: it has no ticks.
+    pub fn parse(expr: &str, zone: Tz) -> Result<Self, Error> {
+        if expr.len() > MAX_EXPRESSION {
+            return Err(Error::TooLong { length: expr.len() });
         }
-        if text.len() > MAX_EXPRESSION {
-            return Err(Error::TooLong { length: text.len() });
-        }
-        let fields = Fields::parse(preset(text)?)?;
-        Ok(Self {
-            expression: text.to_owned(),
-            zone,
-            data_interval: false,
-            every_hour: fields.hours.len() == 24,
-            rules: fields.rules(text)?.into(),
-        })
+        let expression = preset(expr.trim())?.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        let plan = Arc::new(Plan::parse(&expression)?);
+        Ok(Self { expression, zone, data_interval: false, plan })
     }
 
     /// The same, with runs that cover the time since the tick before.
@@ -74,13 +60,13 @@ impl Cron {
         Self { data_interval, ..self }
     }
 
-    /// The expression as written.
+    /// The expression, with a preset spelled out.
     #[must_use]
     pub fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// The zone whose wall clock it is compared with.
+    /// The zone whose wall clock counts.
     #[must_use]
     pub const fn zone(&self) -> Tz {
         self.zone
@@ -92,133 +78,217 @@ impl Cron {
         self.data_interval
     }
 
-    /// In words: `At 02:30 every day, America/New_York`.
-    #[must_use]
-    pub fn description(&self) -> String {
-        words::describe(&self.expression, self.zone)
-    }
-
     /// The first tick after `moment`.
-    pub(super) fn next_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.at_or_after(moment.trunc_subsecs(0) + TimeDelta::seconds(1))
-    }
-
-    /// The first tick that is not before `moment`.
-    pub(super) fn at_or_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let whole = moment.trunc_subsecs(0);
-        let mut from = if whole < moment { whole + TimeDelta::seconds(1) } else { whole };
-        loop {
-            let era = Era::around(self.zone, from);
-            let next = self.next_reading(era.reading(from))?;
-            match self.first_in(&era, from, next) {
-                Some(tick) => return Some(tick),
-                // Nothing before the era ends: go on there, or shortly before the next reading when that is far away.
-                None => from = era.end.max(era.moment(next) - TimeDelta::days(3)),
+    #[must_use]
+    pub fn next_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut after = whole_second(moment)?.max(FIRST);
+        for _ in 0..LEAPS {
+            if after > LAST {
+                return None;
             }
+            let era = Era::around(self.zone, after + SECOND_LONG);
+            if let Some(tick) = self.first_in(&era, after) {
+                return Some(tick);
+            }
+            let rest = era.end - SECOND_LONG;
+            after = if era.jumps_at_end {
+                rest
+            } else {
+                rest.max(era.moment(self.plan.next(era.reading(rest))?) - NEAR)
+            };
         }
+        None
     }
 
     /// The last tick before `moment`.
-    pub(super) fn previous_before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        LOOK_BACK.iter().find_map(|&seconds| {
-            let from = moment.checked_sub_signed(TimeDelta::seconds(seconds))?;
-            let mut tick = self.at_or_after(from).filter(|tick| *tick < moment)?;
-            while let Some(next) = self.next_after(tick).filter(|next| *next < moment) {
-                tick = next;
+    #[must_use]
+    pub fn previous_before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let whole = whole_second(moment)?;
+        let mut before = if whole < moment { whole + SECOND_LONG } else { whole }.min(LAST);
+        for _ in 0..LEAPS {
+            if before < FIRST {
+                return None;
             }
-            Some(tick)
-        })
-    }
-
-    // The first tick within an era, from `from` on: a reading of its clock, or one that the jump to it left out.
-    fn first_in(&self, era: &Era, from: DateTime<Utc>, next: NaiveDateTime) -> Option<DateTime<Utc>> {
-        let regular = Some(era.moment(next)).filter(|tick| *tick < era.end && !self.comes_again(era, next));
-        [self.first_left_out(era, from), regular].into_iter().flatten().min()
-    }
-
-    // A tick at a given hour that the clock reads twice fires the second time, in the next era.
-    fn comes_again(&self, era: &Era, reading: NaiveDateTime) -> bool {
-        !self.every_hour && era.jumps_at_end && reading >= era.reading(era.end) - era.repeated
-    }
-
-    // Readings that the clock left out fire later by what was left out.
-    fn first_left_out(&self, era: &Era, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if !era.jumps_at_start || era.skipped.is_zero() || from >= era.start + era.skipped {
-            return None;
+            let era = Era::around(self.zone, before - SECOND_LONG);
+            if let Some(tick) = self.last_in(&era, before) {
+                return Some(tick);
+            }
+            before = if era.jumps_at_start {
+                era.start
+            } else {
+                era.start.min(era.moment(self.plan.previous(era.reading(era.start))?) + NEAR)
+            };
         }
-        let reading = self.next_reading(era.reading(from.max(era.start)) - era.skipped)?;
-        Some(era.moment(reading + era.skipped)).filter(|tick| *tick < era.start + era.skipped)
+        None
     }
 
-    fn next_reading(&self, at_or_after: NaiveDateTime) -> Option<NaiveDateTime> {
-        let before = at_or_after - TimeDelta::seconds(1);
-        self.rules.iter().filter_map(|rule| rule.next(before)).min()
+    /// The first tick of `era` after `after`, be it the era's own or one moved out of the gap before it.
+    fn first_in(&self, era: &Era, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let opens = era.reading(era.start);
+        let after = era.reading(after).max(opens - SECOND_LONG);
+        let own = self.plan.next(after).filter(|tick| *tick < self.closes(era));
+        let moved = self.gap(era).and_then(|gap| {
+            self.plan.next(after - gap).filter(|tick| *tick < opens).map(|tick| tick + gap)
+        });
+        own.into_iter().chain(moved).min().map(|tick| era.moment(tick))
     }
+
+    /// The last tick of `era` before `before`, be it the era's own or one moved out of the gap before it.
+    fn last_in(&self, era: &Era, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let opens = era.reading(era.start);
+        let before = era.reading(before);
+        let own = self.plan.previous(before.min(self.closes(era))).filter(|tick| *tick >= opens);
+        let moved = self.gap(era).and_then(|gap| {
+            self.plan.previous((before - gap).min(opens)).filter(|tick| *tick >= opens - gap).map(|tick| tick + gap)
+        });
+        own.into_iter().chain(moved).max().map(|tick| era.moment(tick))
+    }
+
+    /// The reading from which on ticks belong to the next era: what the clock is about to read twice is left to the
+    /// second time, unless the expression is for every hour.
+    fn closes(&self, era: &Era) -> NaiveDateTime {
+        let end = era.reading(era.end);
+        if self.plan.every_hour() { end } else { end - era.repeated }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads beside its counterpart `closes`")]
+    fn gap(&self, era: &Era) -> Option<TimeDelta> {
+        Some(era.skipped).filter(|gap| !gap.is_zero())
+    }
+
+    /// The schedule in words.
+    pub(super) fn description(&self) -> String {
+        words::describe(&self.plan, self.zone)
+    }
+}
+
+/// Two schedules are equal when they are written alike, for the same zone.
+impl PartialEq for Cron {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.expression, self.zone, self.data_interval) == (&other.expression, other.zone, other.data_interval)
+    }
+}
+
+impl Eq for Cron {}
+
+impl fmt::Debug for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cron")
+            .field("expression", &self.expression)
+            .field("zone", &self.zone)
+            .field("data_interval", &self.data_interval)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How often a search may look at another era. Three are enough: the one at hand, its neighbour, the one of the tick
+/// that the wall clock names next; the rest is for zones that changed their mind within days.
+const LEAPS: usize = 32;
+const SECOND_LONG: TimeDelta = TimeDelta::seconds(1);
+/// A tick lies at most this far from where the offset of another season would put it.
+const NEAR: TimeDelta = TimeDelta::hours(26);
+/// Before the first tick and after the last tick that the cron crate can name, in any zone.
+const FIRST: DateTime<Utc> = at(-2 * 86_400);
+const LAST: DateTime<Utc> = at(4_133_980_800 + 2 * 86_400);
+
+const fn at(seconds: i64) -> DateTime<Utc> {
+    match DateTime::from_timestamp(seconds, 0) {
+        Some(moment) => moment,
+        None => DateTime::UNIX_EPOCH,
+    }
+}
+
+fn whole_second(moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(moment.timestamp(), 0)
 }
 
 fn preset(text: &str) -> Result<&str, Error> {
+    if text.is_empty() {
+        return Err(Error::Empty);
+    }
     if !text.starts_with('@') {
         return Ok(text);
     }
-    let found = PRESETS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-    found.map(|(_, expression)| *expression).ok_or_else(|| unknown_preset(text))
+    let lower = text.to_ascii_lowercase();
+    let known = PRESETS.iter().find(|(word, _)| *word == lower);
+    known.map(|(_, expression)| *expression).ok_or_else(|| unknown(text))
 }
 
-fn unknown_preset(word: &str) -> Error {
-    let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).chain([super::ONCE]).collect();
-    let near = known.iter().map(|name| (strsim::damerau_levenshtein(name, word), name)).min();
-    let hint = near.filter(|(distance, _)| *distance <= 3).map(|(_, name)| format!(", did you mean `{name}`?"));
-    Error::Preset { word: word.to_owned(), hint: hint.unwrap_or_default(), known: known.join(", ") }
+fn unknown(text: &str) -> Error {
+    let words = || PRESETS.iter().map(|(word, _)| *word).chain([super::ONCE]);
+    let near = words().map(|word| (strsim::damerau_levenshtein(word, text), word)).min();
+    Error::Preset {
+        word: text.to_owned(),
+        hint: near.filter(|(far, _)| *far <= 2).map_or(String::new(), |(_, word)| format!(", did you mean {word}?")),
+        known: words().collect::<Vec<_>>().join(", "),
+    }
 }
 
-/// The values of every field.
-struct Fields {
-    seconds: Vec<u32>,
-    minutes: Vec<u32>,
-    hours: Vec<u32>,
-    months: Vec<u32>,
-    days: Vec<Days>,
+/// What the fields of an expression allow, and the ticks that follow on a wall clock that never jumps.
+pub(super) struct Plan {
+    pub(super) seconds: Vec<u32>,
+    pub(super) minutes: Vec<u32>,
+    pub(super) hours: Vec<u32>,
+    pub(super) months: Vec<u32>,
+    rules: Vec<Rule>,
 }
 
-impl Fields {
+impl Plan {
     fn parse(expression: &str) -> Result<Self, Error> {
-        let texts: Vec<&str> = expression.split_whitespace().collect();
-        let shift = match texts.len() {
-            5 => 0,
-            6 => 1,
-            count => {
-                let found = if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
-                return Err(Error::FieldCount { expression: expression.to_owned(), found });
-            }
-        };
+        let fields: Vec<&str> = expression.split(' ').collect();
         let place = |index: usize| Place { field: index + 1, expression: expression.to_owned() };
-        let values = |field: &Field, index: usize| field.values(texts[index], &place(index));
-        let (day, weekday) = (2 + shift, 4 + shift);
-        Ok(Self {
-            seconds: if shift == 1 { values(&SECOND, 0)? } else { vec![0] },
-            minutes: values(&MINUTE, shift)?,
-            hours: values(&HOUR, 1 + shift)?,
-            months: values(&MONTH, 3 + shift)?,
-            days: days::parse((texts[day], &place(day)), (texts[weekday], &place(weekday)))?,
-        })
+        let (seconds, first) = match fields.len() {
+            5 => (vec![0], 0),
+            6 => (SECOND.values(fields[0], &place(0))?, 1),
+            count => return Err(field_count(expression, count)),
+        };
+        let minutes = MINUTE.values(fields[first], &place(first))?;
+        let hours = HOUR.values(fields[first + 1], &place(first + 1))?;
+        let (day, weekday) = (first + 2, first + 4);
+        let months = MONTH.values(fields[first + 3], &place(first + 3))?;
+        let days = days::parse((fields[day], &place(day)), (fields[weekday], &place(weekday)))?;
+        let mut plan = Self { seconds, minutes, hours, months, rules: Vec::new() };
+        plan.rules = days.into_iter().map(|days| plan.rule(days, &place(day))).collect::<Result<_, _>>()?;
+        Ok(plan)
     }
 
-    fn rules(self, text: &str) -> Result<Vec<Rule>, Error> {
-        let [seconds, minutes, hours, months] = [&self.seconds, &self.minutes, &self.hours, &self.months].map(|v| list(v));
-        let rule = |days: Days| {
-            let (day, weekday) = days.fields();
-            let schedule = format!("{seconds} {minutes} {hours} {day} {months} {weekday}").parse();
-            // Every value was checked, so the crate has nothing to object to; if it does, its word is passed on.
-            let schedule = schedule.map_err(|error: ::cron::error::Error| Error::FieldCount {
-                expression: text.to_owned(),
-                found: error.to_string(),
-            })?;
-            Ok(Rule { days, schedule })
+    /// The ticks on `days`, as a schedule of the cron crate. Every part of the text is made from checked numbers.
+    fn rule(&self, days: Days, place: &Place) -> Result<Rule, Error> {
+        let list = |values: &[u32], all: usize| match values.len() == all {
+            true => "*".to_owned(),
+            false => values.iter().map(u32::to_string).collect::<Vec<_>>().join(","),
         };
-        self.days.clone().into_iter().map(rule).collect()
+        let (day, weekday) = days.fields();
+        let (seconds, minutes) = (list(&self.seconds, 60), list(&self.minutes, 60));
+        let (hours, months) = (list(&self.hours, 24), list(&self.months, 12));
+        let text = format!("{seconds} {minutes} {hours} {day} {months} {weekday}");
+        let schedule: Schedule =
+            text.parse().map_err(|_| super::field::DAY.shape(&text, place))?;
+        Ok(Rule { days, schedule })
+    }
+
+    pub(super) fn days(&self) -> impl Iterator<Item = &Days> {
+        self.rules.iter().map(|rule| &rule.days)
+    }
+
+    pub(super) fn every_hour(&self) -> bool {
+        self.hours.len() == 24
+    }
+
+    fn next(&self, reading: NaiveDateTime) -> Option<NaiveDateTime> {
+        self.rules.iter().filter_map(|rule| rule.next(reading)).min()
+    }
+
+    fn previous(&self, reading: NaiveDateTime) -> Option<NaiveDateTime> {
+        self.rules.iter().filter_map(|rule| rule.previous(reading)).max()
     }
 }
 
-fn list(values: &[u32]) -> String {
-    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+fn field_count(expression: &str, count: usize) -> Error {
+    let found = match count {
+        1 => "1 field".to_owned(),
+        7 => "7 fields (years cannot be given; use start_date and end_date)".to_owned(),
+        count => format!("{count} fields"),
+    };
+    Error::FieldCount { expression: expression.to_owned(), found }
 }

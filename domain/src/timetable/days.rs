@@ -133,14 +133,13 @@ fn month_length(date: NaiveDate) -> u32 {
 /// The nearest Monday to Friday of `day` in the month of `date`; a month without that day has none.
 fn nearest_weekday(date: NaiveDate, day: u32) -> Option<NaiveDate> {
     let target = date.with_day(day)?;
-    let moved = match target.weekday() {
+    match target.weekday() {
         Weekday::Sat if day == 1 => target.checked_add_days(DayCount::new(2)),
         Weekday::Sat => target.checked_sub_days(DayCount::new(1)),
         Weekday::Sun if day == month_length(date) => target.checked_sub_days(DayCount::new(2)),
         Weekday::Sun => target.checked_add_days(DayCount::new(1)),
         Weekday::Mon | Weekday::Tue | Weekday::Wed | Weekday::Thu | Weekday::Fri => Some(target),
-    };
-    moved
+    }
 }
 
 /// The ticks of one kind of days on a wall clock that never jumps. Ends with the year 2100, the crate's last.
@@ -159,6 +158,17 @@ impl Rule {
                 return Some(tick);
             }
             reading = tick.date().and_time(LAST_SECOND);
+        }
+    }
+
+    /// The last tick before `reading`.
+    pub(super) fn previous(&self, mut reading: NaiveDateTime) -> Option<NaiveDateTime> {
+        loop {
+            let tick = self.schedule.after(&pretend_utc(reading)).next_back()?.naive_utc();
+            if self.days.allows(tick.date()) {
+                return Some(tick);
+            }
+            reading = tick.date().and_time(NaiveTime::MIN);
         }
     }
 }

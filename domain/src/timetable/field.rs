@@ -60,8 +60,8 @@ impl Field {
             Some((from, to)) => (self.value(from, part, place)?, self.value(to, part, place)?),
             // `5/15` is from 5 to the end, as in Airflow.
             None => {
-                let from = self.value(range, part, place)?;
-                (from, if step.is_some() { self.max.max(from) } else { from })
+                let from = self.wrap(self.value(range, part, place)?);
+                (from, if step.is_some() { self.max } else { from })
             }
         };
         Ok(self.walk(from, to).step_by(step.unwrap_or(1)).collect())

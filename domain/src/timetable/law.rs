@@ -1,10 +1,10 @@
-//! Which run is due next. Source: Airflow 3.3.2 `timetables/trigger.py` (`next_dagrun_info`) and `timetables/interval.py`.
+use std::iter;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Bounds, Catchup, Cron, DataInterval, Every, NextRun, Timetable};
 
-/// What is asked of a timetable.
+/// All that decides which run is next, besides the timetable itself.
 pub(super) struct Question {
     pub(super) cursor: Option<DataInterval>,
     pub(super) bounds: Bounds,
@@ -12,157 +12,177 @@ pub(super) struct Question {
     pub(super) now: DateTime<Utc>,
 }
 
-/// A first run may be this late, or a tenth of the period when that is more.
-const LATENESS: TimeDelta = TimeDelta::minutes(5);
-
 pub(super) fn next_run(timetable: &Timetable, question: &Question) -> Option<NextRun> {
-    let run = match timetable {
-        Timetable::Null => None,
-        Timetable::Once => once(question),
-        Timetable::Cron(cron) => due(&Ticks::Cron(cron), question, cron.data_interval()),
-        Timetable::Every(every) => {
-            let anchor = question.cursor.map(|cursor| cursor.end).or(question.bounds.start).unwrap_or(question.now);
-            due(&Ticks::Every(every, anchor), question, every.data_interval())
-        }
+    let beat = match timetable {
+        Timetable::Null => return None,
+        Timetable::Once => return once(question),
+        Timetable::Cron(cron) => Beat::Cron(cron),
+        Timetable::Every(every) => Beat::Grid(every, question.anchor()),
     };
-    run.filter(|run| question.bounds.end.is_none_or(|end| run.logical_date <= end))
+    let due = beat.due(question)?;
+    let wanted = match question.floor(&beat) {
+        Some(floor) => due.max(floor),
+        None => due,
+    };
+    beat.run(wanted).filter(|run| question.bounds.admit(run))
 }
 
-pub(super) fn runs(timetable: &Timetable, after: DateTime<Utc>, bounds: Bounds) -> impl Iterator<Item = NextRun> {
-    let from = bounds.start.map_or(after, |start| start.max(after));
-    let mut next = first_from(timetable, from, after, &bounds);
-    std::iter::from_fn(move || {
-        let run = next.filter(|run| bounds.end.is_none_or(|end| run.logical_date <= end))?;
-        let question = Question { cursor: Some(run.data_interval), bounds, catchup: Catchup::All, now: run.run_after };
-        next = next_run(timetable, &question);
-        Some(run)
-    })
+pub(super) fn runs(
+    timetable: &Timetable,
+    after: DateTime<Utc>,
+    bounds: Bounds,
+) -> Box<dyn Iterator<Item = NextRun> + '_> {
+    let start = bounds.start.unwrap_or(after);
+    let beat = match timetable {
+        Timetable::Null => return Box::new(iter::empty()),
+        Timetable::Once => {
+            let run = NextRun::over(DataInterval::exact(start));
+            return Box::new(Some(run).filter(|run| start >= after && bounds.admit(run)).into_iter());
+        }
+        Timetable::Cron(cron) => Beat::Cron(cron),
+        Timetable::Every(every) => Beat::Grid(every, start),
+    };
+    let first = beat.at_or_after(after).and_then(|tick| match bounds.start {
+        Some(start) => beat.first_from(start).map(|first| first.max(tick)),
+        None => Some(tick),
+    });
+    let ticks = iter::successors(first, move |tick| beat.next(*tick));
+    Box::new(ticks.map_while(move |tick| beat.run(tick)).take_while(move |run| bounds.admit(run)))
 }
 
 pub(super) fn manual_interval(timetable: &Timetable, run_after: DateTime<Utc>) -> Option<DataInterval> {
-    let complete = |ticks: &Ticks<'_>| {
-        let end = ticks.last_until(run_after)?;
-        Some(DataInterval { start: ticks.before(end)?, end })
-    };
     match timetable {
-        Timetable::Cron(cron) if cron.data_interval() => complete(&Ticks::Cron(cron)),
-        Timetable::Every(every) if every.data_interval() => {
-            Some(DataInterval { start: run_after.checked_sub_signed(every.span().delta())?, end: run_after })
+        Timetable::Null | Timetable::Once => Some(DataInterval::exact(run_after)),
+        Timetable::Cron(cron) => {
+            let beat = Beat::Cron(cron);
+            if cron.data_interval() {
+                Some(beat.run(beat.at_or_before(run_after)?)?.data_interval)
+            } else {
+                Some(DataInterval::exact(run_after))
+            }
         }
-        Timetable::Null | Timetable::Once | Timetable::Cron(_) | Timetable::Every(_) => {
-            Some(DataInterval::exact(run_after))
-        }
+        Timetable::Every(every) => Some(Beat::Grid(every, run_after).run(run_after)?.data_interval),
     }
 }
 
-fn first_from(timetable: &Timetable, from: DateTime<Utc>, after: DateTime<Utc>, bounds: &Bounds) -> Option<NextRun> {
-    match timetable {
-        Timetable::Null => None,
-        Timetable::Once => {
-            let at = bounds.start.unwrap_or(after);
-            (at >= after).then(|| NextRun::over(DataInterval::exact(at)))
-        }
-        Timetable::Cron(cron) => first_over(&Ticks::Cron(cron), from, after, cron.data_interval()),
-        Timetable::Every(every) => {
-            let ticks = Ticks::Every(every, bounds.start.unwrap_or(after));
-            first_over(&ticks, from, after, every.data_interval())
-        }
-    }
-}
-
-// With data intervals a run that starts at `after` or later may be about the time before.
-fn first_over(ticks: &Ticks<'_>, from: DateTime<Utc>, after: DateTime<Utc>, intervals: bool) -> Option<NextRun> {
-    let tick = ticks.at_or_after(from)?;
-    if !intervals {
-        return Some(NextRun::over(DataInterval::exact(tick)));
-    }
-    let earlier = ticks.before(tick).filter(|start| from == after && *start < tick);
-    let interval = match earlier {
-        Some(start) => DataInterval { start, end: tick },
-        None => DataInterval { start: tick, end: ticks.after(tick)? },
-    };
-    Some(NextRun::over(interval))
-}
-
+/// `@once` runs at the start date, or now; once it has a cursor it is over, whatever became of the run.
 fn once(question: &Question) -> Option<NextRun> {
-    let at = question.bounds.start.unwrap_or(question.now);
-    question.cursor.is_none().then(|| NextRun::over(DataInterval::exact(at)))
+    let run = NextRun::over(DataInterval::exact(question.bounds.start.unwrap_or(question.now)));
+    Some(run).filter(|run| question.cursor.is_none() && question.bounds.admit(run))
 }
 
-fn due(ticks: &Ticks<'_>, question: &Question, intervals: bool) -> Option<NextRun> {
-    if intervals { due_interval(ticks, question) } else { due_tick(ticks, question) }
+impl Bounds {
+    /// Whether a run is not too late. (That none is too early follows from where counting starts.)
+    fn admit(&self, run: &NextRun) -> bool {
+        self.end.is_none_or(|end| run.logical_date <= end)
+    }
 }
 
-// A run at each tick, about that moment.
-fn due_tick(ticks: &Ticks<'_>, question: &Question) -> Option<NextRun> {
-    let (cursor, start, now) = (question.cursor, question.bounds.start, question.now);
-    let next = match (cursor, start) {
-        (Some(cursor), _) => ticks.after(cursor.end)?,
-        (None, Some(start)) => ticks.at_or_after(start)?,
-        (None, None) => first_without_start(ticks, now)?,
-    };
-    let earliest = start.and_then(|start| ticks.at_or_after(start));
-    let not_before = match question.catchup {
-        Catchup::All => None,
-        Catchup::None | Catchup::Last if cursor.is_none() && start.is_none() => None,
-        Catchup::None | Catchup::Last => ticks.last_until(now),
-        Catchup::Window(window) => ticks.at_or_after(now - window.delta()),
-    };
-    let tick = [Some(next), not_before, earliest].into_iter().flatten().max()?;
-    Some(NextRun::over(DataInterval::exact(tick)))
+impl Question {
+    /// A moment on the grid of a timetable that has no clock of its own.
+    fn anchor(&self) -> DateTime<Utc> {
+        self.cursor.map(|cursor| cursor.end).or(self.bounds.start).unwrap_or(self.now)
+    }
+
+    /// The earliest tick that catch-up allows; `None` when it allows any.
+    fn floor(&self, beat: &Beat<'_>) -> Option<DateTime<Utc>> {
+        match self.catchup {
+            Catchup::All => None,
+            Catchup::None | Catchup::Last => beat.at_or_before(self.now),
+            Catchup::Window(window) => beat.at_or_after(self.now.checked_sub_signed(window.delta())?),
+        }
+    }
 }
 
-// A run at the end of each interval between two ticks.
-fn due_interval(ticks: &Ticks<'_>, question: &Question) -> Option<NextRun> {
-    let (cursor, start, now) = (question.cursor, question.bounds.start, question.now);
-    let next = match (cursor, start) {
-        (Some(cursor), _) => ticks.at_or_after(cursor.end)?,
-        (None, Some(start)) => ticks.at_or_after(start)?,
-        (None, None) => ticks.last_until(now)?,
-    };
-    let last_complete = || ticks.last_until(now).and_then(|end| ticks.before(end));
-    let not_before = match question.catchup {
-        Catchup::All => None,
-        Catchup::None | Catchup::Last => last_complete(),
-        Catchup::Window(window) => ticks.at_or_after(now - window.delta()).and_then(|end| ticks.before(end)),
-    };
-    let begin = not_before.map_or(next, |bound| next.max(bound));
-    Some(NextRun::over(DataInterval { start: begin, end: ticks.after(begin)? }))
-}
-
-fn first_without_start(ticks: &Ticks<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let next = ticks.after(now);
-    let Some(last) = ticks.last_until(now) else { return next };
-    let patience = next.map_or(LATENESS, |next| LATENESS.max((next - last) / 10));
-    if now - last <= patience { Some(last) } else { next }
-}
-
-/// The moments of a schedule.
-enum Ticks<'a> {
+/// A timetable as a row of ticks.
+#[derive(Clone, Copy)]
+enum Beat<'a> {
     Cron(&'a Cron),
-    Every(&'a Every, DateTime<Utc>),
+    /// With a moment that is on the grid.
+    Grid(&'a Every, DateTime<Utc>),
 }
 
-impl Ticks<'_> {
-    fn after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// The finest difference between two moments that the records keep.
+const INSTANT: TimeDelta = TimeDelta::microseconds(1);
+
+impl Beat<'_> {
+    /// The tick that would be next if nothing were ever dropped.
+    fn due(&self, question: &Question) -> Option<DateTime<Utc>> {
+        let first = match question.bounds.start {
+            Some(start) => Some(self.first_from(start)?),
+            None => None,
+        };
+        match (question.cursor, first) {
+            (Some(cursor), Some(first)) => self.after_cursor(cursor).map(|next| next.max(first)),
+            (Some(cursor), None) => self.after_cursor(cursor),
+            (None, Some(first)) => Some(first),
+            (None, None) => self.first_without_start(question.now),
+        }
+    }
+
+    fn after_cursor(&self, cursor: DataInterval) -> Option<DateTime<Utc>> {
+        let next = self.next(cursor.end)?;
+        // After a change of schedule an interval may begin where, or before, the last one began: its logical date is taken.
+        match self.run(next) {
+            Some(run) if run.logical_date <= cursor.start && self.covers_intervals() => self.next(next),
+            Some(_) | None => Some(next),
+        }
+    }
+
+    /// The first tick whose run lies within a DAG that starts at `start`.
+    fn first_from(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let tick = self.at_or_after(start)?;
+        if self.covers_intervals() { self.next(tick) } else { Some(tick) }
+    }
+
+    /// The first tick of a DAG without a start date and without runs.
+    fn first_without_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let last = self.at_or_before(now);
+        if self.covers_intervals() || matches!(self, Self::Grid(..)) {
+            return last;
+        }
+        // Airflow's `_calc_first_run`: a tick that has only just passed still counts.
+        let next = self.at_or_after(now);
+        match (last, next) {
+            (Some(last), Some(next)) => {
+                let just_now = ((next - last) / 10).max(TimeDelta::minutes(5));
+                Some(if now - last <= just_now { last } else { next })
+            }
+            (last, next) => next.or(last),
+        }
+    }
+
+    fn run(&self, tick: DateTime<Utc>) -> Option<NextRun> {
+        let start = if self.covers_intervals() { self.previous(tick)? } else { tick };
+        Some(NextRun::over(DataInterval { start, end: tick }))
+    }
+
+    const fn covers_intervals(&self) -> bool {
+        match self {
+            Self::Cron(cron) => cron.data_interval(),
+            Self::Grid(every, _) => every.data_interval(),
+        }
+    }
+
+    fn next(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Cron(cron) => cron.next_after(moment),
-            Self::Every(every, anchor) => every.next_after(*anchor, moment),
+            Self::Grid(every, anchor) => every.next_after(*anchor, moment),
+        }
+    }
+
+    fn previous(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Cron(cron) => cron.previous_before(moment),
+            Self::Grid(every, anchor) => every.previous_before(*anchor, moment),
         }
     }
 
     fn at_or_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.after(moment.checked_sub_signed(TimeDelta::microseconds(1))?)
+        self.next(moment.checked_sub_signed(INSTANT)?)
     }
 
-    fn before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Cron(cron) => cron.previous_before(moment),
-            Self::Every(every, anchor) => every.previous_before(*anchor, moment),
-        }
-    }
-
-    fn last_until(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.before(moment.checked_add_signed(TimeDelta::microseconds(1))?)
+    fn at_or_before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.previous(moment.checked_add_signed(INSTANT)?)
     }
 }

@@ -6,11 +6,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-
 /// Longest that a test waits for one thing.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
 
@@ -28,20 +23,10 @@ impl Process {
         Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")), log }
     }
 
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
-    }
-
     /// kill -9, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and waits until it is gone.
-    pub fn stop(mut self) -> std::process::ExitStatus {
-        self.signal(Signal::SIGTERM);
-        self.child.wait().unwrap()
     }
 
     pub fn said(&self) -> String {

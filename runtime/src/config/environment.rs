@@ -12,7 +12,7 @@ const PREFIX: &str = "TRADEWIND_";
 
 /// Variables that a task's environment carries. They are seen here when a task runs `tradewind`, and are no
 /// settings. Those that end in `_` are beginnings.
-const TASK_VARIABLES: [&str; 11] = [
+const TASK_VARIABLES: [&str; 15] = [
     "TRADEWIND_DAG_ID",
     "TRADEWIND_TASK_ID",
     "TRADEWIND_RUN_ID",
@@ -24,6 +24,11 @@ const TASK_VARIABLES: [&str; 11] = [
     "TRADEWIND_OUTPUT",
     "TRADEWIND_ARTIFACTS",
     "TRADEWIND_PARAM_",
+    "TRADEWIND_DAG_DIR",
+    // What a worker reads by itself: connections, variables and the interpreter of its tasks.
+    "TRADEWIND_PYTHON",
+    "TRADEWIND_CONN_",
+    "TRADEWIND_VAR_",
 ];
 
 /// The furthest a name may be from a known one to be taken for a misspelling of it, in edits.

@@ -127,6 +127,45 @@ impl Ask {
         })
     }
 
+    /// The rows behind (or, `is_backward`, before) a position in the order of the list's tie, which must be the only order:
+    /// cheap however far it is. Rows before a position come in the opposite order.
+    pub(super) fn from_position(
+        &self,
+        columns: &Columns,
+        (select, from): (&str, &str),
+        position: Option<&[i64]>,
+        is_backward: bool,
+    ) -> Result<Statement, Error> {
+        let is_descending = match self.order_by.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] | ["id"] => false,
+            ["-id"] => true,
+            _ => {
+                let fault = "with a cursor a list is ordered by id: leave order_by out, or use id or -id";
+                return Err(Error::Invalid(fault.to_owned()));
+            }
+        };
+        let (operator, direction) = if is_descending == is_backward { (">", "ASC") } else { ("<", "DESC") };
+        let mut binds = Vec::new();
+        let mut conditions: Vec<String> = Vec::new();
+        for (name, test) in &self.tests {
+            conditions.push(test.sql(columns.find(name)?, &mut binds));
+        }
+        if let Some(position) = position {
+            if position.len() != columns.tie.split(", ").count() {
+                return Err(Error::Invalid("Invalid cursor token".to_owned()));
+            }
+            let places: Vec<String> = (1..=position.len()).map(|place| format!("${}", binds.len() + place)).collect();
+            binds.extend(position.iter().map(|number| Bind::Number(*number)));
+            conditions.push(format!("({}) {operator} ({})", columns.tie, places.join(", ")));
+        }
+        let conditions = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        let order: Vec<String> = columns.tie.split(", ").map(|column| format!("{column} {direction}")).collect();
+        binds.push(Bind::Number(i64::from(self.limit)));
+        let limit = binds.len();
+        let text = format!("SELECT {select} FROM {from}{conditions} ORDER BY {} LIMIT ${limit}", order.join(", "));
+        Ok(bound(text, &binds))
+    }
+
     fn order(&self, columns: &Columns) -> Result<String, Error> {
         if self.order_by.len() > MOST_ORDERS {
             return Err(Error::Invalid(format!(
@@ -280,6 +319,22 @@ mod tests {
             ..Ask::default()
         };
         assert!(sql(&ask).is_err());
+    }
+
+    #[test]
+    fn a_position_is_compared_in_the_direction_of_the_list() {
+        for (order, is_backward, wanted) in [
+            ("id", false, "(t.key, t.index) > ($1, $2) ORDER BY t.key ASC, t.index ASC"),
+            ("-id", false, "(t.key, t.index) < ($1, $2) ORDER BY t.key DESC, t.index DESC"),
+            ("id", true, "(t.key, t.index) < ($1, $2) ORDER BY t.key DESC, t.index DESC"),
+            ("-id", true, "(t.key, t.index) > ($1, $2) ORDER BY t.key ASC, t.index ASC"),
+        ] {
+            let ask = Ask { order_by: vec![order.to_owned()], limit: 5, ..Ask::default() };
+            let statement = ask.from_position(&COLUMNS, ("*", "t"), Some(&[7, 1]), is_backward).unwrap();
+            let text = diesel::debug_query::<Pg, _>(&statement).to_string();
+            assert!(text.starts_with(&format!("SELECT * FROM t WHERE {wanted} LIMIT $3")), "{text}");
+            assert!(ask.from_position(&COLUMNS, ("*", "t"), Some(&[7]), is_backward).is_err());
+        }
     }
 
     #[test]

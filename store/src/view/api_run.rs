@@ -136,6 +136,21 @@ impl Store {
         Ok((statements.rows.load(&mut conn).await?, total.total))
     }
 
+    /// Runs of a list from a position on: see the API's cursors.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a column that does not exist, an order by anything but the id, or a position of another list.
+    pub async fn api_runs_from(
+        &self,
+        ask: &Ask,
+        position: Option<&[i64]>,
+        is_backward: bool,
+    ) -> Result<Vec<RunRow>, Error> {
+        let statement = ask.from_position(&COLUMNS, (SELECT, FROM), position, is_backward)?;
+        let mut conn = self.conn().await?;
+        Ok(statement.load(&mut conn).await?)
+    }
+
     /// One run.
     ///
     /// # Errors

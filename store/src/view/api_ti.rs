@@ -173,6 +173,21 @@ impl Store {
         Ok((statements.rows.load(&mut conn).await?, total.total))
     }
 
+    /// Task instances of a list from a position on: see the API's cursors.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a column that does not exist, an order by anything but the id, or a position of another list.
+    pub async fn api_tis_from(
+        &self,
+        ask: &Ask,
+        position: Option<&[i64]>,
+        is_backward: bool,
+    ) -> Result<Vec<TiRow>, Error> {
+        let statement = ask.from_position(&COLUMNS, (SELECT, FROM), position, is_backward)?;
+        let mut conn = self.conn().await?;
+        Ok(statement.load(&mut conn).await?)
+    }
+
     /// The tries of a task instance: those that have ended, then the current one when it has begun or waits.
     ///
     /// # Errors

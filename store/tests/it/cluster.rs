@@ -20,12 +20,13 @@ pub(crate) const TEMPLATE: &str = "template_store";
 /// A home with data in it that a server can be started on.
 pub(crate) async fn copy() -> TempDir {
     let kept = kept_at();
-    // Held until the copy is made, so that two processes do not keep one at the same time.
+    // So that two processes do not make it at the same time.
     let lock = File::create(kept.with_extension("lock")).unwrap();
     lock.lock().unwrap();
     if !kept.exists() {
         keep(&kept).await;
     }
+    drop(lock);
     let home = new_home();
     copy_all(&kept, home.path());
     home

@@ -29,10 +29,10 @@ pub(super) async fn get(
     let (dag_id, run_id, task_id, number) = path.into_inner();
     let map_index = query.number("map_index")?.unwrap_or(-1);
     let found = log::place(&state, &dag_id, &run_id, &task_id, map_index, Some(number)).await;
-    let place = found.map_err(|fault| match fault {
-        Error::NotFound(_) => Error::NotFound("TaskInstance not found".to_owned()),
-        other => other,
-    })?;
+    if matches!(found, Err(Error::NotFound(_))) {
+        return Err(Error::NotFound("TaskInstance not found".to_owned()));
+    }
+    let place = found?;
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.starts_with("application/x-ndjson") {
         let lines = lines(log::whole(AppState::clone(&state), place));

@@ -5,6 +5,7 @@
 mod batch;
 mod clear;
 mod connections;
+mod cursor;
 pub(crate) mod dags;
 mod logs;
 mod mark;

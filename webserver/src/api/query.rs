@@ -17,7 +17,10 @@ const MOST_VALUES: usize = 500;
 
 /// The pairs of a query.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+    cursor: Option<String>,
+}
 
 /// What a filter of a list does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +69,25 @@ impl FromRequest for Query {
 
 impl Query {
     fn parse(text: &str) -> Self {
-        let pairs = url::form_urlencoded::parse(text.as_bytes()).filter(|(_, value)| !value.is_empty());
-        Self(pairs.take(MOST_VALUES).map(|(name, value)| (name.into(), value.into())).collect())
+        let pairs = url::form_urlencoded::parse(text.as_bytes());
+        let cursor = pairs.clone().find(|(name, _)| name == "cursor").map(|(_, value)| value.into_owned());
+        let pairs = pairs.filter(|(_, value)| !value.is_empty()).take(MOST_VALUES);
+        Self { pairs: pairs.map(|(name, value)| (name.into(), value.into())).collect(), cursor }
     }
 
     /// The last value of a name.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a name.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+        self.pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The cursor: the one value that counts also when it is empty, because it asks for the first page by cursor.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
     }
 
     /// A whole number.

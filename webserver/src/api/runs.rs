@@ -18,7 +18,9 @@ use store::view::{
 
 use super::{
     batch::Ranges,
-    clear, names,
+    clear,
+    cursor::{self, Cursor},
+    names,
     query::{Filter, Kind, Query},
     shape,
 };
@@ -104,7 +106,11 @@ pub(super) async fn list(
     if dag_id.as_str() != names::ALL {
         names::dag(&state, &dag_id).await?;
     }
-    send(&state, names::within(query.ask(FILTERS, &["id"])?, "dag_id", &dag_id)).await
+    let ask = names::within(query.ask(FILTERS, &["id"])?, "dag_id", &dag_id);
+    match query.cursor() {
+        Some(token) => send_from(&state, ask, &Cursor::parse(token)?).await,
+        None => send(&state, ask).await,
+    }
 }
 
 pub(super) async fn batch(
@@ -128,6 +134,13 @@ pub(super) async fn batch(
         ask.tests.push(("conf", Test::Like(text)));
     }
     send(&state, ask).await
+}
+
+async fn send_from(state: &AppState, mut ask: Ask, cursor: &Cursor) -> Result<HttpResponse, Error> {
+    let limit = ask.limit as usize;
+    ask.limit += 1;
+    let rows = state.store.api_runs_from(&ask, cursor.position.as_deref(), cursor.is_backward).await?;
+    Ok(HttpResponse::Ok().json(cursor::page("dag_runs", cursor, limit, rows, |row| vec![row.key], shape::run)))
 }
 
 async fn send(state: &AppState, ask: Ask) -> Result<HttpResponse, Error> {

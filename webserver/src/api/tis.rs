@@ -13,6 +13,7 @@ use store::view::{
 
 use super::{
     batch::Ranges,
+    cursor::{self, Cursor},
     names,
     query::{Filter, Kind, Query},
     shape,
@@ -82,7 +83,19 @@ pub(super) async fn list(
     if let Some(group) = query.text("task_group_id") {
         ask.tests.push(("task_id", Test::StartsWith(format!("{group}."))));
     }
-    send(&state, names::within(names::within(ask, "dag_id", &path.0), "run_id", &path.1)).await
+    let mut ask = names::within(names::within(ask, "dag_id", &path.0), "run_id", &path.1);
+    let Some(token) = query.cursor() else { return send(&state, ask).await };
+    // The usual order of pages by offset is no order for cursors.
+    ask.order_by = query.texts("order_by");
+    send_from(&state, ask, &Cursor::parse(token)?).await
+}
+
+async fn send_from(state: &AppState, mut ask: Ask, cursor: &Cursor) -> Result<HttpResponse, Error> {
+    let limit = ask.limit as usize;
+    ask.limit += 1;
+    let rows = state.store.api_tis_from(&ask, cursor.position.as_deref(), cursor.is_backward).await?;
+    let place = |row: &TiRow| vec![row.run_key, row.index.into()];
+    Ok(HttpResponse::Ok().json(cursor::page("task_instances", cursor, limit, rows, place, shape::ti)))
 }
 
 pub(super) async fn batch(

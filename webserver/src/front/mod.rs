@@ -8,8 +8,8 @@ mod request_id;
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
-    HttpMessage, HttpResponse,
-    body::{BoxBody, BodySize, EitherBody, MessageBody},
+    HttpMessage,
+    body::{BodySize, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
     http::{Method, StatusCode, header::HeaderMap},
@@ -31,13 +31,17 @@ type Answer<B> = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
 /// Answers one request, whatever becomes of its handler.
 pub(crate) async fn answer<B: MessageBody + 'static>(
     state: Data<AppState>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Answer<B> {
     let began = Instant::now();
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let about = About { id, method: request.method().clone(), reader: Reader::of(request.request()) };
+    if request.method() == Method::HEAD && request.path() != "/live" {
+        // The answer to HEAD is that to GET; its body is not sent.
+        request.head_mut().method = Method::GET;
+    }
     if let Err(refusal) = forgery::check(request.request()) {
         let answer = error::answer(&refusal, &about.reader, about.id.as_str());
         let answer = request.into_response(answer).map_into_right_body();

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::layout::{Rect, Route};
 use super::place::{GROUP_HEAD, MARGIN};
+use super::plan::FOLD_ABOVE;
 use super::*;
 
 fn node(group: Option<usize>) -> Node {

@@ -24,7 +24,7 @@ pub(crate) const PIPELINE: &str = r#"
 dag_id: pipeline
 description: A DAG to test with
 schedule: "30 2 * * *"
-start_date: 2026-01-01
+start_date: 2090-01-01
 tags: [b, a]
 owner: ann
 params:

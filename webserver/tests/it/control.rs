@@ -100,8 +100,9 @@ async fn without_a_scheduler_a_run_is_written_down() {
     let run = trigger(&program, json!({"logical_date": null, "dag_run_id": "later"}), 200).await;
     assert_eq!((&run["state"], &run["dag_run_id"], &run["dag_versions"]), (&json!("queued"), &json!("later"), &json!([])));
     program.refused(&format!("{RUNS}/later"), 404).await;
+    let token = program.token;
     app.lead().await;
-    let program = Program { app: &app, token: program.token };
+    let program = Program { app: &app, token };
     program.wait_for(&format!("{RUNS}?run_id_pattern=later"), |page| page["total_entries"] == 1).await;
 }
 

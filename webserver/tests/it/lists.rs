@@ -111,6 +111,44 @@ async fn runs_and_task_instances_are_filtered() {
 }
 
 #[tokio::test]
+async fn long_lists_are_paged_by_cursor() {
+    let app = App::start().await;
+    let program = app.program(Role::User).await;
+    for run in ["one", "two", "three"] {
+        program.run("pipeline", run).await;
+    }
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = program.get(&format!("/dags/~/dagRuns?limit=2&order_by=-id&cursor={cursor}")).await;
+        seen.extend(ids(&page, "dag_runs", "dag_run_id"));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => {
+                let back = page["previous_cursor"].as_str().unwrap();
+                let page = program.get(&format!("/dags/~/dagRuns?limit=2&order_by=-id&cursor={back}")).await;
+                assert_eq!(ids(&page, "dag_runs", "dag_run_id"), ["three", "two"]);
+                assert!(page["previous_cursor"].is_null() && page["next_cursor"].is_string());
+                break;
+            }
+        }
+    }
+    assert_eq!(seen, ["three", "two", "one"]);
+
+    let path = "/dags/pipeline/dagRuns/~/taskInstances?limit=8";
+    let (mut count, mut cursor) = (0, Some(String::new()));
+    while let Some(token) = cursor {
+        let page = program.get(&format!("{path}&cursor={token}")).await;
+        count += page["task_instances"].as_array().unwrap().len();
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+    }
+    assert_eq!(count, 21);
+    for wrong in ["cursor=x", "cursor=&order_by=state", "cursor=WzFd"] {
+        program.refused(&format!("{path}&{wrong}"), 400).await;
+    }
+}
+
+#[tokio::test]
 async fn import_errors_and_the_audit_log_are_listed() {
     let mut app = App::without_leader(webserver::Settings::default()).await;
     app.load("broken.yaml", "dag_id: broken\ntasks:\n  a: {bush: true}\n").await;

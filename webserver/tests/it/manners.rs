@@ -42,6 +42,8 @@ async fn what_is_not_there_is_said_in_the_readers_form() {
     for path in ["/static/nothing.js", "/static/../Cargo.toml", "/static/..%2fCargo.toml", "/static/css/..%5c"] {
         assert_eq!(app.client.get(app.url(path)).send().await.unwrap().status(), StatusCode::NOT_FOUND, "{path}");
     }
+    let head = app.client.head(app.url("/health")).send().await.unwrap();
+    assert_eq!((head.status(), head.bytes().await.unwrap().len()), (StatusCode::OK, 0));
     let anybody = app.client.get(app.url("/api/v2/dags")).send().await.unwrap();
     assert_eq!((anybody.status(), anybody.json::<Value>().await.unwrap()), (StatusCode::UNAUTHORIZED, json!({"detail": "Not authenticated"})));
 }

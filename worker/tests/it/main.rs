@@ -1,6 +1,6 @@
 //! The worker from outside: real processes, a real PostgreSQL, and the queue inside this process.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod database;
 mod fixture;
