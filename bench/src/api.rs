@@ -32,31 +32,17 @@ impl Api {
         let token = answer["access_token"]
             .as_str()
             .context("there is no access_token in the answer to /auth/token")?;
-        Ok(Api {
-            token: token.to_owned(),
-            client,
-            base,
-        })
+        Ok(Api { token: token.to_owned(), client, base })
     }
 
     /// Creates a run and answers with its names.
     pub async fn trigger(&self, dag_id: &str) -> Result<Run> {
         let url = format!("{}/api/v2/dags/{dag_id}/dagRuns", self.base);
-        let request = self
-            .client
-            .post(url)
-            .bearer_auth(&self.token)
-            .json(&json!({"logical_date": null}));
-        let answer = answer_of(request)
-            .await
-            .with_context(|| format!("cannot trigger {dag_id}"))?;
-        let run_id = answer["dag_run_id"]
-            .as_str()
-            .context("there is no dag_run_id in the answer to a trigger")?;
-        Ok(Run {
-            dag_id: dag_id.to_owned(),
-            run_id: run_id.to_owned(),
-        })
+        let request = self.client.post(url).bearer_auth(&self.token).json(&json!({"logical_date": null}));
+        let answer = answer_of(request).await.with_context(|| format!("cannot trigger {dag_id}"))?;
+        let run_id =
+            answer["dag_run_id"].as_str().context("there is no dag_run_id in the answer to a trigger")?;
+        Ok(Run { dag_id: dag_id.to_owned(), run_id: run_id.to_owned() })
     }
 }
 
@@ -75,10 +61,7 @@ async fn answer_of(request: RequestBuilder) -> Result<Value> {
     let status = answer.status();
     let text = answer.text().await?;
     if !status.is_success() {
-        bail!(
-            "the web server answers {status}: {}",
-            text.chars().take(SHOWN).collect::<String>()
-        );
+        bail!("the web server answers {status}: {}", text.chars().take(SHOWN).collect::<String>());
     }
     serde_json::from_str(&text).context("the answer is not JSON")
 }

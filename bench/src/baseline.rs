@@ -75,18 +75,8 @@ pub async fn measure(postgres: &Postgres, slots: usize, repeat: usize) -> Result
             median(&spawn).context(none)?,
             "processes/s",
         ),
-        Measure::new(
-            part,
-            "PostgreSQL, single-row insert and commit, 1 client",
-            one,
-            "commits/s",
-        ),
-        Measure::new(
-            part,
-            "PostgreSQL, single-row insert and commit, 8 clients",
-            eight,
-            "commits/s",
-        ),
+        Measure::new(part, "PostgreSQL, single-row insert and commit, 1 client", one, "commits/s"),
+        Measure::new(part, "PostgreSQL, single-row insert and commit, 8 clients", eight, "commits/s"),
         Measure::new(
             part,
             format!("PostgreSQL, {ROWS} rows inserted, then updated, {BATCH} at a time"),
@@ -100,10 +90,7 @@ pub async fn measure(postgres: &Postgres, slots: usize, repeat: usize) -> Result
 /// Runs `SHELL -c true` so often through `xargs`, `slots` at once, and answers with processes/s.
 pub async fn xargs(slots: usize, count: usize, shell: &str) -> Result<f64> {
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        &format!("seq {count} | xargs -P{slots} -I{{}} {shell} -c true"),
-    ]);
+    command.args(["-c", &format!("seq {count} | xargs -P{slots} -I{{}} {shell} -c true")]);
     let began = Instant::now();
     process::run(command, PATIENCE).await?;
     Ok(count as f64 / began.elapsed().as_secs_f64())
@@ -121,10 +108,7 @@ async fn spawns(slots: usize) -> Result<f64> {
             while taken().is_ok() {
                 let mut command = tokio::process::Command::new("sh");
                 command.args(["-c", "true"]).process_group(0).kill_on_drop(true);
-                command
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null());
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 command.status().await.context("cannot run sh")?;
             }
             anyhow::Ok(())
@@ -149,24 +133,18 @@ async fn commits(postgres: &Postgres, clients: usize) -> Result<f64> {
         }
         anyhow::Ok(count)
     });
-    let counts = tokio::time::timeout(PATIENCE, try_join_all(lanes))
-        .await
-        .context("committing took too long")??;
+    let counts =
+        tokio::time::timeout(PATIENCE, try_join_all(lanes)).await.context("committing took too long")??;
     Ok(counts.iter().sum::<u64>() as f64 / began.elapsed().as_secs_f64())
 }
 
 /// Rows inserted and then updated, per second: the least that a run of so many tasks has to write.
 async fn rows(client: &Client) -> Result<f64> {
     client.batch_execute("DROP TABLE IF EXISTS many; CREATE TABLE many (id bigint PRIMARY KEY, state text NOT NULL, at timestamptz)").await?;
-    let insert = client
-        .prepare("INSERT INTO many SELECT id, 'queued' FROM unnest($1::bigint[]) id")
-        .await?;
-    let update = client
-        .prepare("UPDATE many SET state = 'success', at = now() WHERE id = ANY($1)")
-        .await?;
-    let batches: Vec<Vec<i64>> = (0..ROWS / BATCH)
-        .map(|batch| (batch * BATCH..(batch + 1) * BATCH).collect())
-        .collect();
+    let insert = client.prepare("INSERT INTO many SELECT id, 'queued' FROM unnest($1::bigint[]) id").await?;
+    let update = client.prepare("UPDATE many SET state = 'success', at = now() WHERE id = ANY($1)").await?;
+    let batches: Vec<Vec<i64>> =
+        (0..ROWS / BATCH).map(|batch| (batch * BATCH..(batch + 1) * BATCH).collect()).collect();
     let began = Instant::now();
     let work = async {
         for statement in [&insert, &update] {
@@ -176,8 +154,6 @@ async fn rows(client: &Client) -> Result<f64> {
         }
         anyhow::Ok(())
     };
-    tokio::time::timeout(PATIENCE, work)
-        .await
-        .context("writing rows took too long")??;
+    tokio::time::timeout(PATIENCE, work).await.context("writing rows took too long")??;
     Ok(ROWS as f64 / began.elapsed().as_secs_f64())
 }

@@ -19,11 +19,7 @@ pub struct DagFile {
 /// A DAG like those that fill a real installation: five tasks, and a time at which it is not due while we measure.
 pub fn idle(number: usize) -> DagFile {
     let schedule = format!("\"{} {} 29 2 *\"", number % 60, number % 24);
-    DagFile::new(
-        format!("idle_{number:03}"),
-        &schedule,
-        chain_of(5, "bash: \"true\""),
-    )
+    DagFile::new(format!("idle_{number:03}"), &schedule, chain_of(5, "bash: \"true\""))
 }
 
 /// One root, `width` parallel tasks that run `true` in a shell, one join.
@@ -31,10 +27,7 @@ pub fn fan(dag_id: &str, width: usize) -> DagFile {
     let mut tasks = vec!["root: {bash: \"true\"}".to_owned()];
     tasks.extend((0..width).map(|number| format!("fan_{number:04}: {{bash: \"true\", depends_on: root}}")));
     let all: Vec<String> = (0..width).map(|number| format!("fan_{number:04}")).collect();
-    tasks.push(format!(
-        "join: {{bash: \"true\", depends_on: [{}]}}",
-        all.join(", ")
-    ));
+    tasks.push(format!("join: {{bash: \"true\", depends_on: [{}]}}", all.join(", ")));
     DagFile::new(dag_id.to_owned(), "null", tasks)
 }
 
@@ -45,9 +38,7 @@ pub fn chain(dag_id: &str, length: usize) -> DagFile {
 
 /// `count` tasks that run nothing and do not wait for one another.
 pub fn empty(dag_id: &str, count: usize) -> DagFile {
-    let tasks = (0..count)
-        .map(|number| format!("e_{number:05}: {{empty: {{}}}}"))
-        .collect();
+    let tasks = (0..count).map(|number| format!("e_{number:05}: {{empty: {{}}}}")).collect();
     DagFile::new(dag_id.to_owned(), "null", tasks)
 }
 
@@ -93,13 +84,7 @@ mod tests {
     #[test]
     fn a_fan_has_a_root_and_a_join() {
         let file = fan("fan", 2);
-        assert!(
-            file.text
-                .contains("  fan_0001: {bash: \"true\", depends_on: root}\n")
-        );
-        assert!(
-            file.text
-                .contains("  join: {bash: \"true\", depends_on: [fan_0000, fan_0001]}\n")
-        );
+        assert!(file.text.contains("  fan_0001: {bash: \"true\", depends_on: root}\n"));
+        assert!(file.text.contains("  join: {bash: \"true\", depends_on: [fan_0000, fan_0001]}\n"));
     }
 }

@@ -16,10 +16,7 @@ pub async fn facts(
     folder: &Path,
 ) -> Result<Vec<(String, String)>> {
     let setting = async |name: &str| -> Result<String> {
-        Ok(client
-            .query_one("SELECT current_setting($1)", &[&name])
-            .await?
-            .get(0))
+        Ok(client.query_one("SELECT current_setting($1)", &[&name]).await?.get(0))
     };
     let durability = format!(
         "fsync {}, synchronous_commit {}",
@@ -39,29 +36,16 @@ pub async fn facts(
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("load before", load()),
         ("files", format!("{} ({})", folder.display(), file_system(folder))),
-        (
-            "PostgreSQL",
-            format!("{} ({durability})", setting("server_version").await?),
-        ),
-        (
-            "Redis",
-            process::first_line(&redis::program()?, "--version").await?,
-        ),
+        ("PostgreSQL", format!("{} ({durability})", setting("server_version").await?)),
+        ("Redis", process::first_line(&redis::program()?, "--version").await?),
     ];
     if let Some(tradewind) = tradewind {
         facts.push((
             "Tradewind",
-            format!(
-                "{} ({})",
-                process::first_line(tradewind, "version").await?,
-                tradewind.display()
-            ),
+            format!("{} ({})", process::first_line(tradewind, "version").await?, tradewind.display()),
         ));
     }
-    Ok(facts
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect())
+    Ok(facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn read(path: &str) -> String {
@@ -74,19 +58,13 @@ fn load() -> String {
     let minute = text.split(' ').next().unwrap_or_default().to_owned();
     let processors = available_parallelism().map_or(1, usize::from) as f64;
     let busy = minute.parse::<f64>().is_ok_and(|load| load > 0.25 * processors);
-    if busy {
-        format!("{minute} (BUSY: let nothing else run, and measure again)")
-    } else {
-        minute
-    }
+    if busy { format!("{minute} (BUSY: let nothing else run, and measure again)") } else { minute }
 }
 
 /// The value of the first line of `path` that begins with `name`.
 fn line_of(path: &str, name: &str) -> String {
     let text = read(path);
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
     value.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
 }
 

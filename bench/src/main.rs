@@ -101,11 +101,8 @@ fn main() -> ExitCode {
 
 /// Measures until somebody interrupts. What was started ends when the future is dropped.
 async fn guarded(args: &Args) -> Result<Report> {
-    let (mut interrupt, mut terminate, mut hang_up) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::hangup())?,
-    );
+    let (mut interrupt, mut terminate, mut hang_up) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     tokio::select! {
         report = measure(args) => report,
         _ = interrupt.recv() => bail!("interrupted"),
@@ -133,11 +130,7 @@ async fn measure(args: &Args) -> Result<Report> {
         return Ok(report);
     };
 
-    let settings = Settings {
-        tradewind,
-        slots,
-        standalone: args.standalone,
-    };
+    let settings = Settings { tradewind, slots, standalone: args.standalone };
     let idle: Vec<_> = (0..dagfile::IDLE).map(dagfile::idle).collect();
     say("starting Tradewind");
     let started = Platform::start(settings, &folder, &logs, &postgres, &redis, &idle).await;
@@ -145,21 +138,12 @@ async fn measure(args: &Args) -> Result<Report> {
         Ok(platform) => platform,
         Err(error) => {
             say(&process::log_tails(&logs));
-            report
-                .failures
-                .push(format!("Tradewind does not start: {error:#}"));
+            report.failures.push(format!("Tradewind does not start: {error:#}"));
             return Ok(report);
         }
     };
     let servers = [postgres.pid(), redis.pid()];
-    let plan = Plan {
-        baseline,
-        slots,
-        repeat,
-        idle_seconds: args.idle_seconds,
-        ticks: args.ticks,
-        servers,
-    };
+    let plan = Plan { baseline, slots, repeat, idle_seconds: args.idle_seconds, ticks: args.ticks, servers };
     measure_parts(args, &logs, &mut platform, &plan, &mut report).await;
     Ok(report)
 }
@@ -181,9 +165,7 @@ async fn measure_parts(args: &Args, logs: &Path, platform: &mut Platform, plan: 
         }
     }
     // The bare machine first, then the parts by their letters.
-    report
-        .measures
-        .sort_by_key(|measure| (measure.part != "bare", measure.part));
+    report.measures.sort_by_key(|measure| (measure.part != "bare", measure.part));
 }
 
 fn letter(part: Part) -> char {
@@ -197,30 +179,17 @@ fn letter(part: Part) -> char {
 }
 
 fn binary(args: &Args) -> Result<PathBuf> {
-    let beside = || {
-        Ok(env::current_exe()
-            .context("cannot tell where this program is")?
-            .with_file_name("tradewind"))
-    };
+    let beside =
+        || Ok(env::current_exe().context("cannot tell where this program is")?.with_file_name("tradewind"));
     let path = args.tradewind.clone().map_or_else(beside, anyhow::Ok)?;
-    path.canonicalize().with_context(|| {
-        format!(
-            "there is no {}: run `make bench`, or say --tradewind FILE",
-            path.display()
-        )
-    })
+    path.canonicalize()
+        .with_context(|| format!("there is no {}: run `make bench`, or say --tradewind FILE", path.display()))
 }
 
 fn print(args: &Args, report: &Report) -> Result<()> {
-    let text = if args.json {
-        serde_json::to_string_pretty(report)? + "\n"
-    } else {
-        report.text(args.check)
-    };
+    let text = if args.json { serde_json::to_string_pretty(report)? + "\n" } else { report.text(args.check) };
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context("cannot print")
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print")
 }
 
 /// Tells people what goes on, apart from the result.

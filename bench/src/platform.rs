@@ -83,11 +83,7 @@ impl Platform {
         write_files(&home.join("dags"), files)?;
         let password = process::random_password()?;
         let environment = environment(&settings, &home, &password, postgres, redis)?;
-        process::run(
-            command(&settings.tradewind, &environment, &["db", "migrate"]),
-            START,
-        )
-        .await?;
+        process::run(command(&settings.tradewind, &environment, &["db", "migrate"]), START).await?;
 
         let port = process::free_port()?;
         let mut processes = Vec::new();
@@ -101,16 +97,8 @@ impl Platform {
         let first_page = began.elapsed();
         let api = Api::sign_in(port, &password).await?;
         let logs = logs.to_owned();
-        let mut platform = Platform {
-            processes,
-            api,
-            records,
-            environment,
-            settings,
-            home,
-            logs,
-            first_page,
-        };
+        let mut platform =
+            Platform { processes, api, records, environment, settings, home, logs, first_page };
         platform.wait_for_dags(files).await?;
         Ok(platform)
     }
@@ -122,10 +110,7 @@ impl Platform {
 
     /// Each process's name and id.
     pub fn pids(&self) -> Vec<(&'static str, i32)> {
-        self.processes
-            .iter()
-            .map(|(name, running)| (*name, running.pid()))
-            .collect()
+        self.processes.iter().map(|(name, running)| (*name, running.pid())).collect()
     }
 
     /// Adds DAG files to the folder of the running platform, and returns when their DAGs can be run.
@@ -151,11 +136,7 @@ impl Platform {
         while records::ended(&self.records, &runs).await? < runs.len() {
             self.nap(look, began, RUNS, "a run to end").await?;
         }
-        Ok(Triggered {
-            at,
-            runs,
-            seen: began.elapsed().as_secs_f64(),
-        })
+        Ok(Triggered { at, runs, seen: began.elapsed().as_secs_f64() })
     }
 
     /// Returns when no run is queued or running.
@@ -224,28 +205,19 @@ impl Platform {
     }
 
     fn check(&mut self) -> Result<()> {
-        self.processes
-            .iter_mut()
-            .try_for_each(|(_, running)| running.check())
+        self.processes.iter_mut().try_for_each(|(_, running)| running.check())
     }
 }
 
 /// The processes, in the order of their start: name and arguments.
 fn commands(settings: &Settings, port: u16) -> Vec<(&'static str, Vec<String>)> {
-    let owned = |arguments: &[&str]| {
-        arguments
-            .iter()
-            .map(|argument| (*argument).to_owned())
-            .collect::<Vec<_>>()
-    };
+    let owned =
+        |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>();
     let (port, slots) = (port.to_string(), settings.slots.to_string());
     let web = ["--host", "127.0.0.1", "--port", &port];
     let work = ["--parallelism", &slots];
     if settings.standalone {
-        return vec![(
-            "standalone",
-            owned(&[&["standalone"], &web[..], &work[..]].concat()),
-        )];
+        return vec![("standalone", owned(&[&["standalone"], &web[..], &work[..]].concat()))];
     }
     vec![
         ("webserver", owned(&[&["webserver"], &web[..]].concat())),
@@ -281,26 +253,16 @@ fn command(tradewind: &Path, environment: &[(&'static str, String)], arguments: 
     {
         command.env_remove(name);
     }
-    command
-        .args(arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)));
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
     command
 }
 
 async fn wait_for_page(processes: &mut [(&'static str, Running)], port: u16) -> Result<()> {
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(5))
-        .build()?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
     let began = Instant::now();
     while !api::first_page(&client, port).await {
-        processes
-            .iter_mut()
-            .try_for_each(|(_, running)| running.check())?;
-        ensure!(
-            began.elapsed() < START,
-            "there was no page after {} s",
-            START.as_secs()
-        );
+        processes.iter_mut().try_for_each(|(_, running)| running.check())?;
+        ensure!(began.elapsed() < START, "there was no page after {} s", START.as_secs());
         tokio::time::sleep(ASK).await;
     }
     Ok(())

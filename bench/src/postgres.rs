@@ -52,21 +52,14 @@ impl Postgres {
             command.args(["-c", &setting]);
         }
         let running = Running::start("postgres", command, logs, Signal::SIGINT)?;
-        let mut postgres = Postgres {
-            running,
-            port,
-            password,
-        };
+        let mut postgres = Postgres { running, port, password };
         postgres.wait_until_ready().await?;
         Ok(postgres)
     }
 
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{ROLE}:{}@127.0.0.1:{}/{database}",
-            self.password, self.port
-        )
+        format!("postgres://{ROLE}:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
     /// The process id of the server.
@@ -77,9 +70,7 @@ impl Postgres {
     /// Creates a database and connects to it.
     pub async fn create(&self, database: &str) -> Result<Client> {
         let client = self.connect("postgres").await?;
-        client
-            .batch_execute(&format!("CREATE DATABASE {database}"))
-            .await?;
+        client.batch_execute(&format!("CREATE DATABASE {database}")).await?;
         self.connect(database).await
     }
 
@@ -156,13 +147,7 @@ async fn initialise(account: &Account, initdb: &Path, home: &Path, password: &st
     account.own(&file)?;
     let mut command = account.command(initdb, home);
     command.arg("-D").arg(&data).arg("--pwfile").arg(&file);
-    command.args([
-        "-U",
-        ROLE,
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--no-locale",
-    ]);
+    command.args(["-U", ROLE, "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"]);
     process::run(command, PATIENCE).await?;
     Ok(data)
 }
@@ -190,9 +175,5 @@ fn usual_folders() -> Vec<PathBuf> {
 }
 
 fn version(name: &str) -> u32 {
-    name.chars()
-        .filter(char::is_ascii_digit)
-        .collect::<String>()
-        .parse()
-        .unwrap_or(0)
+    name.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }

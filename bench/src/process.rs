@@ -38,21 +38,10 @@ impl Running {
         let opened = File::options().create(true).append(true).open(&log);
         let out = opened.with_context(|| format!("cannot open {}", log.display()))?;
         let copy = out.try_clone().context("cannot share a log file")?;
-        command
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(copy)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(out).stderr(copy).process_group(0);
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
-        Ok(Running {
-            name: name.to_owned(),
-            child,
-            log,
-            stop_with,
-        })
+        let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        Ok(Running { name: name.to_owned(), child, log, stop_with })
     }
 
     /// The process id.
@@ -62,17 +51,11 @@ impl Running {
 
     /// Fails, with the end of the log, when the process has ended.
     pub fn check(&mut self) -> Result<()> {
-        match self
-            .child
-            .try_wait()
-            .with_context(|| format!("cannot look at {}", self.name))?
-        {
+        match self.child.try_wait().with_context(|| format!("cannot look at {}", self.name))? {
             None => Ok(()),
-            Some(status) => bail!(
-                "{} ended too early ({status}); the end of its log:\n{}",
-                self.name,
-                tail(&self.log)
-            ),
+            Some(status) => {
+                bail!("{} ended too early ({status}); the end of its log:\n{}", self.name, tail(&self.log))
+            }
         }
     }
 
@@ -112,11 +95,7 @@ pub async fn run(command: Command, limit: Duration) -> Result<Output> {
     let output = output.with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         let text = [output.stdout.as_slice(), &output.stderr].concat();
-        bail!(
-            "{program} failed ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&text).trim()
-        );
+        bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&text).trim());
     }
     Ok(output)
 }
@@ -126,21 +105,14 @@ pub async fn first_line(program: &Path, argument: &str) -> Result<String> {
     let mut command = Command::new(program);
     command.arg(argument);
     let output = run(command, Duration::from_secs(10)).await?;
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned())
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Where `program` is: in one of `folders`, else on PATH.
 pub fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = folders.iter().cloned().chain(env::split_paths(&path));
-    places
-        .map(|folder| folder.join(program))
-        .find(|file| is_program(file))
+    places.map(|folder| folder.join(program)).find(|file| is_program(file))
 }
 
 /// A port of 127.0.0.1 that was free a moment ago.
@@ -160,14 +132,8 @@ pub fn random_password() -> Result<String> {
 
 /// The end of every log in `folder`, for when something went wrong.
 pub fn log_tails(folder: &Path) -> String {
-    let files = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    files
-        .map(|file| format!("--- {}\n{}\n", file.display(), tail(&file)))
-        .collect()
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.map(|file| format!("--- {}\n{}\n", file.display(), tail(&file))).collect()
 }
 
 fn is_program(file: &Path) -> bool {
@@ -212,13 +178,8 @@ mod tests {
     #[test]
     fn an_early_end_is_an_error_that_shows_the_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut running = Running::start(
-            "quitter",
-            shell("echo no luck; exit 3"),
-            folder.path(),
-            Signal::SIGTERM,
-        )
-        .unwrap();
+        let mut running =
+            Running::start("quitter", shell("echo no luck; exit 3"), folder.path(), Signal::SIGTERM).unwrap();
         running.child.wait().unwrap();
         let error = running.check().unwrap_err().to_string();
         assert!(error.contains("quitter") && error.contains("no luck"), "{error}");
@@ -226,15 +187,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_or_never_ends_is_an_error() {
-        let error = run(shell("echo why >&2; exit 4"), Duration::from_secs(60))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error =
+            run(shell("echo why >&2; exit 4"), Duration::from_secs(60)).await.unwrap_err().to_string();
         assert!(error.contains("why"), "{error}");
-        let error = run(shell("exec sleep 600"), Duration::from_millis(20))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = run(shell("exec sleep 600"), Duration::from_millis(20)).await.unwrap_err().to_string();
         assert!(error.contains("took longer"), "{error}");
     }
 }

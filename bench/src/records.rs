@@ -34,23 +34,14 @@ pub struct Tick {
 
 /// The time of the database's clock, in seconds since 1970.
 pub async fn now(client: &Client) -> Result<f64> {
-    Ok(client
-        .query_one("SELECT extract(epoch FROM clock_timestamp())::float8", &[])
-        .await?
-        .get(0))
+    Ok(client.query_one("SELECT extract(epoch FROM clock_timestamp())::float8", &[]).await?.get(0))
 }
 
 /// How many of these DAGs can be run by now. Fails when one of their files is wrong.
 pub async fn loaded(client: &Client, dag_ids: &[String]) -> Result<usize> {
-    let wrong = client
-        .query_opt("SELECT file, message FROM import_error ORDER BY id LIMIT 1", &[])
-        .await?;
+    let wrong = client.query_opt("SELECT file, message FROM import_error ORDER BY id LIMIT 1", &[]).await?;
     if let Some(row) = wrong {
-        bail!(
-            "the DAG file {} is refused: {}",
-            row.get::<_, String>(0),
-            row.get::<_, String>(1)
-        );
+        bail!("the DAG file {} is refused: {}", row.get::<_, String>(0), row.get::<_, String>(1));
     }
     let sql = "SELECT count(*) FROM dag WHERE dag_id = ANY($1) AND NOT is_stale AND NOT is_paused";
     let count: i64 = client.query_one(sql, &[&dag_ids]).await?.get(0);
@@ -60,10 +51,7 @@ pub async fn loaded(client: &Client, dag_ids: &[String]) -> Result<usize> {
 /// How many runs are queued or running.
 pub async fn active_runs(client: &Client) -> Result<i64> {
     Ok(client
-        .query_one(
-            "SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')",
-            &[],
-        )
+        .query_one("SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running')", &[])
         .await?
         .get(0))
 }
@@ -107,10 +95,7 @@ pub async fn tasks(client: &Client, run: &Run, beginning: &str) -> Result<Vec<Sp
         WHERE r.dag_id = $1 AND r.run_id = $2 AND starts_with(t.task_id, $3) ORDER BY t.task_id";
     let rows = client.query(sql, &[&run.dag_id, &run.run_id, &beginning]).await?;
     let span = |row: &tokio_postgres::Row| {
-        Some(Span {
-            started: row.get::<_, Option<f64>>(0)?,
-            ended: row.get::<_, Option<f64>>(1)?,
-        })
+        Some(Span { started: row.get::<_, Option<f64>>(0)?, ended: row.get::<_, Option<f64>>(1)? })
     };
     let spans: Option<Vec<Span>> = rows.iter().map(span).collect();
     spans.with_context(|| format!("a task of {} has no start or no end", run.dag_id))
@@ -126,11 +111,7 @@ pub async fn ticks(client: &Client, dag_ids: &[String], from: f64, until: f64) -
     let rows = client.query(sql, &[&dag_ids, &from, &until]).await?;
     let tick = |row: &tokio_postgres::Row| {
         let own_clock = row.get::<_, Option<String>>(2).and_then(|text| text.parse().ok());
-        Some(Tick {
-            due: row.get(0),
-            started: row.get::<_, Option<f64>>(1)?,
-            own_clock,
-        })
+        Some(Tick { due: row.get(0), started: row.get::<_, Option<f64>>(1)?, own_clock })
     };
     Ok(rows.iter().filter_map(tick).collect())
 }
@@ -143,9 +124,7 @@ pub fn whole(spans: &[Span]) -> Option<f64> {
 }
 
 fn columns(runs: &[Run]) -> (Vec<&str>, Vec<&str>) {
-    runs.iter()
-        .map(|run| (run.dag_id.as_str(), run.run_id.as_str()))
-        .unzip()
+    runs.iter().map(|run| (run.dag_id.as_str(), run.run_id.as_str())).unzip()
 }
 
 #[cfg(test)]
@@ -155,10 +134,7 @@ mod tests {
     #[test]
     fn the_whole_is_from_the_first_start_to_the_last_end() {
         let span = |started, ended| Span { started, ended };
-        assert_eq!(
-            whole(&[span(3.0, 9.0), span(1.0, 2.0), span(4.0, 5.0)]),
-            Some(8.0)
-        );
+        assert_eq!(whole(&[span(3.0, 9.0), span(1.0, 2.0), span(4.0, 5.0)]), Some(8.0));
         assert_eq!(whole(&[]), None);
     }
 }

@@ -37,11 +37,7 @@ impl Redis {
         let mut command = Command::new(program()?);
         command.arg(&settings).current_dir(&home);
         let running = Running::start("redis", command, logs, Signal::SIGTERM)?;
-        let mut redis = Redis {
-            running,
-            port,
-            password,
-        };
+        let mut redis = Redis { running, port, password };
         redis.wait_until_ready().await?;
         Ok(redis)
     }

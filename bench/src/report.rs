@@ -56,24 +56,13 @@ pub struct Report {
 impl Measure {
     /// A figure on its own.
     pub fn new(part: &'static str, name: impl Into<String>, value: f64, unit: &'static str) -> Measure {
-        Measure {
-            part,
-            name: name.into(),
-            value: round(value),
-            unit,
-            against: None,
-            goal: None,
-            met: None,
-        }
+        Measure { part, name: name.into(), value: round(value), unit, against: None, goal: None, met: None }
     }
 
     /// The same, compared with a figure of the bare machine.
     pub fn against(mut self, baseline: f64, name: &str) -> Measure {
         if baseline > 0.0 {
-            self.against = Some(Against {
-                ratio: round(self.value / baseline),
-                baseline: name.to_owned(),
-            });
+            self.against = Some(Against { ratio: round(self.value / baseline), baseline: name.to_owned() });
         }
         self
     }
@@ -93,11 +82,8 @@ impl Measure {
 impl Report {
     /// The table. With `check` it says which goals were met.
     pub fn text(&self, check: bool) -> String {
-        let machine = self
-            .machine
-            .iter()
-            .map(|(name, value)| [name.clone(), value.clone()])
-            .collect::<Vec<_>>();
+        let machine =
+            self.machine.iter().map(|(name, value)| [name.clone(), value.clone()]).collect::<Vec<_>>();
         let mut rows =
             vec![["", "measured", "value", "unit", "of the bare machine", "goal"].map(str::to_owned)];
         for measure in &self.measures {
@@ -113,11 +99,8 @@ impl Report {
                 goal(measure, check),
             ]);
         }
-        let failures: String = self
-            .failures
-            .iter()
-            .map(|failure| format!("NOT MEASURED: {failure}\n"))
-            .collect();
+        let failures: String =
+            self.failures.iter().map(|failure| format!("NOT MEASURED: {failure}\n")).collect();
         format!("{}\n{}{failures}", columns(&machine, &[]), columns(&rows, &[2]))
     }
 }
@@ -149,11 +132,7 @@ fn number(value: f64) -> String {
     if value >= 100.0 {
         return thousands(&format!("{value:.0}"));
     }
-    if value >= 10.0 {
-        format!("{value:.1}")
-    } else {
-        format!("{value:.2}")
-    }
+    if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.2}") }
 }
 
 fn thousands(digits: &str) -> String {
@@ -170,26 +149,14 @@ fn thousands(digits: &str) -> String {
 /// Aligned columns; those in `right` to the right.
 fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, width))| {
-                if right.contains(&column) {
-                    format!("{cell:>width$}")
-                } else {
-                    format!("{cell:<width$}")
-                }
-            });
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -219,20 +186,13 @@ mod tests {
         assert_eq!(measure().goal(Goal::RatioAtLeast(0.85)).met, Some(false));
         assert_eq!(measure().goal(Goal::AtLeast(80.0)).met, Some(true));
         assert_eq!(measure().goal(Goal::Below(80.0)).met, Some(false));
-        assert_eq!(
-            Measure::new("a", "x", 1.0, "").goal(Goal::RatioAtLeast(1.0)).met,
-            None
-        );
+        assert_eq!(Measure::new("a", "x", 1.0, "").goal(Goal::RatioAtLeast(1.0)).met, None);
     }
 
     #[test]
     fn the_verdict_is_shown_only_when_asked_for() {
         let measures = vec![Measure::new("b", "hop", 12.0, "ms").goal(Goal::Below(10.0))];
-        let report = Report {
-            measures,
-            failures: vec!["c: no luck".to_owned()],
-            ..Report::default()
-        };
+        let report = Report { measures, failures: vec!["c: no luck".to_owned()], ..Report::default() };
         assert!(report.text(true).contains("below 10.0: MISSED"));
         let plain = report.text(false);
         assert!(

@@ -93,8 +93,11 @@ pub fn below(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
-        let entries = fs::read_dir(&folder).map_err(|error| anyhow!("cannot read {}: {error}", folder.display()))?;
-        for entry in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|entry| !is_hidden(entry)) {
+        let entries =
+            fs::read_dir(&folder).map_err(|error| anyhow!("cannot read {}: {error}", folder.display()))?;
+        for entry in
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|entry| !is_hidden(entry))
+        {
             if entry.is_dir() && depth < MAX_DEPTH {
                 open.push((entry, depth + 1));
             } else if entry.is_file() && is_dag_file(&entry) && found.len() < MAX_FILES {
@@ -122,7 +125,8 @@ pub fn find(common: &Common, text: &str, dag_id: Option<&DagId>) -> Result<Found
     let wanted = DagId::new(text)?;
     let config = setup::command_config(common)?;
     let folder = &*config.dags_folder;
-    let none = || anyhow!("there is neither a file nor a DAG `{text}` in the DAGs folder {}", folder.display());
+    let none =
+        || anyhow!("there is neither a file nor a DAG `{text}` in the DAGs folder {}", folder.display());
     for file in files(folder).map_err(|_| none())? {
         if read(&file).dags.iter().any(|loaded| loaded.dag.dag_id == wanted) {
             return choose(&file, Some(&wanted));

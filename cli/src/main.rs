@@ -57,7 +57,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Tasks(tasks) => command::tasks::run(common, tasks).await,
         Command::Pools(pools) => command::pools::run(common, pools).await.map(succeeded),
         Command::Variables(variables) => command::variables::run(common, variables).await.map(succeeded),
-        Command::Connections(connections) => command::connections::run(common, connections).await.map(succeeded),
+        Command::Connections(connections) => {
+            command::connections::run(common, connections).await.map(succeeded)
+        }
         Command::Users(users) => command::users::run(common, users).await.map(succeeded),
         Command::Db(db) => command::db::run(common, db).await.map(succeeded),
         Command::Config(config) => command::config::run(common, &config).map(succeeded),
@@ -98,7 +100,8 @@ mod tests {
 
     #[test]
     fn causes_are_told_once() {
-        let error = anyhow::anyhow!("no route").context("cannot reach it: no route").context("nothing was done");
+        let error =
+            anyhow::anyhow!("no route").context("cannot reach it: no route").context("nothing was done");
         assert_eq!(in_words(&error), "nothing was done: cannot reach it: no route");
     }
 }

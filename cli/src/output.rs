@@ -34,7 +34,9 @@ pub fn record<T: Serialize>(output: Output, row: &T) -> Result<()> {
         Output::Json => say(&serde_json::to_string_pretty(&row)?),
         Output::Yaml => say(serde_saphyr::to_string(&row)?.trim_end()),
         Output::Plain | Output::Table => {
-            let Some(fields) = row.as_object() else { return say(&cell(&row)) };
+            let Some(fields) = row.as_object() else {
+                return say(&cell(&row));
+            };
             let width = fields.keys().map(String::len).max().unwrap_or(0);
             fields.iter().try_for_each(|(name, value)| say(&field(name, width, &cell(value))))
         }

@@ -43,17 +43,10 @@ pub fn resolve(
     for (name, param) in params {
         match one(param, conf.get(name)) {
             Ok(value) => drop(values.insert(name.clone(), value)),
-            Err(message) => errors.push(ParamError {
-                name: name.clone(),
-                message,
-            }),
+            Err(message) => errors.push(ParamError { name: name.clone(), message }),
         }
     }
-    if errors.is_empty() {
-        Ok(values)
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
 }
 
 fn one(param: &Param, given: Option<&Value>) -> Result<Value, String> {
@@ -82,24 +75,14 @@ pub fn from_form(
     let mut values = Map::new();
     let mut errors = Vec::new();
     for (name, param) in params {
-        let texts: Vec<&str> = fields
-            .iter()
-            .filter(|(field, _)| field == name)
-            .map(|(_, text)| text.as_str())
-            .collect();
+        let texts: Vec<&str> =
+            fields.iter().filter(|(field, _)| field == name).map(|(_, text)| text.as_str()).collect();
         match typed(param, &texts) {
             Ok(value) => values.extend(value.map(|value| (name.clone(), value))),
-            Err(message) => errors.push(ParamError {
-                name: name.clone(),
-                message,
-            }),
+            Err(message) => errors.push(ParamError { name: name.clone(), message }),
         }
     }
-    if errors.is_empty() {
-        Ok(values)
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
 }
 
 fn typed(param: &Param, texts: &[&str]) -> Result<Option<Value>, String> {
@@ -122,9 +105,7 @@ fn typed(param: &Param, texts: &[&str]) -> Result<Option<Value>, String> {
     }
 }
 
-const ALL_TYPES: [&str; 7] = [
-    "boolean", "integer", "number", "null", "array", "object", "string",
-];
+const ALL_TYPES: [&str; 7] = ["boolean", "integer", "number", "null", "array", "object", "string"];
 
 /// The types the schema allows; one that says nothing is read like its default.
 fn types(param: &Param) -> Vec<&str> {
@@ -142,11 +123,7 @@ fn types(param: &Param) -> Vec<&str> {
         Some(Value::Array(_)) => vec!["array"],
         Some(Value::Object(_)) => vec!["object"],
         Some(Value::String(_)) => vec!["string"],
-        Some(Value::Null) | None => ALL_TYPES
-            .iter()
-            .copied()
-            .filter(|kind| *kind != "boolean")
-            .collect(),
+        Some(Value::Null) | None => ALL_TYPES.iter().copied().filter(|kind| *kind != "boolean").collect(),
     }
 }
 
@@ -161,10 +138,7 @@ fn convert(param: &Param, types: &[&str], text: &str) -> Result<Value, String> {
         return Ok(choice.clone());
     }
     let of = |kind: &&str| types.contains(kind);
-    let found = ALL_TYPES
-        .iter()
-        .filter(|kind| of(kind))
-        .find_map(|kind| read(param, kind, text));
+    let found = ALL_TYPES.iter().filter(|kind| of(kind)).find_map(|kind| read(param, kind, text));
     found.ok_or_else(|| {
         let wanted: Vec<&str> = types.iter().map(|kind| article(kind)).collect();
         format!("must be {}, not `{}`", wanted.join(" or "), shortened(text))
@@ -180,16 +154,10 @@ fn read(param: &Param, kind: &str, text: &str) -> Option<Value> {
             _ => None,
         },
         "integer" => trimmed.parse::<i64>().ok().map(Value::from),
-        "number" => trimmed
-            .parse::<f64>()
-            .ok()
-            .and_then(Number::from_f64)
-            .map(Value::Number),
+        "number" => trimmed.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number),
         "null" => (trimmed == "null").then_some(Value::Null),
         "array" => list(param, trimmed),
-        "object" => serde_json::from_str::<Map<String, Value>>(trimmed)
-            .ok()
-            .map(Value::Object),
+        "object" => serde_json::from_str::<Map<String, Value>>(trimmed).ok().map(Value::Object),
         _ => Some(Value::String(text.to_owned())),
     }
 }
@@ -201,28 +169,15 @@ fn list(param: &Param, text: &str) -> Option<Value> {
     let explicit = param.schema.get("type").is_some();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     explicit
-        .then(|| {
-            lines
-                .map(|line| element(param, line))
-                .collect::<Result<_, _>>()
-                .ok()
-        })
+        .then(|| lines.map(|line| element(param, line)).collect::<Result<_, _>>().ok())
         .flatten()
         .map(Value::Array)
 }
 
 /// One element of a list, by the schema of its items.
 fn element(param: &Param, text: &str) -> Result<Value, String> {
-    let schema = param
-        .schema
-        .get("items")
-        .cloned()
-        .unwrap_or_else(|| serde_json::json!({"type": "string"}));
-    let items = Param {
-        default: None,
-        description: None,
-        schema,
-    };
+    let schema = param.schema.get("items").cloned().unwrap_or_else(|| serde_json::json!({"type": "string"}));
+    let items = Param { default: None, description: None, schema };
     let types = types(&items);
     convert(&items, &types, text)
 }
@@ -240,10 +195,8 @@ pub(crate) struct SchemaError {
 impl Check {
     /// Compiles a schema of draft 2020-12; formats are asserted, and nothing is fetched from anywhere.
     pub(crate) fn new(schema: &Value) -> Result<Self, SchemaError> {
-        let mut options = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .offline();
+        let mut options =
+            jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).offline();
         options = options.should_ignore_unknown_formats(true);
         let error = |error: ValidationError<'_>| SchemaError {
             pointer: error.instance_path().as_str().to_owned(),
@@ -260,11 +213,8 @@ impl Check {
         self.0.validate(value).map_err(|error| {
             let pointer = error.instance_path().as_str().to_owned();
             let place = pointer.trim_start_matches('/').replace('/', ".");
-            let prefix = if place.is_empty() {
-                String::new()
-            } else {
-                format!("has in `{place}` a value that ")
-            };
+            let prefix =
+                if place.is_empty() { String::new() } else { format!("has in `{place}` a value that ") };
             (pointer, format!("{prefix}{}", words(&error)))
         })
     }

@@ -47,7 +47,8 @@ impl Retry {
             return Span::from_millis(self.delay.as_millis().min(cap)).delta();
         }
         let exponent = i32::try_from(try_number.saturating_sub(1)).unwrap_or(i32::MAX);
-        let base = to_millis(to_float(self.delay.as_millis()) * self.backoff.powi(exponent)).clamp(1, MAX_DELAY.as_millis());
+        let base = to_millis(to_float(self.delay.as_millis()) * self.backoff.powi(exponent))
+            .clamp(1, MAX_DELAY.as_millis());
         let jitter = hash(seed, try_number) % base;
         Span::from_millis((base + jitter).min(cap)).delta()
     }
@@ -63,7 +64,11 @@ const fn to_float(millis: u64) -> f64 {
     millis as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and both factors are positive")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and both factors are positive"
+)]
 const fn to_millis(millis: f64) -> u64 {
     millis as u64
 }
@@ -97,7 +102,12 @@ mod tests {
 
     #[test]
     fn the_cap_holds_even_for_absurd_tries() {
-        let retry = Retry { retries: 9, delay: Span::from_secs(10), backoff: 2.0, max_delay: Some(Span::from_secs(60)) };
+        let retry = Retry {
+            retries: 9,
+            delay: Span::from_secs(10),
+            backoff: 2.0,
+            max_delay: Some(Span::from_secs(60)),
+        };
         assert_eq!(waited(&retry, 40), 60_000);
         let uncapped = Retry { max_delay: None, ..retry };
         assert_eq!(waited(&uncapped, 4_000_000), 86_400_000);

@@ -94,7 +94,11 @@ impl FromStr for Span {
             total = amount.checked_mul(size).and_then(|ms| total.checked_add(ms)).unwrap_or(u64::MAX);
             rest = tail.trim_start();
         }
-        if total > Self::MAX.0 { Err(Error::TooLong(text.chars().take(40).collect())) } else { Ok(Self(total)) }
+        if total > Self::MAX.0 {
+            Err(Error::TooLong(text.chars().take(40).collect()))
+        } else {
+            Ok(Self(total))
+        }
     }
 }
 

@@ -142,7 +142,9 @@ impl RunState {
     pub const fn may_become(self, to: Self) -> bool {
         match (self, to) {
             (Self::Queued | Self::Running, _) | (Self::Success | Self::Failed, Self::Queued) => true,
-            (Self::Success, Self::Success | Self::Failed) | (Self::Failed, Self::Failed | Self::Success) => true,
+            (Self::Success, Self::Success | Self::Failed) | (Self::Failed, Self::Failed | Self::Success) => {
+                true
+            }
             (Self::Success | Self::Failed, Self::Running) => false,
         }
     }
@@ -162,13 +164,35 @@ pub const TRANSITIONS: &[(TaskState, &[TaskState])] = &[
     (Scheduled, &[None, Queued, Success, Failed, Skipped, UpstreamFailed, Removed]),
     (
         Queued,
-        &[None, Scheduled, Running, Success, Failed, Skipped, UpForRetry, UpForReschedule, Deferred, AwaitingInput, Removed],
+        &[
+            None,
+            Scheduled,
+            Running,
+            Success,
+            Failed,
+            Skipped,
+            UpForRetry,
+            UpForReschedule,
+            Deferred,
+            AwaitingInput,
+            Removed,
+        ],
     ),
     (
         Running,
         &[
-            None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, UpForReschedule, Deferred, AwaitingInput,
-            Restarting, Removed,
+            None,
+            Scheduled,
+            Queued,
+            Success,
+            Failed,
+            Skipped,
+            UpForRetry,
+            UpForReschedule,
+            Deferred,
+            AwaitingInput,
+            Restarting,
+            Removed,
         ],
     ),
     (Restarting, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),

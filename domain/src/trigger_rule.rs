@@ -155,7 +155,9 @@ pub const fn judge(rule: TriggerRule, up: &Tally) -> Verdict {
     let broken = up.failed + up.upstream_failed;
     match rule {
         TriggerRule::AllSuccess if broken > 0 => Verdict::UpstreamFailed,
-        TriggerRule::AllSuccess | TriggerRule::NoneSkipped | TriggerRule::AllDoneMinOneSuccess if up.skipped > 0 => {
+        TriggerRule::AllSuccess | TriggerRule::NoneSkipped | TriggerRule::AllDoneMinOneSuccess
+            if up.skipped > 0 =>
+        {
             Verdict::Skip
         }
         TriggerRule::AllSuccess => run_if(up.success + up.removed >= up.total),
@@ -168,7 +170,9 @@ pub const fn judge(rule: TriggerRule, up: &Tally) -> Verdict {
         TriggerRule::OneFailed if broken > 0 => Verdict::Run,
         TriggerRule::OneDone if up.success + up.failed > 0 => Verdict::Run,
         TriggerRule::OneFailed | TriggerRule::OneDone => skip_if(done),
-        TriggerRule::NoneFailed | TriggerRule::NoneFailedMinOneSuccess if broken > 0 => Verdict::UpstreamFailed,
+        TriggerRule::NoneFailed | TriggerRule::NoneFailedMinOneSuccess if broken > 0 => {
+            Verdict::UpstreamFailed
+        }
         TriggerRule::NoneFailed => run_if(up.success + up.skipped + up.removed >= up.total),
         TriggerRule::NoneFailedMinOneSuccess if up.skipped >= up.total => Verdict::Skip,
         TriggerRule::NoneFailedMinOneSuccess if done && up.success == 0 => Verdict::UpstreamFailed,

@@ -77,12 +77,7 @@ pub enum BellKind {
 
 impl BellKind {
     /// Every kind.
-    pub const ALL: [BellKind; 4] = [
-        BellKind::Engine,
-        BellKind::Config,
-        BellKind::Stop,
-        BellKind::Changed,
-    ];
+    pub const ALL: [BellKind; 4] = [BellKind::Engine, BellKind::Config, BellKind::Stop, BellKind::Changed];
 
     /// The last part of its channel's name.
     pub(crate) fn name(self) -> &'static str {
@@ -118,10 +113,7 @@ impl Kinds {
 
     /// The kinds in this set that are not in `other`.
     pub(crate) fn without(self, other: Kinds) -> Vec<BellKind> {
-        BellKind::ALL
-            .into_iter()
-            .filter(|kind| self.has(*kind) && !other.has(*kind))
-            .collect()
+        BellKind::ALL.into_iter().filter(|kind| self.has(*kind) && !other.has(*kind)).collect()
     }
 }
 
@@ -146,10 +138,7 @@ pub struct Bells {
 
 impl Bells {
     pub(crate) fn new(mailbox: Arc<Mailbox>, queue: crate::Queue) -> Bells {
-        Bells {
-            mailbox,
-            _queue: queue,
-        }
+        Bells { mailbox, _queue: queue }
     }
 
     /// The next bell, waiting up to `timeout` for one; none when it stayed silent.
@@ -169,19 +158,9 @@ mod tests {
         let bells = [
             Bell::Engine,
             Bell::Config,
-            Bell::Stop(Ticket {
-                run: 9,
-                index: 2,
-                try_number: 3,
-            }),
-            Bell::Changed {
-                dag_id: "a:b \"c\"".into(),
-                run_id: Some("manual__2026".into()),
-            },
-            Bell::Changed {
-                dag_id: "ü".into(),
-                run_id: None,
-            },
+            Bell::Stop(Ticket { run: 9, index: 2, try_number: 3 }),
+            Bell::Changed { dag_id: "a:b \"c\"".into(), run_id: Some("manual__2026".into()) },
+            Bell::Changed { dag_id: "ü".into(), run_id: None },
         ];
         for bell in bells {
             let kind = bell.kind().unwrap();

@@ -76,15 +76,9 @@ impl Error {
             return Error::Timeout { action };
         }
         if error.is_io_error() {
-            return Error::Unreachable {
-                action,
-                reason: error.to_string(),
-            };
+            return Error::Unreachable { action, reason: error.to_string() };
         }
-        Error::Refused {
-            action,
-            reason: error.to_string(),
-        }
+        Error::Refused { action, reason: error.to_string() }
     }
 
     /// Whether Redis refused because a key holds another type than ours.

@@ -18,11 +18,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// A new mailbox that hears `kinds` from now on.
     pub(crate) fn open(&self, kinds: Kinds) -> Arc<Mailbox> {
-        let mailbox = Arc::new(Mailbox {
-            kinds,
-            waiting: Mutex::default(),
-            arrived: Notify::new(),
-        });
+        let mailbox = Arc::new(Mailbox { kinds, waiting: Mutex::default(), arrived: Notify::new() });
         held(&self.mailboxes).push(Arc::downgrade(&mailbox));
         mailbox
     }

@@ -55,9 +55,7 @@ impl Queue {
     /// A queue inside this process; its clones see the same entries, other processes do not.
     #[must_use]
     pub fn memory() -> Queue {
-        Queue {
-            backend: Backend::Memory(Arc::default()),
-        }
+        Queue { backend: Backend::Memory(Arc::default()) }
     }
 
     /// A queue in the Redis (6.2 or newer) at `url`, all its keys and channels beginning with `prefix` and a colon.
@@ -68,9 +66,7 @@ impl Queue {
     /// [`Error::Url`] when the URL cannot be read, [`Error::Prefix`] when the prefix is empty, longer than 64 bytes
     /// or has control characters.
     pub fn redis(url: &str, prefix: &str) -> Result<Queue, Error> {
-        Ok(Queue {
-            backend: Backend::Redis(Arc::new(Remote::new(url, prefix)?)),
-        })
+        Ok(Queue { backend: Backend::Redis(Arc::new(Remote::new(url, prefix)?)) })
     }
 
     /// Where the queue is, for logs and pages: `memory`, or Redis's address and database, never a password.
@@ -168,10 +164,7 @@ impl Queue {
         wait: Duration,
     ) -> Result<Vec<(QueueName, Ticket)>, Error> {
         if queues.len() > QUEUES_LIMIT {
-            return Err(Error::TooManyQueues {
-                count: queues.len(),
-                limit: QUEUES_LIMIT,
-            });
+            return Err(Error::TooManyQueues { count: queues.len(), limit: QUEUES_LIMIT });
         }
         let wait = wait.min(WAIT_LIMIT);
         let queues = distinct(queues);
@@ -354,11 +347,7 @@ impl Queue {
 /// The names in their order, each once.
 fn distinct(queues: &[QueueName]) -> Vec<QueueName> {
     let mut seen = std::collections::HashSet::new();
-    queues
-        .iter()
-        .filter(|queue| seen.insert(*queue))
-        .cloned()
-        .collect()
+    queues.iter().filter(|queue| seen.insert(*queue)).cloned().collect()
 }
 
 /// Locks a mutex. Nothing here panics while holding one, and a hint store has no state worth giving up for.

@@ -80,15 +80,8 @@ pub(crate) struct Assembly {
 
 impl Assembly {
     pub(crate) fn new(from: u64, max: usize) -> Assembly {
-        let chunk = LiveChunk {
-            start: from,
-            ..LiveChunk::default()
-        };
-        Assembly {
-            chunk,
-            limit: max.clamp(1, READ_LIMIT),
-            full: false,
-        }
+        let chunk = LiveChunk { start: from, ..LiveChunk::default() };
+        Assembly { chunk, limit: max.clamp(1, READ_LIMIT), full: false }
     }
 
     /// Whether no further entry can change the chunk.
@@ -108,15 +101,10 @@ impl Assembly {
             self.full = true;
             return;
         };
-        let fresh = usize::try_from(overlap)
-            .ok()
-            .and_then(|skip| bytes.get(skip..))
-            .unwrap_or_default();
+        let fresh = usize::try_from(overlap).ok().and_then(|skip| bytes.get(skip..)).unwrap_or_default();
         let room = self.limit - self.chunk.bytes.len();
         self.full = fresh.len() > room;
-        self.chunk
-            .bytes
-            .extend_from_slice(&fresh[..fresh.len().min(room)]);
+        self.chunk.bytes.extend_from_slice(&fresh[..fresh.len().min(room)]);
     }
 
     /// Notes that nothing comes after what was added.
@@ -143,11 +131,7 @@ mod tests {
             assembly.end();
         }
         let chunk = assembly.finish();
-        (
-            chunk.start,
-            String::from_utf8(chunk.bytes).unwrap(),
-            chunk.end_of_log,
-        )
+        (chunk.start, String::from_utf8(chunk.bytes).unwrap(), chunk.end_of_log)
     }
 
     #[test]
@@ -158,14 +142,8 @@ mod tests {
         assert_eq!(read(0, 4, &whole, true), (0, "abcd".into(), false));
         assert_eq!(read(0, 6, &whole, true), (0, "abcdef".into(), true));
         assert_eq!(read(1, 100, &[(5, "f")], false), (5, "f".into(), false));
-        assert_eq!(
-            read(0, 100, &[(0, "ab"), (5, "f")], true),
-            (0, "ab".into(), false)
-        );
-        assert_eq!(
-            read(0, 100, &[(0, "abcd"), (2, "cdef"), (3, "d")], true),
-            (0, "abcdef".into(), true)
-        );
+        assert_eq!(read(0, 100, &[(0, "ab"), (5, "f")], true), (0, "ab".into(), false));
+        assert_eq!(read(0, 100, &[(0, "abcd"), (2, "cdef"), (3, "d")], true), (0, "abcdef".into(), true));
         assert_eq!(read(7, 100, &[], true), (7, String::new(), true));
     }
 
@@ -173,14 +151,10 @@ mod tests {
     fn long_pieces_are_cut() {
         let cut: Vec<_> = entries(10, &Bytes::from(vec![b'x'; CHUNK_LIMIT + 5])).collect();
         assert_eq!(
-            cut.iter()
-                .map(|(start, bytes)| (*start, bytes.len()))
-                .collect::<Vec<_>>(),
+            cut.iter().map(|(start, bytes)| (*start, bytes.len())).collect::<Vec<_>>(),
             [(10, CHUNK_LIMIT), (10 + CHUNK_LIMIT as u64, 5)]
         );
-        let kept: usize = entries(0, &Bytes::from(vec![0; 3 << 20]))
-            .map(|(_, bytes)| bytes.len())
-            .sum();
+        let kept: usize = entries(0, &Bytes::from(vec![0; 3 << 20])).map(|(_, bytes)| bytes.len()).sum();
         assert_eq!(kept, 1 << 20);
         assert_eq!(entries(0, &Bytes::new()).count(), 0);
     }

@@ -35,10 +35,7 @@ impl Remote {
     pub(crate) fn new(url: &str, prefix: &str) -> Result<Remote, Error> {
         const PREFIX_LIMIT: usize = 64;
         if let Some(reason) = fault_of_name(prefix, PREFIX_LIMIT) {
-            return Err(Error::Prefix {
-                prefix: shorten(prefix),
-                reason,
-            });
+            return Err(Error::Prefix { prefix: shorten(prefix), reason });
         }
         Ok(Remote {
             prefix: prefix.to_owned(),
@@ -76,12 +73,7 @@ impl Remote {
         let mut cursor = 0_u64;
         loop {
             let mut scan = Pipeline::new();
-            scan.cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(1000);
+            scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
             let ((next, keys),): ((u64, Vec<Vec<u8>>),) = self.link.query("list the keys", &scan).await?;
             if !keys.is_empty() {
                 let mut unlink = Pipeline::new();
@@ -101,10 +93,7 @@ impl Remote {
         for batch in fresh.chunks(PIPELINE_LIMIT) {
             let mut pipe = Pipeline::with_capacity(batch.len());
             for (bell, kind) in batch.iter().filter_map(|bell| Some((bell, bell.kind()?))) {
-                pipe.cmd("PUBLISH")
-                    .arg(self.channel(kind))
-                    .arg(bell.payload())
-                    .ignore();
+                pipe.cmd("PUBLISH").arg(self.channel(kind)).arg(bell.payload()).ignore();
             }
             if !pipe.is_empty() {
                 self.link.query::<()>("ring a bell", &pipe).await?;
@@ -153,13 +142,7 @@ impl Remote {
                 continue;
             }
             let aside = format!("{}:aside:{key}", self.prefix);
-            tracing::warn!(
-                key,
-                found,
-                ours,
-                aside,
-                "a key of ours holds a foreign type; moving it aside"
-            );
+            tracing::warn!(key, found, ours, aside, "a key of ours holds a foreign type; moving it aside");
             let mut rename = Pipeline::new();
             rename.cmd("RENAME").arg(key).arg(&aside).ignore();
             self.link.query::<()>("move a foreign key aside", &rename).await?;
@@ -208,23 +191,14 @@ mod tests {
 
     #[test]
     fn bad_addresses_are_refused_without_showing_them() {
-        for url in [
-            "",
-            "localhost",
-            "http://h:1",
-            "redis://:geheim@h:port/x",
-            "redis://h/notanumber",
-        ] {
+        for url in ["", "localhost", "http://h:1", "redis://:geheim@h:port/x", "redis://h/notanumber"] {
             let error = Remote::new(url, "tw").unwrap_err();
             assert!(matches!(error, Error::Url { .. }), "{url}: {error:?}");
             assert!(!error.to_string().contains("geheim"), "{error}");
         }
         for prefix in ["", "a\n", &"p".repeat(65)] {
             assert!(
-                matches!(
-                    Remote::new("redis://localhost", prefix),
-                    Err(Error::Prefix { .. })
-                ),
+                matches!(Remote::new("redis://localhost", prefix), Err(Error::Prefix { .. })),
                 "{prefix}"
             );
         }

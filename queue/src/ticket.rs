@@ -19,10 +19,7 @@ impl QueueName {
     pub fn new(name: impl Into<String>) -> Result<QueueName, Error> {
         let name = name.into();
         match fault_of_name(&name, Self::MAX_LEN) {
-            Some(reason) => Err(Error::QueueName {
-                name: shorten(&name),
-                reason,
-            }),
+            Some(reason) => Err(Error::QueueName { name: shorten(&name), reason }),
             None => Ok(QueueName(name)),
         }
     }
@@ -42,9 +39,7 @@ pub(crate) fn fault_of_name(name: &str, max_len: usize) -> Option<&'static str> 
     if name.len() > max_len {
         return Some("it is too long");
     }
-    name.chars()
-        .any(char::is_control)
-        .then_some("it has control characters")
+    name.chars().any(char::is_control).then_some("it has control characters")
 }
 
 impl Default for QueueName {
@@ -145,10 +140,7 @@ impl Ready {
         const TIME_BITS: u32 = 40;
         const YEAR_2024_MS: i64 = 1_704_067_200_000;
         let levels = MAX_PRIORITY - self.priority.clamp(MIN_PRIORITY, MAX_PRIORITY);
-        let since_2024 = self
-            .ready_at_ms
-            .saturating_sub(YEAR_2024_MS)
-            .clamp(0, (1 << TIME_BITS) - 1);
+        let since_2024 = self.ready_at_ms.saturating_sub(YEAR_2024_MS).clamp(0, (1 << TIME_BITS) - 1);
         (u64::from(levels.unsigned_abs()) << TIME_BITS) | since_2024.unsigned_abs()
     }
 }
@@ -160,11 +152,7 @@ mod tests {
     fn ready(priority: i32, ready_at_ms: i64) -> Ready {
         Ready {
             queue: QueueName::default(),
-            ticket: Ticket {
-                run: 1,
-                index: 0,
-                try_number: 1,
-            },
+            ticket: Ticket { run: 1, index: 0, try_number: 1 },
             priority,
             ready_at_ms,
         }
@@ -172,12 +160,7 @@ mod tests {
 
     #[test]
     fn ranks_are_exact_in_a_double() {
-        for (priority, at) in [
-            (i32::MIN, i64::MAX),
-            (i32::MAX, i64::MIN),
-            (0, 1_764_000_000_123),
-            (-1, 0),
-        ] {
+        for (priority, at) in [(i32::MIN, i64::MAX), (i32::MAX, i64::MIN), (0, 1_764_000_000_123), (-1, 0)] {
             let rank = ready(priority, at).rank();
             assert!(rank < 1 << 53);
             assert_eq!(rank as f64 as u64, rank);
@@ -195,58 +178,34 @@ mod tests {
 
     #[test]
     fn tickets_survive_their_text() {
-        let ticket = Ticket {
-            run: 71,
-            index: 3,
-            try_number: 1,
-        };
+        let ticket = Ticket { run: 71, index: 3, try_number: 1 };
         assert_eq!(ticket.to_string(), "71:3:1");
         assert_eq!(ticket.to_string().parse(), Ok(ticket));
         assert_eq!(ticket.member().parse(), Ok(ticket));
-        let largest = Ticket {
-            run: i64::MAX,
-            index: u32::MAX,
-            try_number: u32::MAX,
-        };
+        let largest = Ticket { run: i64::MAX, index: u32::MAX, try_number: u32::MAX };
         assert_eq!(largest.member().parse(), Ok(largest));
     }
 
     #[test]
     fn members_order_as_tickets_do() {
-        let tickets = [(2, 5, 1), (2, 10, 1), (10, 0, 1), (10, 0, 2), (1_000_000, 9, 1)].map(
-            |(run, index, try_number)| Ticket {
-                run,
-                index,
-                try_number,
-            },
-        );
+        let tickets = [(2, 5, 1), (2, 10, 1), (10, 0, 1), (10, 0, 2), (1_000_000, 9, 1)]
+            .map(|(run, index, try_number)| Ticket { run, index, try_number });
         assert!(tickets.is_sorted());
         assert!(tickets.map(|ticket| ticket.member()).is_sorted());
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in [
-            "",
-            "1",
-            "1:2",
-            "1:2:3:4",
-            "a:2:3",
-            "1:-2:3",
-            "1:2:4294967296",
-            "1: 2:3",
-            &"9".repeat(500),
-        ] {
+        for text in
+            ["", "1", "1:2", "1:2:3:4", "a:2:3", "1:-2:3", "1:2:4294967296", "1: 2:3", &"9".repeat(500)]
+        {
             assert!(text.parse::<Ticket>().is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn queue_names_are_checked() {
-        assert_eq!(
-            QueueName::new("gpu").map(|name| name.to_string()),
-            Ok("gpu".to_owned())
-        );
+        assert_eq!(QueueName::new("gpu").map(|name| name.to_string()), Ok("gpu".to_owned()));
         for name in ["", "a\nb", &"q".repeat(257)] {
             assert!(QueueName::new(name).is_err(), "{name:?}");
         }

@@ -87,10 +87,7 @@ impl Hands {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the wall clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 fn wall_time() -> DateTime<Utc> {
     Utc::now()
 }

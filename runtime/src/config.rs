@@ -112,12 +112,11 @@ impl Config {
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Error> {
         let from = Sources::new(environment);
         let user_home = || environment.get("HOME").map(PathBuf::from);
-        let home = match from.find(&setting::HOME, flags.home.as_deref(), |text| {
-            Home::parse(text, user_home())
-        })? {
-            Some(home) => home,
-            None => Value::default(Home::below(&user_home().ok_or(Error::NoHome)?)),
-        };
+        let home =
+            match from.find(&setting::HOME, flags.home.as_deref(), |text| Home::parse(text, user_home()))? {
+                Some(home) => home,
+                None => Value::default(Home::below(&user_home().ok_or(Error::NoHome)?)),
+            };
         let folder = |text: &str| home::parse_folder(text, user_home());
         let logs = |text: &str| LogsUrl::parse(text, user_home());
         Ok(Config {
@@ -157,19 +156,12 @@ impl Config {
         let key_file = || format!("{MASK} ({})", self.home.secret_key_file().display());
         let hidden = |_: &Secret| MASK.to_owned();
         vec![
-            self.home
-                .listed(&setting::HOME, |home| home.path().display().to_string()),
-            self.database_url.listed(&setting::DATABASE_URL, |url| {
-                url.as_ref().map_or_else(private, shown)
-            }),
-            self.redis_url
-                .listed(&setting::REDIS_URL, |url| url.as_ref().map_or_else(memory, shown)),
-            self.dags_folder
-                .listed(&setting::DAGS_FOLDER, |folder| folder.display().to_string()),
+            self.home.listed(&setting::HOME, |home| home.path().display().to_string()),
+            self.database_url.listed(&setting::DATABASE_URL, |url| url.as_ref().map_or_else(private, shown)),
+            self.redis_url.listed(&setting::REDIS_URL, |url| url.as_ref().map_or_else(memory, shown)),
+            self.dags_folder.listed(&setting::DAGS_FOLDER, |folder| folder.display().to_string()),
             self.logs_url.listed(&setting::LOGS_URL, shown),
-            self.secret_key.listed(&setting::SECRET_KEY, |key| {
-                key.as_ref().map_or_else(key_file, hidden)
-            }),
+            self.secret_key.listed(&setting::SECRET_KEY, |key| key.as_ref().map_or_else(key_file, hidden)),
             self.host.listed(&setting::HOST, shown),
             self.port.listed(&setting::PORT, shown),
             self.parallelism.listed(&setting::PARALLELISM, shown),
@@ -199,9 +191,5 @@ fn parse_secret_key(text: &str) -> Result<Secret, Expected> {
 }
 
 fn parse_password(text: &str) -> Result<Secret, Expected> {
-    if text.len() <= 256 {
-        Ok(Secret::new(text))
-    } else {
-        Err(Expected::new("at most 256 bytes long"))
-    }
+    if text.len() <= 256 { Ok(Secret::new(text)) } else { Err(Expected::new("at most 256 bytes long")) }
 }

@@ -56,33 +56,18 @@ impl Health {
     /// Adds the part `name`, which is unhealthy when nothing is heard of it for `patience`. A part of the same name
     /// is replaced.
     pub fn register(&self, name: &str, patience: TimeDelta) -> Pulse {
-        self.lock().insert(
-            name.to_owned(),
-            Entry {
-                patience,
-                last: None,
-                trouble: None,
-            },
-        );
-        Pulse {
-            name: name.to_owned(),
-            health: self.clone(),
-        }
+        self.lock().insert(name.to_owned(), Entry { patience, last: None, trouble: None });
+        Pulse { name: name.to_owned(), health: self.clone() }
     }
 
     /// Every part, by name.
     pub fn report(&self, now: DateTime<Utc>) -> Vec<Report> {
-        self.lock()
-            .iter()
-            .map(|(name, entry)| entry.report(name, now))
-            .collect()
+        self.lock().iter().map(|(name, entry)| entry.report(name, now)).collect()
     }
 
     /// Whether no part is unhealthy. A part that is still starting is not.
     pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
-        self.report(now)
-            .iter()
-            .all(|report| report.status != Status::Unhealthy)
+        self.report(now).iter().all(|report| report.status != Status::Unhealthy)
     }
 
     /// Whether there are parts and all are healthy.
@@ -125,19 +110,13 @@ impl Entry {
         let silence = self.last.map(|last| now - last);
         let (status, trouble) = match (silence, &self.trouble) {
             (None, _) => (Status::Starting, String::new()),
-            (Some(silence), _) if silence > self.patience => (
-                Status::Unhealthy,
-                format!("not heard of for {} s", silence.num_seconds()),
-            ),
+            (Some(silence), _) if silence > self.patience => {
+                (Status::Unhealthy, format!("not heard of for {} s", silence.num_seconds()))
+            }
             (Some(_), Some(trouble)) => (Status::Unhealthy, trouble.clone()),
             (Some(_), None) => (Status::Healthy, String::new()),
         };
-        Report {
-            name: name.to_owned(),
-            status,
-            last: self.last,
-            trouble,
-        }
+        Report { name: name.to_owned(), status, last: self.last, trouble }
     }
 }
 
@@ -165,10 +144,7 @@ mod tests {
         assert_eq!(status(&health, 40), (Status::Healthy, String::new()));
         assert!(health.is_ready(at(40)));
 
-        assert_eq!(
-            status(&health, 41),
-            (Status::Unhealthy, "not heard of for 31 s".to_owned())
-        );
+        assert_eq!(status(&health, 41), (Status::Unhealthy, "not heard of for 31 s".to_owned()));
         pulse.trouble(at(42), "no database");
         assert_eq!(status(&health, 42), (Status::Unhealthy, "no database".to_owned()));
         assert!(!health.is_alive(at(42)));

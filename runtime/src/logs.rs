@@ -97,11 +97,7 @@ impl LogStore {
     /// The size of a log, in bytes.
     pub async fn size(&self, key: &LogKey) -> Result<u64, Error> {
         let path = self.path(&key.log());
-        let meta = self
-            .store
-            .head(&path)
-            .await
-            .map_err(|error| Error::of(error, &path))?;
+        let meta = self.store.head(&path).await.map_err(|error| Error::of(error, &path))?;
         Ok(meta.size)
     }
 
@@ -140,11 +136,7 @@ impl LogStore {
         let file = artifact::open_plain(local.to_owned()).await?;
         upload::send(&*self.store, &self.path(&object), file, local, u64::MAX).await?;
         let removed = tokio::fs::remove_file(local).await;
-        removed.map_err(|source| Error::File {
-            doing: "removing",
-            path: local.to_owned(),
-            source,
-        })
+        removed.map_err(|source| Error::File { doing: "removing", path: local.to_owned(), source })
     }
 
     /// Removes the log and the artifacts of `key`; it is no error when there are none.
@@ -160,30 +152,19 @@ impl LogStore {
             let missing = matches!(result, Err(object_store::Error::NotFound { .. }));
             futures_util::future::ready(!missing)
         });
-        deleted
-            .try_for_each(|_| futures_util::future::ready(Ok(())))
-            .await
-            .map_err(Error::Storage)
+        deleted.try_for_each(|_| futures_util::future::ready(Ok(()))).await.map_err(Error::Storage)
     }
 
     fn open_folder(folder: &Path) -> Result<LogStore, Error> {
-        let failed = |source| Error::Folder {
-            folder: folder.to_owned(),
-            source,
-        };
+        let failed = |source| Error::Folder { folder: folder.to_owned(), source };
         if !folder.exists() {
             make_private_folder(folder).map_err(failed)?;
             close_to_others(folder).map_err(failed)?;
         }
         let root = folder.canonicalize().map_err(failed)?;
-        let store = LocalFileSystem::new_with_prefix(&root)
-            .map_err(Error::Storage)?
-            .with_automatic_cleanup(true);
-        Ok(LogStore {
-            store: Arc::new(store),
-            prefix: ObjectPath::ROOT,
-            root: Some(root),
-        })
+        let store =
+            LocalFileSystem::new_with_prefix(&root).map_err(Error::Storage)?.with_automatic_cleanup(true);
+        Ok(LogStore { store: Arc::new(store), prefix: ObjectPath::ROOT, root: Some(root) })
     }
 
     fn open_bucket(url: &LogsUrl) -> Result<LogStore, Error> {
@@ -194,25 +175,15 @@ impl LogStore {
             _ => ("azure", cfg!(feature = "azure")),
         };
         if !built {
-            return Err(Error::NotBuilt {
-                scheme: scheme.to_owned(),
-                feature,
-            });
+            return Err(Error::NotBuilt { scheme: scheme.to_owned(), feature });
         }
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-            ["AWS_", "GOOGLE_", "AZURE_"]
-                .iter()
-                .any(|start| name.starts_with(start))
-                .then_some((name, value))
+            ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|start| name.starts_with(start)).then_some((name, value))
         });
         let opened = object_store::parse_url_opts(url.url(), variables);
         let (store, prefix) = opened.map_err(Error::Storage)?;
-        Ok(LogStore {
-            store: Arc::from(store),
-            prefix,
-            root: None,
-        })
+        Ok(LogStore { store: Arc::from(store), prefix, root: None })
     }
 
     /// Where the object `name` is.
@@ -227,10 +198,7 @@ impl LogStore {
     }
 
     async fn get_range(&self, path: &ObjectPath, range: Range<u64>) -> object_store::Result<Bytes> {
-        let options = GetOptions {
-            range: Some(range.into()),
-            ..GetOptions::default()
-        };
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
         self.store.get_opts(path, options).await?.bytes().await
     }
 }
@@ -252,10 +220,7 @@ async fn move_into(to: PathBuf, from: PathBuf) -> Result<bool, Error> {
             let path = path.to_owned();
             move |source| Error::File { doing, path, source }
         };
-        if !fs::symlink_metadata(&from)
-            .map_err(failed("reading", &from))?
-            .is_file()
-        {
+        if !fs::symlink_metadata(&from).map_err(failed("reading", &from))?.is_file() {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
             return Err(failed("storing", &from)(source));
         }

@@ -71,10 +71,7 @@ impl Settings {
 
     /// Fast settings for a server whose data may be lost: nothing waits for the disk.
     pub fn for_tests(home: impl Into<PathBuf>) -> Settings {
-        Settings {
-            fsync: false,
-            ..Settings::new(home)
-        }
+        Settings { fsync: false, ..Settings::new(home) }
     }
 }
 
@@ -256,23 +253,10 @@ impl PrivatePostgres {
         let socket = folder.socket(&account)?;
         conf::write_access(&folder, &account)?;
         let mut command = account.command(&binaries.postgres());
-        command
-            .arg("-D")
-            .arg(folder.data())
-            .args(conf::arguments(settings, &folder, &socket));
+        command.arg("-D").arg(folder.data()).args(conf::arguments(settings, &folder, &socket));
         let child = run(command, &folder, settings.start_timeout)?;
-        let address = Address {
-            socket_folder: socket,
-            port: conf::PORT,
-            pid: child.pid(),
-        };
-        let postgres = PrivatePostgres {
-            child,
-            address,
-            binaries,
-            folder,
-            _lock: lock,
-        };
+        let address = Address { socket_folder: socket, port: conf::PORT, pid: child.pid() };
+        let postgres = PrivatePostgres { child, address, binaries, folder, _lock: lock };
         postgres.create_missing(&names)?;
         tracing::debug!(pid = postgres.pid(), data = %postgres.data_folder().display(), "PostgreSQL is ready");
         Ok(postgres)
@@ -320,17 +304,12 @@ impl PrivatePostgres {
 
     fn create_missing(&self, names: &[&str]) -> Result<(), Error> {
         let known = cluster::known_databases(&self.folder);
-        let missing: Vec<&str> = names
-            .iter()
-            .copied()
-            .filter(|name| !known.iter().any(|k| k == name))
-            .collect();
+        let missing: Vec<&str> =
+            names.iter().copied().filter(|name| !known.iter().any(|k| k == name)).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        missing
-            .iter()
-            .try_for_each(|name| cluster::create_database(&self.binaries, &self.address, name))?;
+        missing.iter().try_for_each(|name| cluster::create_database(&self.binaries, &self.address, name))?;
         cluster::remember_databases(&self.folder, known.iter().map(String::as_str).chain(missing))
     }
 }
@@ -353,28 +332,20 @@ pub fn find_running(home: &Path) -> Result<Option<Address>, Error> {
 fn run(mut command: Command, folder: &Folder, timeout: Duration) -> Result<Child, Error> {
     let log = folder.open_log()?;
     let begin = log.metadata().map_or(0, |meta| meta.len());
-    let copy = log.try_clone().map_err(|source| Error::Io {
-        doing: "opening PostgreSQL's log".to_owned(),
-        source,
-    })?;
+    let copy = log
+        .try_clone()
+        .map_err(|source| Error::Io { doing: "opening PostgreSQL's log".to_owned(), source })?;
     command.stdin(Stdio::null()).stdout(copy).stderr(log);
-    let child = Child::spawn(command).map_err(|source| Error::Io {
-        doing: "starting PostgreSQL".to_owned(),
-        source,
-    })?;
+    let child = Child::spawn(command)
+        .map_err(|source| Error::Io { doing: "starting PostgreSQL".to_owned(), source })?;
     match pidfile::wait_ready(&folder.data(), &child, timeout) {
         pidfile::Readiness::Ready => Ok(child),
-        pidfile::Readiness::Exited(status) => Err(Error::Died {
-            status,
-            output: folder.log_since(begin),
-            log: folder.log(),
-        }),
+        pidfile::Readiness::Exited(status) => {
+            Err(Error::Died { status, output: folder.log_since(begin), log: folder.log() })
+        }
         pidfile::Readiness::TimedOut => {
             child.signal(Stop::Immediate);
-            Err(Error::NotReady {
-                waited: timeout,
-                log: folder.log(),
-            })
+            Err(Error::NotReady { waited: timeout, log: folder.log() })
         }
     }
 }
@@ -383,16 +354,8 @@ fn run(mut command: Command, folder: &Folder, timeout: Duration) -> Result<Child
 fn check_database_name(name: &str) -> Result<(), Error> {
     let ok = name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if ok {
-        Ok(())
-    } else {
-        Err(Error::DatabaseName {
-            name: name.to_owned(),
-        })
-    }
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if ok { Ok(()) } else { Err(Error::DatabaseName { name: name.to_owned() }) }
 }
 
 fn join(versions: &[u32]) -> String {
@@ -401,8 +364,5 @@ fn join(versions: &[u32]) -> String {
 
 /// Names what was being done when the operating system refused.
 fn failed_to<'a>(doing: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::Io {
-        doing: format!("{doing} {}", path.display()),
-        source,
-    }
+    move |source| Error::Io { doing: format!("{doing} {}", path.display()), source }
 }

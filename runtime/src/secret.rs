@@ -66,9 +66,7 @@ fn mask_query(query: &str) -> String {
 
 fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["pass", "secret", "token", "key", "sig"]
-        .iter()
-        .any(|word| key.contains(word))
+    ["pass", "secret", "token", "key", "sig"].iter().any(|word| key.contains(word))
 }
 
 #[cfg(test)]
@@ -80,10 +78,7 @@ mod tests {
     #[test]
     fn a_secret_is_never_printed() {
         let secret = Secret::new("hunter2");
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(&secret)),
-            "*** *** Some(***)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.expose(), "hunter2");
     }
 

@@ -72,11 +72,7 @@ impl SecretKey {
     pub fn from_file(file: &Path) -> Result<SecretKey, Error> {
         match read(file) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                make(file).map_err(|source| Error::Io {
-                    doing: "making",
-                    file: file.to_owned(),
-                    source,
-                })?;
+                make(file).map_err(|source| Error::Io { doing: "making", file: file.to_owned(), source })?;
                 read(file)
             }
             read => read,
@@ -104,25 +100,14 @@ fn decode(text: &str) -> Option<SecretKey> {
 }
 
 fn read(file: &Path) -> Result<SecretKey, Error> {
-    let failed = |source| Error::Io {
-        doing: "reading",
-        file: file.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Io { doing: "reading", file: file.to_owned(), source };
     let meta = fs::metadata(file).map_err(failed)?;
     if meta.mode() & 0o077 != 0 {
-        return Err(Error::Exposed {
-            file: file.to_owned(),
-        });
+        return Err(Error::Exposed { file: file.to_owned() });
     }
-    let text = if meta.len() > LONGEST_FILE {
-        String::new()
-    } else {
-        fs::read_to_string(file).map_err(failed)?
-    };
-    decode(&text).ok_or_else(|| Error::Malformed {
-        file: file.to_owned(),
-    })
+    let text =
+        if meta.len() > LONGEST_FILE { String::new() } else { fs::read_to_string(file).map_err(failed)? };
+    decode(&text).ok_or_else(|| Error::Malformed { file: file.to_owned() })
 }
 
 /// Writes a new key under another name and links it to `file`, which fails when somebody else was faster: then
@@ -131,12 +116,8 @@ fn make(file: &Path) -> io::Result<()> {
     let mut key = [0_u8; SIZE];
     rand::fill(&mut key);
     let draft = file.with_extension(format!("draft-{:016x}", rand::random::<u64>()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut out| {
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).and_then(|mut out| {
             writeln!(out, "{}", STANDARD.encode(key))?;
             out.sync_all()
         });

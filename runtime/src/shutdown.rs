@@ -31,11 +31,7 @@ impl Shutdown {
 
     /// Begins the next step: drain, or if that has begun, stop at once.
     pub fn advance(&self) {
-        if self.drain.is_cancelled() {
-            self.stop()
-        } else {
-            self.drain.cancel()
-        }
+        if self.drain.is_cancelled() { self.stop() } else { self.drain.cancel() }
     }
 
     /// Stops at once.
@@ -91,13 +87,9 @@ mod tests {
     async fn signals_do_the_same() {
         let shutdown = Shutdown::on_signals().unwrap();
         raise(Signal::SIGTERM).unwrap();
-        timeout(Duration::from_secs(10), shutdown.drain.cancelled())
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(10), shutdown.drain.cancelled()).await.unwrap();
         assert!(!shutdown.now.is_cancelled());
         raise(Signal::SIGINT).unwrap();
-        timeout(Duration::from_secs(10), shutdown.now.cancelled())
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(10), shutdown.now.cancelled()).await.unwrap();
     }
 }

@@ -23,9 +23,9 @@ pub fn init(filter: &LogFilter, format: LogFormat) -> Result<(), Error> {
     let style = match format {
         LogFormat::Json => Style::Json,
         LogFormat::Auto if !terminal => Style::Json,
-        LogFormat::Auto | LogFormat::Text => Style::Text {
-            colours: terminal && env::var_os("NO_COLOR").is_none(),
-        },
+        LogFormat::Auto | LogFormat::Text => {
+            Style::Text { colours: terminal && env::var_os("NO_COLOR").is_none() }
+        }
     };
     // This also takes in what libraries log through the `log` crate.
     subscriber(filter, style, io::stderr).try_init()?;
@@ -46,11 +46,7 @@ where
     let layer = match style {
         Style::Text { colours } => fmt::layer().with_ansi(colours).with_writer(writer).boxed(),
         Style::Json => {
-            let json = fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false);
+            let json = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
             json.with_writer(writer).boxed()
         }
     };
@@ -93,16 +89,11 @@ mod tests {
     #[test]
     fn json_is_one_object_per_line() {
         let text = logged("info,scheduler=debug", Style::Json);
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["message"], "listening\non two lines");
-        assert_eq!(
-            (&lines[0]["port"], &lines[0]["level"]),
-            (&8080.into(), &"INFO".into())
-        );
+        assert_eq!((&lines[0]["port"], &lines[0]["level"]), (&8080.into(), &"INFO".into()));
         assert_eq!(lines[1]["target"], "scheduler::leader");
         assert!(lines[0]["timestamp"].as_str().unwrap().ends_with('Z'));
     }
@@ -111,10 +102,7 @@ mod tests {
     fn text_is_plain_and_filtered() {
         let text = logged("info", Style::Text { colours: false });
         assert!(text.contains("INFO") && text.contains("port=8080"), "{text}");
-        assert!(
-            !text.contains("lease taken") && !text.contains('\u{1b}'),
-            "{text}"
-        );
+        assert!(!text.contains("lease taken") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(logged("off", Style::Json), "");
     }
 }

@@ -32,7 +32,12 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 pub type DagEvents = mpsc::Receiver<Vec<Event>>;
 
 /// Keeps the records in step with the folder until `lost` is cancelled.
-pub async fn load(scheduler: &Scheduler, proof: &LeaderProof, to: mpsc::Sender<Vec<Event>>, lost: &CancellationToken) {
+pub async fn load(
+    scheduler: &Scheduler,
+    proof: &LeaderProof,
+    to: mpsc::Sender<Vec<Event>>,
+    lost: &CancellationToken,
+) {
     let root = scheduler.settings.dags_folder.clone();
     let (bell, mut changed) = mpsc::channel(1);
     let _watcher = watch(&root, bell);
@@ -72,7 +77,11 @@ fn watch(root: &std::path::Path, bell: mpsc::Sender<()>) -> Option<notify::Recom
         watcher.watch(root, RecursiveMode::Recursive)?;
         Ok(watcher)
     });
-    watcher.inspect_err(|error| warn!(%error, "cannot watch the DAGs folder; looking at it from time to time instead")).ok()
+    watcher
+        .inspect_err(
+            |error| warn!(%error, "cannot watch the DAGs folder; looking at it from time to time instead"),
+        )
+        .ok()
 }
 
 async fn look(mut folder: Folder) -> (Folder, std::io::Result<Changes>) {
@@ -127,7 +136,8 @@ fn report(read: &FileRead) {
 
 fn loaded(read: FileRead) -> LoadedFile {
     let source = read.source;
-    let dag = |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
+    let dag =
+        |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
     LoadedFile {
         file: read.file,
         dags: read.parsed.dags.into_iter().map(dag).collect(),

@@ -102,7 +102,9 @@ fn list(root: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut open = vec![(root.to_path_buf(), 0)];
     fs::read_dir(root)?;
     while let Some((folder, depth)) = open.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             if is_hidden(&path) {
                 continue;
@@ -148,12 +150,15 @@ fn read(file: &str, path: &Path) -> (FileRead, Known) {
         Err(error) => (String::new(), unreadable(file, &error)),
     };
     let (source, parsed) = parsed;
-    stamps.extend(parsed.files.iter().map(|name| folder.join(name)).map(|path| (path.clone(), stamp_of(&path))));
+    stamps.extend(
+        parsed.files.iter().map(|name| folder.join(name)).map(|path| (path.clone(), stamp_of(&path))),
+    );
     (FileRead { file: file.to_owned(), source, parsed }, Known { stamps })
 }
 
 fn parse_bytes(file: &str, bytes: &[u8], folder: &Path) -> (String, Parsed) {
-    let beside = |name: &str| read_limited(&folder.join(name)).map_err(|error| error.to_string()).and_then(to_text);
+    let beside =
+        |name: &str| read_limited(&folder.join(name)).map_err(|error| error.to_string()).and_then(to_text);
     (String::from_utf8_lossy(bytes).replace('\0', ""), parse(bytes, file, &beside))
 }
 

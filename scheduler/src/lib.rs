@@ -116,7 +116,11 @@ impl Scheduler {
         let pulse = self.health.register("scheduler", chrono::TimeDelta::seconds(30));
         let mut registered = false;
         while !shutdown.drain.is_cancelled() {
-            let result = if registered { self.store.renew_job(id).await.map(|_| ()) } else { self.store.register(&job).await };
+            let result = if registered {
+                self.store.renew_job(id).await.map(|_| ())
+            } else {
+                self.store.register(&job).await
+            };
             match result {
                 Ok(()) => {
                     registered = true;
@@ -136,5 +140,8 @@ impl Scheduler {
 }
 
 fn hostname() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -71,8 +71,11 @@ impl<'a> Term<'a> {
             dags.close();
             result
         };
-        let (result, (), ()) =
-            tokio::join!(leading, keep_lease(scheduler, proof, &lost), dags::load(scheduler, proof, to, &lost));
+        let (result, (), ()) = tokio::join!(
+            leading,
+            keep_lease(scheduler, proof, &lost),
+            dags::load(scheduler, proof, to, &lost)
+        );
         result
     }
 
@@ -92,7 +95,9 @@ impl<'a> Term<'a> {
                 Woken::Stop => return Ok(()),
                 Woken::Lost => return Err(Error::Deposed),
                 Woken::Bell(Bell::Engine) | Woken::Time => {}
-                Woken::Bell(Bell::Config | Bell::Missed | Bell::Stop(_) | Bell::Changed { .. }) => self.refresh().await?,
+                Woken::Bell(Bell::Config | Bell::Missed | Bell::Stop(_) | Bell::Changed { .. }) => {
+                    self.refresh().await?
+                }
                 Woken::Dags(events) => self.tell(events),
             }
             self.turn().await?;
@@ -125,7 +130,10 @@ impl<'a> Term<'a> {
         lost: &CancellationToken,
     ) -> Woken {
         let now = self.scheduler.clock.now();
-        let until = self.engine.next_deadline().map_or(POLL, |at| (at - now).to_std().unwrap_or(Duration::ZERO).min(POLL));
+        let until = self
+            .engine
+            .next_deadline()
+            .map_or(POLL, |at| (at - now).to_std().unwrap_or(Duration::ZERO).min(POLL));
         tokio::select! {
             biased;
             () = shutdown.drain.cancelled() => Woken::Stop,

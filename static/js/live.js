@@ -4,6 +4,8 @@ import { morph } from "./morph.js";
 
 const SHORTEST_PAUSE = 250; // milliseconds between two refreshes: four a second at most
 const LONGEST_SILENCE = 60_000; // without any word from the server the page asks by itself
+const TICK = 4_000; // milliseconds between refreshes while something runs, so that its duration grows
+const RUNNING = "main .state-running:not(.legend *)";
 
 let source = null;
 let running = false;
@@ -23,6 +25,9 @@ export function startLive() {
   setInterval(() => {
     if (!document.hidden && Date.now() - last > LONGEST_SILENCE) requestRefresh();
   }, LONGEST_SILENCE / 4);
+  setInterval(() => {
+    if (!document.hidden && Date.now() - last > TICK && document.querySelector(RUNNING)) requestRefresh();
+  }, TICK);
 }
 
 // Asks for a refresh; many calls in a short time lead to one.

@@ -43,9 +43,7 @@ async fn main() -> Outcome<()> {
     };
     let store = Store::connect(Settings::new(url, [1; 32])).await?;
     store.migrate().await?;
-    let held = store
-        .acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(3_600))
-        .await?;
+    let held = store.acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(3_600)).await?;
     let proof = held.ok_or("somebody else leads")?;
     measure(&store, &proof).await
 }
@@ -63,23 +61,12 @@ async fn measure(store: &Store, proof: &LeaderProof) -> Outcome<()> {
     claims(store, proof).await?;
     let started = Instant::now();
     let snapshot = store.load(proof).await?;
-    report(
-        "instances loaded",
-        snapshot.runs.iter().map(|run| run.tis.len()).sum(),
-        started,
-    );
-    let filter = dag_grid::Filter {
-        limit: 20,
-        ..dag_grid::Filter::default()
-    };
+    report("instances loaded", snapshot.runs.iter().map(|run| run.tis.len()).sum(), started);
+    let filter = dag_grid::Filter { limit: 20, ..dag_grid::Filter::default() };
     for _ in 0..2 {
         let started = Instant::now();
         let grid = store.dag_grid(&dag.dag.dag_id, &filter).await?;
-        report(
-            "cells of the grid",
-            grid.tasks.iter().map(|row| row.cells.len()).sum(),
-            started,
-        );
+        report("cells of the grid", grid.tasks.iter().map(|row| row.cells.len()).sum(), started);
     }
     Ok(())
 }
@@ -89,15 +76,8 @@ async fn save(store: &Store, proof: &LeaderProof) -> Outcome<DagRecord> {
         "dag_id": "rates", "schedule": null, "timezone": "UTC", "catchup": false, "max_active_runs": 16,
         "max_active_tasks": 16, "owner": "rates", "tasks": []
     });
-    let dag = LoadedDag {
-        dag: Arc::new(serde_json::from_value(dag)?),
-        source: String::new(),
-    };
-    let file = LoadedFile {
-        file: "rates.yaml".to_owned(),
-        dags: vec![dag],
-        errors: vec![],
-    };
+    let dag = LoadedDag { dag: Arc::new(serde_json::from_value(dag)?), source: String::new() };
+    let file = LoadedFile { file: "rates.yaml".to_owned(), dags: vec![dag], errors: vec![] };
     Ok(store.save(proof, &[file]).await?.changed.remove(0))
 }
 
@@ -112,100 +92,38 @@ async fn commits(
     let first = store.load(proof).await?.next_run.0;
     let runs = if batch < 50 { 0 } else { RUNS / 4 };
     let tasks = if batch < 50 { 300 } else { TASKS };
-    let tis: Vec<TiRecord> = (first..=first + runs)
-        .flat_map(|run| (0..tasks).map(move |index| ti(run, index)))
-        .collect();
+    let tis: Vec<TiRecord> =
+        (first..=first + runs).flat_map(|run| (0..tasks).map(move |index| ti(run, index))).collect();
     let runs_created = (first..=first + runs).map(|key| run(key, dag)).collect();
-    store
-        .commit(
-            proof,
-            &Decisions {
-                runs_created,
-                ..Decisions::default()
-            },
-            &[],
-        )
-        .await?;
+    store.commit(proof, &Decisions { runs_created, ..Decisions::default() }, &[]).await?;
     let started = Instant::now();
     for chunk in tis.chunks(batch) {
-        store
-            .commit(
-                proof,
-                &Decisions {
-                    tis_created: chunk.to_vec(),
-                    ..Decisions::default()
-                },
-                &[],
-            )
-            .await?;
+        store.commit(proof, &Decisions { tis_created: chunk.to_vec(), ..Decisions::default() }, &[]).await?;
     }
-    report(
-        &format!("instances inserted, {name} at a time"),
-        tis.len(),
-        started,
-    );
-    let old = Persisted {
-        state: TaskState::Scheduled,
-        try_number: 1,
-    };
-    let queued = tis.into_iter().map(|ti| Expected {
-        new: TiRecord {
-            state: TaskState::Queued,
-            ..ti
-        },
-        old,
-    });
+    report(&format!("instances inserted, {name} at a time"), tis.len(), started);
+    let old = Persisted { state: TaskState::Scheduled, try_number: 1 };
+    let queued = tis.into_iter().map(|ti| Expected { new: TiRecord { state: TaskState::Queued, ..ti }, old });
     let queued: Vec<_> = queued.collect();
     let started = Instant::now();
     for chunk in queued.chunks(batch) {
-        store
-            .commit(
-                proof,
-                &Decisions {
-                    tis_changed: chunk.to_vec(),
-                    ..Decisions::default()
-                },
-                &[],
-            )
-            .await?;
+        store.commit(proof, &Decisions { tis_changed: chunk.to_vec(), ..Decisions::default() }, &[]).await?;
     }
-    report(
-        &format!("instances updated, {name} at a time"),
-        queued.len(),
-        started,
-    );
+    report(&format!("instances updated, {name} at a time"), queued.len(), started);
     Ok(())
 }
 
 async fn claims(store: &Store, proof: &LeaderProof) -> Outcome<()> {
     let id = Uuid::new_v4();
     let queues = vec![QueueName::default_queue()];
-    let worker = NewJob {
-        id,
-        kind: Kind::Worker,
-        hostname: "here".to_owned(),
-        pid: 1,
-        queues,
-        slots: 8,
-    };
+    let worker = NewJob { id, kind: Kind::Worker, hostname: "here".to_owned(), pid: 1, queues, slots: 8 };
     store.register(&worker).await?;
     let tries = |run: i64, from: u32, to: u32| -> Vec<TryKey> {
-        (from..to)
-            .map(|index| TryKey {
-                ti: TiKey {
-                    run: RunKey(run),
-                    index,
-                },
-                try_number: 1,
-            })
-            .collect()
+        (from..to).map(|index| TryKey { ti: TiKey { run: RunKey(run), index }, try_number: 1 }).collect()
     };
     let last = store.load(proof).await?.next_run.0 - 1;
-    for (batch, tries) in [
-        (1, tries(last, 0, 500)),
-        (16, tries(last, 500, 4_000)),
-        (100, tries(last, 4_000, 9_000)),
-    ] {
+    for (batch, tries) in
+        [(1, tries(last, 0, 500)), (16, tries(last, 500, 4_000)), (100, tries(last, 4_000, 9_000))]
+    {
         let started = Instant::now();
         let mut claimed = 0;
         for chunk in tries.chunks(batch) {
@@ -219,10 +137,7 @@ async fn claims(store: &Store, proof: &LeaderProof) -> Outcome<()> {
 fn report(what: &str, count: usize, since: Instant) {
     let seconds = since.elapsed().as_secs_f64();
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    println!(
-        "{what:<36} {count:>8} in {seconds:>7.3} s = {:>8.0}/s",
-        f64::from(count) / seconds
-    );
+    println!("{what:<36} {count:>8} in {seconds:>7.3} s = {:>8.0}/s", f64::from(count) / seconds);
 }
 
 fn run(key: i64, dag: &DagRecord) -> RunRecord {
@@ -250,10 +165,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
 fn ti(run: i64, index: u32) -> TiRecord {
     let at = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::minutes(run);
     TiRecord {
-        key: TiKey {
-            run: RunKey(run),
-            index,
-        },
+        key: TiKey { run: RunKey(run), index },
         task_id: TaskId::new(&format!("task_{index}")).unwrap_or_else(|_| unreachable!("a legal name")),
         map_index: -1,
         state: TaskState::Scheduled,

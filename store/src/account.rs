@@ -50,10 +50,7 @@ impl FromStr for Role {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let known = Self::ALL
-            .iter()
-            .find(|role| role.as_str().eq_ignore_ascii_case(text))
-            .copied();
+        let known = Self::ALL.iter().find(|role| role.as_str().eq_ignore_ascii_case(text)).copied();
         known.ok_or_else(|| Error::Invalid(format!("`{text}` is not a role: use viewer, user, op or admin")))
     }
 }
@@ -107,9 +104,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("account", &self.account)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
@@ -144,10 +139,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn account(&self, username: &str) -> Result<Option<Account>, Error> {
-        Ok(self
-            .credentials(username)
-            .await?
-            .map(|credentials| credentials.account))
+        Ok(self.credentials(username).await?.map(|credentials| credentials.account))
     }
 
     /// The account of a name with the hash of its password.
@@ -157,10 +149,7 @@ impl Store {
     pub async fn credentials(&self, username: &str) -> Result<Option<Credentials>, Error> {
         let mut conn = self.conn().await?;
         let row: Option<CredentialsRow> = Find { username }.get_result(&mut conn).await.optional()?;
-        Ok(row.map(|row| Credentials {
-            account: row.account.into(),
-            password_hash: row.password_hash,
-        }))
+        Ok(row.map(|row| Credentials { account: row.account.into(), password_hash: row.password_hash }))
     }
 
     /// All accounts by name, at most `limit` from `offset` on.
@@ -169,10 +158,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn accounts(&self, limit: u32, offset: u32) -> Result<Vec<Account>, Error> {
         let mut conn = self.conn().await?;
-        let query = List {
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        };
+        let query = List { limit: &i64::from(limit), offset: &i64::from(offset) };
         let rows: Vec<AccountRow> = query.load(&mut conn).await?;
         Ok(rows.into_iter().map(Account::from).collect())
     }
@@ -206,10 +192,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn set_password(&self, username: &str, password_hash: &str) -> Result<bool, Error> {
         let mut conn = self.conn().await?;
-        let query = SetPassword {
-            username,
-            password_hash,
-        };
+        let query = SetPassword { username, password_hash };
         let Some(row) = query.get_result::<Id>(&mut conn).await.optional()? else {
             return Ok(false);
         };
@@ -236,13 +219,7 @@ impl Store {
     pub async fn sign_in_failed(&self, account_id: i64, most: u32, lock: Duration) -> Result<(), Error> {
         let most = i32::try_from(most).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
-        Failed {
-            id: &account_id,
-            most: &most,
-            seconds: &lock.as_secs_f64(),
-        }
-        .execute(&mut conn)
-        .await?;
+        Failed { id: &account_id, most: &most, seconds: &lock.as_secs_f64() }.execute(&mut conn).await?;
         Ok(())
     }
 
@@ -260,18 +237,11 @@ impl Store {
 fn check(new: &NewAccount) -> Result<(), Error> {
     let length = new.username.chars().count();
     if length == 0 || length > 250 {
-        return Err(Error::Invalid(format!(
-            "a user name has 1 to 250 characters, this one has {length}"
-        )));
+        return Err(Error::Invalid(format!("a user name has 1 to 250 characters, this one has {length}")));
     }
     let texts = [&new.username, &new.email, &new.first_name, &new.last_name];
-    if texts
-        .iter()
-        .any(|text| text.chars().any(char::is_control) || text.len() > 1_000)
-    {
-        return Err(Error::Invalid(
-            "names and the mail address are one short line each".to_owned(),
-        ));
+    if texts.iter().any(|text| text.chars().any(char::is_control) || text.len() > 1_000) {
+        return Err(Error::Invalid("names and the mail address are one short line each".to_owned()));
     }
     Ok(())
 }
@@ -280,9 +250,7 @@ fn check(new: &NewAccount) -> Result<(), Error> {
 async fn keep_an_admin(conn: &mut diesel_async::AsyncPgConnection, without: &str) -> Result<(), Error> {
     let admins: Vec<Admin> = LockAdmins {}.load(conn).await?;
     if admins.iter().any(|row| row.username == without) && admins.len() == 1 {
-        return Err(Error::Conflict(format!(
-            "`{without}` is the last active admin: make another one first"
-        )));
+        return Err(Error::Conflict(format!("`{without}` is the last active admin: make another one first")));
     }
     Ok(())
 }

@@ -25,33 +25,22 @@ pub(crate) struct Cipher {
 
 impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cipher")
-            .field("key_id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Cipher").field("key_id", &self.id).finish_non_exhaustive()
     }
 }
 
 impl Cipher {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        let digest = Sha256::new()
-            .chain_update(b"tradewind key id")
-            .chain_update(key)
-            .finalize();
+        let digest = Sha256::new().chain_update(b"tradewind key id").chain_update(key).finalize();
         let id = std::array::from_fn(|place| digest[place]);
-        Self {
-            id,
-            cipher: XChaCha20Poly1305::new(&Key::from(*key)),
-        }
+        Self { id, cipher: XChaCha20Poly1305::new(&Key::from(*key)) }
     }
 
     /// Seals `text` for one place.
     pub(crate) fn seal(&self, place: &Place<'_>, text: &str) -> Result<Vec<u8>, Error> {
         let nonce: [u8; NONCE] = rand::random();
         let aad = place.to_string();
-        let payload = Payload {
-            msg: text.as_bytes(),
-            aad: aad.as_bytes(),
-        };
+        let payload = Payload { msg: text.as_bytes(), aad: aad.as_bytes() };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| Error::Invalid(format!("{place} is too long to be encrypted")))?;
         let mut bytes = Vec::with_capacity(HEAD + sealed.len());
@@ -67,9 +56,7 @@ impl Cipher {
         let broken = || Error::Invalid(format!("{place} in the database is damaged: set it again"));
         let (head, sealed) = bytes.split_at_checked(HEAD).ok_or_else(broken)?;
         if head[0] != FORMAT {
-            return Err(Error::Invalid(format!(
-                "{place} was written by a newer Tradewind"
-            )));
+            return Err(Error::Invalid(format!("{place} was written by a newer Tradewind")));
         }
         if head[1..=KEY_ID] != self.id {
             return Err(Error::Invalid(format!(
@@ -79,14 +66,8 @@ impl Cipher {
         }
         let nonce: [u8; NONCE] = head[1 + KEY_ID..].try_into().map_err(|_| broken())?;
         let aad = place.to_string();
-        let payload = Payload {
-            msg: sealed,
-            aad: aad.as_bytes(),
-        };
-        let text = self
-            .cipher
-            .decrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| broken())?;
+        let payload = Payload { msg: sealed, aad: aad.as_bytes() };
+        let text = self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| broken())?;
         String::from_utf8(text).map_err(|_| broken())
     }
 }
@@ -109,20 +90,13 @@ impl fmt::Display for Place<'_> {
 mod tests {
     use super::*;
 
-    const HERE: Place<'static> = Place {
-        table: "variable",
-        row: "a",
-        column: "value",
-    };
+    const HERE: Place<'static> = Place { table: "variable", row: "a", column: "value" };
 
     #[test]
     fn opens_what_it_sealed_and_never_seals_alike() {
         let cipher = Cipher::new(&[7; 32]);
         for text in ["", "s3cret", "Größe 🚢"] {
-            let (one, two) = (
-                cipher.seal(&HERE, text).unwrap(),
-                cipher.seal(&HERE, text).unwrap(),
-            );
+            let (one, two) = (cipher.seal(&HERE, text).unwrap(), cipher.seal(&HERE, text).unwrap());
             assert_ne!(one, two);
             assert_eq!(cipher.open(&HERE, &one).unwrap(), text);
             assert!(text.is_empty() || !one.windows(text.len()).any(|window| window == text.as_bytes()));
@@ -133,19 +107,10 @@ mod tests {
     fn another_key_place_or_a_changed_byte_opens_nothing() {
         let cipher = Cipher::new(&[7; 32]);
         let sealed = cipher.seal(&HERE, "s3cret").unwrap();
-        let other = Cipher::new(&[8; 32])
-            .open(&HERE, &sealed)
-            .unwrap_err()
-            .to_string();
+        let other = Cipher::new(&[8; 32]).open(&HERE, &sealed).unwrap_err().to_string();
         assert!(other.contains("another secret key"), "{other}");
         let there = Place { row: "b", ..HERE };
-        assert!(
-            cipher
-                .open(&there, &sealed)
-                .unwrap_err()
-                .to_string()
-                .contains("damaged")
-        );
+        assert!(cipher.open(&there, &sealed).unwrap_err().to_string().contains("damaged"));
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;

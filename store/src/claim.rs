@@ -97,7 +97,7 @@ impl Store {
             try_number: &keys.try_number,
             lease: &job::LEASE.as_secs_f64(),
         };
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         let rows: Vec<Row> = query.load(&mut conn).await?;
         Ok(rows.into_iter().map(Claimed::from).collect())
     }
@@ -107,14 +107,11 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn set_pids(&self, worker: Uuid, pids: &[(TryKey, u32)]) -> Result<(), Error> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         for chunk in pids.chunks(MOST_TRIES) {
             let tries: Vec<TryKey> = chunk.iter().map(|(attempt, _)| *attempt).collect();
             let keys = TryColumns::of(&tries);
-            let pid: Vec<i32> = chunk
-                .iter()
-                .map(|(_, pid)| i32::try_from(*pid).unwrap_or(0))
-                .collect();
+            let pid: Vec<i32> = chunk.iter().map(|(_, pid)| i32::try_from(*pid).unwrap_or(0)).collect();
             let query = SetPids {
                 worker: &worker,
                 run_key: &keys.run_key,
@@ -137,13 +134,10 @@ impl Store {
         before: DateTime<Utc>,
     ) -> Result<Option<PreviousSuccess>, Error> {
         let mut conn = self.conn().await?;
-        let row: Option<PreviousRow> = FindPrevious {
-            dag_id: dag_id.as_str(),
-            before: &before,
-        }
-        .get_result(&mut conn)
-        .await
-        .optional()?;
+        let row: Option<PreviousRow> = FindPrevious { dag_id: dag_id.as_str(), before: &before }
+            .get_result(&mut conn)
+            .await
+            .optional()?;
         Ok(row.map(|row| PreviousSuccess {
             data_interval: interval(row.interval_start, row.interval_end),
             started_at: row.started_at,
@@ -163,10 +157,7 @@ impl TryColumns {
     pub(crate) fn of(tries: &[TryKey]) -> Self {
         Self {
             run_key: tries.iter().map(|attempt| attempt.ti.run.0).collect(),
-            index: tries
-                .iter()
-                .map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX))
-                .collect(),
+            index: tries.iter().map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX)).collect(),
             try_number: tries
                 .iter()
                 .map(|attempt| i32::try_from(attempt.try_number).unwrap_or(i32::MAX))
@@ -177,13 +168,7 @@ impl TryColumns {
 
 /// A try from its columns.
 pub(crate) fn try_key(run_key: i64, index: i32, try_number: i32) -> TryKey {
-    TryKey {
-        ti: TiKey {
-            run: RunKey(run_key),
-            index: count(index),
-        },
-        try_number: count(try_number),
-    }
+    TryKey { ti: TiKey { run: RunKey(run_key), index: count(index) }, try_number: count(try_number) }
 }
 
 /// A count from its column, where CHECKs keep it from being negative.
@@ -193,10 +178,7 @@ pub(crate) fn count(column: i32) -> u32 {
 
 /// A data interval from its two columns, which are both null or both not.
 pub(crate) fn interval(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> Option<DataInterval> {
-    Some(DataInterval {
-        start: start?,
-        end: end?,
-    })
+    Some(DataInterval { start: start?, end: end? })
 }
 
 impl From<Row> for Claimed {

@@ -34,38 +34,10 @@ impl Store {
         let conn = &mut *self.conn().await?;
         RaiseRunKey {}.execute(conn).await?;
         Ok(Cleaned {
-            runs: in_batches(
-                conn,
-                CleanRuns {
-                    before: &before,
-                    limit: &AT_ONCE,
-                },
-            )
-            .await?,
-            versions: in_batches(
-                conn,
-                CleanVersions {
-                    before: &before,
-                    limit: &AT_ONCE,
-                },
-            )
-            .await?,
-            events: in_batches(
-                conn,
-                CleanEvents {
-                    before: &before,
-                    limit: &AT_ONCE,
-                },
-            )
-            .await?,
-            jobs: in_batches(
-                conn,
-                CleanJobs {
-                    before: &before,
-                    limit: &AT_ONCE,
-                },
-            )
-            .await?,
+            runs: in_batches(conn, CleanRuns { before: &before, limit: &AT_ONCE }).await?,
+            versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
+            events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
+            jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
             sessions: self.forget_expired_sessions().await?,
         })
     }
@@ -78,10 +50,7 @@ impl Store {
         let mut conn = self.conn().await?;
         let rows: Vec<Count> = CountOld { before: &before }.load(&mut conn).await?;
         let count = |table: &str| {
-            let count = rows
-                .iter()
-                .find(|row| row.table == table)
-                .map_or(0, |row| row.count);
+            let count = rows.iter().find(|row| row.table == table).map_or(0, |row| row.count);
             usize::try_from(count).unwrap_or(0)
         };
         Ok(Cleaned {

@@ -23,9 +23,7 @@ where
 {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         let text = std::str::from_utf8(value.as_bytes())?;
-        text.parse()
-            .map(Self)
-            .map_err(|error: T::Err| error.to_string().into())
+        text.parse().map(Self).map_err(|error: T::Err| error.to_string().into())
     }
 }
 
@@ -75,11 +73,7 @@ impl ToSql<Json, Pg> for ToJson {
 
 /// A text without NUL characters, which PostgreSQL cannot keep: each becomes U+FFFD.
 pub(crate) fn storable(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}").into()
-    } else {
-        text.into()
-    }
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 fn without_nul_escapes(text: String) -> String {
@@ -118,11 +112,7 @@ mod tests {
             ("quote\" tab\t é \u{1}", "quote\" tab\t é \u{1}"),
         ] {
             let json = ToJson::of(value).unwrap();
-            assert_eq!(
-                serde_json::from_str::<String>(&json.0).unwrap(),
-                kept,
-                "{value:?}"
-            );
+            assert_eq!(serde_json::from_str::<String>(&json.0).unwrap(), kept, "{value:?}");
         }
         assert_eq!(storable("a\0b"), "a\u{fffd}b");
     }

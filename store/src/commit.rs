@@ -37,7 +37,7 @@ impl Store {
         decisions: &Decisions,
         consumed: &[InboxId],
     ) -> Result<(), Error> {
-        let transaction = self.begin().await?;
+        let transaction = self.begin_hot().await?;
         let conn = &*transaction;
         let mut statements: Vec<Sent<'_>> = vec![transaction.assert_leader(proof).boxed()];
         run::insert(conn, &decisions.runs_created, &mut statements);
@@ -69,11 +69,7 @@ fn delete_consumed<'a>(conn: &'a AsyncPgConnection, consumed: &'a [InboxId], to:
         async move {
             let ids: Vec<i64> = chunk.iter().map(|id| id.0).collect();
             let deleted = DeleteInbox { ids: &ids }.execute(&mut &*conn).await?;
-            expect_all(
-                deleted,
-                chunk.len(),
-                "messages of the inbox were consumed by somebody else",
-            )
+            expect_all(deleted, chunk.len(), "messages of the inbox were consumed by somebody else")
         }
         .boxed()
     }));
@@ -88,10 +84,7 @@ fn expect_all(done: usize, wanted: usize, otherwise: &str) -> Result<(), Error> 
     if done == wanted {
         Ok(())
     } else {
-        Err(Error::Conflict(format!(
-            "{} of {wanted} {otherwise}",
-            wanted.saturating_sub(done)
-        )))
+        Err(Error::Conflict(format!("{} of {wanted} {otherwise}", wanted.saturating_sub(done))))
     }
 }
 

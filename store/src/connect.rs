@@ -17,6 +17,12 @@ use crate::{Error, cipher::Cipher};
 /// A connection that was idle for longer is tried out before it is used again.
 const TRIED_AFTER: Duration = Duration::from_secs(30);
 
+/// Every hot statement finds its rows by primary key, in the order of its arrays. Planning costs more than carrying it out,
+/// so the plan is made once; and since a plan that was made while the tables were empty would read them whole for ever,
+/// the planner may only choose ways by index.
+const HOT: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
+                   SET enable_mergejoin = off; SET enable_bitmapscan = off";
+
 /// How the database is reached.
 #[derive(Clone)]
 pub struct Settings {
@@ -24,7 +30,7 @@ pub struct Settings {
     pub url: String,
     /// Encrypts variables and connections.
     pub key: [u8; 32],
-    /// Most connections at the same time.
+    /// Most connections of each of the two pools at the same time.
     pub pool_size: usize,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
@@ -37,13 +43,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: 16 connections, 30 s for a statement, 10 s for a lock, 10 s to connect.
+    /// The defaults: twice 10 connections, 30 s for a statement, 10 s for a lock, 10 s to connect.
     #[must_use]
     pub fn new(url: impl Into<String>, key: [u8; 32]) -> Self {
         Self {
             url: url.into(),
             key,
-            pool_size: 16,
+            pool_size: 10,
             application_name: "tradewind".to_owned(),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
@@ -63,19 +69,19 @@ impl fmt::Debug for Settings {
 
 pub(crate) type Conn = Object<AsyncPgConnection>;
 
-/// The database. Cheap to clone; every clone shares the same pool of connections.
+/// The database. Cheap to clone; every clone shares the same pools of connections: one for what happens to every task, so
+/// that pages can never keep the engine or a worker waiting, and one for everything else.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<AsyncPgConnection>,
+    hot_pool: Pool<AsyncPgConnection>,
     settings: Arc<Settings>,
     cipher: Arc<Cipher>,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -93,42 +99,22 @@ pub struct PoolStatus {
 }
 
 impl Store {
-    /// Opens the pool. Nothing is asked of the database yet: see [`Store::wait_until_ready`].
+    /// Opens the pools. Nothing is asked of the database yet: see [`Store::wait_until_ready`].
     ///
     /// # Errors
     /// [`Error::Invalid`] when the URL is none.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let config = parse(&settings)?;
         let settings = Arc::new(settings);
-        let limits = Arc::clone(&settings);
-        let manager = AsyncDieselConnectionManager::new_with_config(
-            settings.url.clone(),
-            manager_config(config, limits),
-        );
-        let pool = Pool::builder(manager)
-            .max_size(settings.pool_size.max(1))
-            .pre_recycle(Hook::async_fn(|conn: &mut AsyncPgConnection, metrics| {
-                let idle = metrics.last_used();
-                Box::pin(async move {
-                    if idle < TRIED_AFTER {
-                        return Ok(());
-                    }
-                    conn.batch_execute("")
-                        .await
-                        .map_err(|error| HookError::Backend(BackendError::QueryError(error)))
-                })
-            }))
-            .build()
-            .map_err(|error| Error::Invalid(error.to_string()))?;
-        let cipher = Arc::new(Cipher::new(&settings.key));
         Ok(Self {
-            pool,
+            pool: pool(&config, &settings, "")?,
+            hot_pool: pool(&config, &settings, HOT)?,
+            cipher: Arc::new(Cipher::new(&settings.key)),
             settings,
-            cipher,
         })
     }
 
-    /// Opens the pool and makes sure that the database answers.
+    /// Opens the pools and makes sure that the database answers.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the URL is none, [`Error::Unreachable`] when nobody answers there or we are turned away.
@@ -158,15 +144,15 @@ impl Store {
         }
     }
 
-    /// How much of the pool is in use, for metrics.
+    /// How much of both pools is in use, for metrics.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
-        let status = self.pool.status();
+        let (one, two) = (self.pool.status(), self.hot_pool.status());
         PoolStatus {
-            max_size: status.max_size,
-            size: status.size,
-            idle: status.available,
-            waiting: status.waiting,
+            max_size: one.max_size + two.max_size,
+            size: one.size + two.size,
+            idle: one.available + two.available,
+            waiting: one.waiting + two.waiting,
         }
     }
 
@@ -186,10 +172,19 @@ impl Store {
         &self.cipher
     }
 
-    /// A connection of the pool.
+    /// A connection.
     pub(crate) async fn conn(&self) -> Result<Conn, Error> {
+        self.take(&self.pool).await
+    }
+
+    /// A connection for what happens to every task: see [`HOT`].
+    pub(crate) async fn hot_conn(&self) -> Result<Conn, Error> {
+        self.take(&self.hot_pool).await
+    }
+
+    async fn take(&self, pool: &Pool<AsyncPgConnection>) -> Result<Conn, Error> {
         let wait = self.settings.connect_timeout * 2;
-        match tokio::time::timeout(wait, self.pool.get()).await {
+        match tokio::time::timeout(wait, pool.get()).await {
             Ok(Ok(conn)) => Ok(conn),
             Ok(Err(error)) => Err(self.unreachable(reason(&error))),
             Err(_) => Err(self.unreachable(format!(
@@ -203,19 +198,15 @@ impl Store {
     /// A connection of its own, outside the pool, without a limit on how long statements run.
     pub(crate) async fn lone_conn(&self) -> Result<AsyncPgConnection, Error> {
         let config = parse(&self.settings)?;
-        let mut conn = establish(&config, &self.settings)
+        let mut conn = establish(&config, &self.settings, "")
             .await
             .map_err(|error| self.unreachable(error.to_string()))?;
-        conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
-            .await?;
+        conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
         Ok(conn)
     }
 
     fn unreachable(&self, reason: String) -> Error {
-        Error::Unreachable {
-            place: format!(" at {}", self.place()),
-            reason,
-        }
+        Error::Unreachable { place: format!(" at {}", self.place()), reason }
     }
 }
 
@@ -229,23 +220,46 @@ fn parse(settings: &Settings) -> Result<Config, Error> {
     if config.get_application_name().is_none() {
         config.application_name(&settings.application_name);
     }
-    config
-        .connect_timeout(settings.connect_timeout)
-        .tcp_user_timeout(Duration::from_secs(20));
+    config.connect_timeout(settings.connect_timeout).tcp_user_timeout(Duration::from_secs(20));
     Ok(config)
 }
 
-fn manager_config(config: Config, settings: Arc<Settings>) -> ManagerConfig<AsyncPgConnection> {
+fn pool(
+    config: &Config,
+    settings: &Arc<Settings>,
+    setup: &'static str,
+) -> Result<Pool<AsyncPgConnection>, Error> {
+    let manager = manager_config(config.clone(), Arc::clone(settings), setup);
+    let manager = AsyncDieselConnectionManager::new_with_config(settings.url.clone(), manager);
+    let tried_out = Hook::async_fn(|conn: &mut AsyncPgConnection, metrics| {
+        let idle = metrics.last_used();
+        Box::pin(async move {
+            if idle < TRIED_AFTER {
+                return Ok(());
+            }
+            let tried = conn.batch_execute("").await;
+            tried.map_err(|error| HookError::Backend(BackendError::QueryError(error)))
+        })
+    });
+    let pool = Pool::builder(manager).max_size(settings.pool_size.max(1)).pre_recycle(tried_out).build();
+    pool.map_err(|error| Error::Invalid(error.to_string()))
+}
+
+fn manager_config(
+    config: Config,
+    settings: Arc<Settings>,
+    setup: &'static str,
+) -> ManagerConfig<AsyncPgConnection> {
     let mut manager = ManagerConfig::default();
     manager.recycling_method = RecyclingMethod::Fast;
     manager.custom_setup = Box::new(move |_| {
         let (config, settings) = (config.clone(), Arc::clone(&settings));
-        Box::pin(async move { establish(&config, &settings).await })
+        Box::pin(async move { establish(&config, &settings, setup).await })
     });
     manager
 }
 
-async fn establish(config: &Config, settings: &Settings) -> ConnectionResult<AsyncPgConnection> {
+async fn establish(config: &Config, settings: &Settings, setup: &str) -> ConnectionResult<AsyncPgConnection> {
     let attempt = tokio::time::timeout(settings.connect_timeout, config.connect(NoTls)).await;
     let (client, connection) = attempt
         .map_err(|_| ConnectionError::BadConnection("no answer in time".to_owned()))?
@@ -253,27 +267,21 @@ async fn establish(config: &Config, settings: &Settings) -> ConnectionResult<Asy
     let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     // An idle transaction can only be one whose process was stopped in the middle; its locks must not stay.
     let limits = format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 30000",
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 30000; {setup}",
         settings.statement_timeout.as_millis(),
         settings.lock_timeout.as_millis()
     );
-    conn.batch_execute(&limits)
-        .await
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    conn.batch_execute(&limits).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }
 
 fn explain(error: &tokio_postgres::Error, config: &Config) -> String {
     let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
     let Some(code) = error.code() else {
-        let source = std::error::Error::source(error)
-            .map(|source| format!(": {source}"))
-            .unwrap_or_default();
+        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         return format!("{error}{source}; is the server running, and are host and port right?");
     };
-    let said = error
-        .as_db_error()
-        .map_or_else(|| error.to_string(), |about| about.message().to_owned());
+    let said = error.as_db_error().map_or_else(|| error.to_string(), |about| about.message().to_owned());
     match *code {
         SqlState::INVALID_CATALOG_NAME => format!("{said}; create it with `createdb {database}`"),
         SqlState::INVALID_PASSWORD => format!("{said}; the user name or the password in the URL is wrong"),
@@ -303,15 +311,9 @@ fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "***".to_owned();
     };
-    let (login, place) = rest
-        .rsplit_once('@')
-        .map_or((None, rest), |(login, place)| (Some(login), place));
+    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
     let place = place.split_once('?').map_or(place, |(place, _)| place);
-    match login.map(|login| {
-        login
-            .split_once(':')
-            .map_or((login, ""), |(user, _)| (user, ":***"))
-    }) {
+    match login.map(|login| login.split_once(':').map_or((login, ""), |(user, _)| (user, ":***"))) {
         Some((user, mask)) => format!("{scheme}://{user}{mask}@{place}"),
         None => format!("{scheme}://{place}"),
     }
@@ -330,10 +332,7 @@ mod tests {
             ("host=h password=pw", "***"),
         ] {
             assert_eq!(masked(url), shown);
-            assert!(
-                !format!("{:?}", Settings::new(url, [7; 32])).contains("pw"),
-                "{url}"
-            );
+            assert!(!format!("{:?}", Settings::new(url, [7; 32])).contains("pw"), "{url}");
         }
     }
 }

@@ -62,11 +62,8 @@ impl Connection {
     /// [`Error::Invalid`] says what is wrong, without the text itself, which may hold a password.
     pub fn parse(conn_id: &str, text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let connection = if text.starts_with('{') {
-            form::parse(conn_id, text)
-        } else {
-            uri::parse(conn_id, text)
-        }?;
+        let connection =
+            if text.starts_with('{') { form::parse(conn_id, text) } else { uri::parse(conn_id, text) }?;
         connection.check()?;
         Ok(connection)
     }
@@ -91,9 +88,7 @@ impl Connection {
         let length = self.conn_id.chars().count();
         if length == 0
             || length > MAX_ID
-            || self
-                .conn_id
-                .contains(|c: char| c.is_control() || c.is_whitespace())
+            || self.conn_id.contains(|c: char| c.is_control() || c.is_whitespace())
         {
             return Err(Error::Invalid(format!(
                 "the id of a connection has 1 to {MAX_ID} characters and no spaces, `{}` has {length}",
@@ -106,13 +101,7 @@ impl Connection {
                 self.conn_id
             )));
         }
-        let texts = [
-            &self.description,
-            &self.host,
-            &self.login,
-            &self.password,
-            &self.schema,
-        ];
+        let texts = [&self.description, &self.host, &self.login, &self.password, &self.schema];
         let texts = texts.into_iter().flatten().chain([&self.conn_type]);
         for text in texts {
             if text.len() > MAX_TEXT || text.contains('\0') {
@@ -143,24 +132,10 @@ impl Store {
     pub async fn set_connection(&self, connection: &Connection) -> Result<(), Error> {
         connection.check()?;
         let id = connection.conn_id.as_str();
-        let seal = |column, text: &str| {
-            self.cipher().seal(
-                &Place {
-                    table: "connection",
-                    row: id,
-                    column,
-                },
-                text,
-            )
-        };
-        let password = connection
-            .password
-            .as_deref()
-            .map(|text| seal("password", text))
-            .transpose()?;
-        let extra = extra_text(connection)?
-            .map(|text| seal("extra", &text))
-            .transpose()?;
+        let seal =
+            |column, text: &str| self.cipher().seal(&Place { table: "connection", row: id, column }, text);
+        let password = connection.password.as_deref().map(|text| seal("password", text)).transpose()?;
+        let extra = extra_text(connection)?.map(|text| seal("extra", &text)).transpose()?;
         let query = Set {
             conn_id: id,
             conn_type: &connection.conn_type,
@@ -198,17 +173,10 @@ impl Store {
         offset: u32,
     ) -> Result<(Vec<StoredConnection>, i64), Error> {
         let mut conn = self.conn().await?;
-        let query = List {
-            search,
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        };
+        let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let count: Count = CountAll { search }.get_result(&mut conn).await?;
-        let connections = rows
-            .into_iter()
-            .map(|row| self.open_connection(row))
-            .collect::<Result<_, _>>()?;
+        let connections = rows.into_iter().map(|row| self.open_connection(row)).collect::<Result<_, _>>()?;
         Ok((connections, count.count))
     }
 
@@ -223,25 +191,10 @@ impl Store {
 
     fn open_connection(&self, row: Row) -> Result<StoredConnection, Error> {
         let open = |column, bytes: &[u8]| {
-            self.cipher().open(
-                &Place {
-                    table: "connection",
-                    row: &row.conn_id,
-                    column,
-                },
-                bytes,
-            )
+            self.cipher().open(&Place { table: "connection", row: &row.conn_id, column }, bytes)
         };
-        let password = row
-            .password
-            .as_deref()
-            .map(|bytes| open("password", bytes))
-            .transpose()?;
-        let extra = row
-            .extra
-            .as_deref()
-            .map(|bytes| open("extra", bytes))
-            .transpose()?;
+        let password = row.password.as_deref().map(|bytes| open("password", bytes)).transpose()?;
+        let extra = row.extra.as_deref().map(|bytes| open("extra", bytes)).transpose()?;
         let extra = extra.map(|text| serde_json::from_str(&text)).transpose();
         let extra = extra
             .map_err(|error| Error::Invalid(format!("the extra of `{}` is damaged: {error}", row.conn_id)))?;
@@ -256,10 +209,7 @@ impl Store {
             port: row.port.and_then(|port| u16::try_from(port).ok()),
             extra: extra.unwrap_or_default(),
         };
-        Ok(StoredConnection {
-            connection,
-            updated_at: row.updated_at,
-        })
+        Ok(StoredConnection { connection, updated_at: row.updated_at })
     }
 }
 

@@ -83,12 +83,8 @@ impl Store {
     /// Only when the database fails.
     pub async fn set_paused(&self, dag_id: &DagId, is_paused: bool, by: &str) -> Result<bool, Error> {
         let extra = ToJson::of(&json!({"is_paused": is_paused}))?;
-        let query = SetPaused {
-            dag_id: dag_id.as_str(),
-            is_paused: &is_paused,
-            by: &storable(by),
-            extra: &extra,
-        };
+        let query =
+            SetPaused { dag_id: dag_id.as_str(), is_paused: &is_paused, by: &storable(by), extra: &extra };
         let mut conn = self.conn().await?;
         Ok(query.execute(&mut conn).await? == 1)
     }
@@ -102,10 +98,7 @@ impl Store {
         let rows: Vec<Flag> = PausedFlags {}.load(&mut conn).await?;
         Ok(rows
             .into_iter()
-            .map(|row| PausedFlag {
-                dag_id: row.dag_id.0,
-                is_paused: row.is_paused,
-            })
+            .map(|row| PausedFlag { dag_id: row.dag_id.0, is_paused: row.is_paused })
             .collect())
     }
 
@@ -126,9 +119,7 @@ impl Store {
     /// [`Error::Conflict`] while runs of it are active.
     pub async fn delete_dag(&self, dag_id: &DagId, by: &str) -> Result<bool, Error> {
         let mut transaction = self.begin().await?;
-        let query = LockDag {
-            dag_id: dag_id.as_str(),
-        };
+        let query = LockDag { dag_id: dag_id.as_str() };
         let Some(found) = query.get_result::<Active>(&mut transaction).await.optional()? else {
             transaction.commit().await?;
             return Ok(false);
@@ -139,24 +130,14 @@ impl Store {
                 found.active
             )));
         }
-        Retire {
-            dag_id: dag_id.as_str(),
-        }
-        .execute(&mut transaction)
-        .await?;
+        Retire { dag_id: dag_id.as_str() }.execute(&mut transaction).await?;
         RaiseRunKey {}.execute(&mut transaction).await?;
         transaction.commit().await?;
 
         let mut conn = self.conn().await?;
-        let batch = DeleteRuns {
-            dag_id: dag_id.as_str(),
-            limit: &RUNS_AT_ONCE,
-        };
+        let batch = DeleteRuns { dag_id: dag_id.as_str(), limit: &RUNS_AT_ONCE };
         while batch.execute(&mut conn).await? > 0 {}
-        let query = DeleteDag {
-            dag_id: dag_id.as_str(),
-            by: &storable(by),
-        };
+        let query = DeleteDag { dag_id: dag_id.as_str(), by: &storable(by) };
         query.execute(&mut conn).await?;
         Ok(true)
     }

@@ -58,11 +58,8 @@ impl Store {
     /// Only when the database fails.
     pub async fn versions_of(&self, dag_id: &DagId, limit: u32, offset: u32) -> Result<Vec<Version>, Error> {
         let mut conn = self.conn().await?;
-        let query = VersionsOf {
-            dag_id: dag_id.as_str(),
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        };
+        let query =
+            VersionsOf { dag_id: dag_id.as_str(), limit: &i64::from(limit), offset: &i64::from(offset) };
         Ok(query.load(&mut conn).await?)
     }
 

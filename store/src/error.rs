@@ -56,14 +56,8 @@ impl From<DieselError> for Error {
         if is_a_clash(kind) {
             return Self::Conflict(in_words(&error));
         }
-        if matches!(
-            kind,
-            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection
-        ) {
-            return Self::Unreachable {
-                place: String::new(),
-                reason: about.message().to_owned(),
-            };
+        if matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection) {
+            return Self::Unreachable { place: String::new(), reason: about.message().to_owned() };
         }
         Self::Database(error)
     }
@@ -83,10 +77,7 @@ fn in_words(error: &DieselError) -> String {
     let DieselError::DatabaseError(_, about) = error else {
         return error.to_string();
     };
-    let details = about
-        .details()
-        .map(|details| format!(" ({details})"))
-        .unwrap_or_default();
+    let details = about.details().map(|details| format!(" ({details})")).unwrap_or_default();
     let hint = about.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("{}{details}{hint}", about.message())
 }

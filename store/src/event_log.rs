@@ -23,27 +23,15 @@ impl Store {
 }
 
 pub(crate) async fn insert(conn: &AsyncPgConnection, lines: &[AuditRecord]) -> Result<(), Error> {
-    let extra = lines
-        .iter()
-        .map(|line| ToJson::of(&line.extra))
-        .collect::<Result<Vec<_>, _>>()?;
+    let extra = lines.iter().map(|line| ToJson::of(&line.extra)).collect::<Result<Vec<_>, _>>()?;
     let owner: Vec<_> = lines.iter().map(|line| storable(&line.by)).collect();
     let query = Insert {
         at: &lines.iter().map(|line| line.at).collect::<Vec<_>>(),
         event: &lines.iter().map(|line| line.event).collect::<Vec<_>>(),
         owner: &owner.iter().map(|text| &**text).collect::<Vec<_>>(),
-        dag_id: &lines
-            .iter()
-            .map(|line| line.dag_id.as_ref().map(|id| id.as_str()))
-            .collect::<Vec<_>>(),
-        run_id: &lines
-            .iter()
-            .map(|line| line.run_id.as_ref().map(|id| id.as_str()))
-            .collect::<Vec<_>>(),
-        task_id: &lines
-            .iter()
-            .map(|line| line.task_id.as_ref().map(|id| id.as_str()))
-            .collect::<Vec<_>>(),
+        dag_id: &lines.iter().map(|line| line.dag_id.as_ref().map(|id| id.as_str())).collect::<Vec<_>>(),
+        run_id: &lines.iter().map(|line| line.run_id.as_ref().map(|id| id.as_str())).collect::<Vec<_>>(),
+        task_id: &lines.iter().map(|line| line.task_id.as_ref().map(|id| id.as_str())).collect::<Vec<_>>(),
         extra: &extra,
     };
     query.execute(&mut &*conn).await?;

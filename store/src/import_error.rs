@@ -68,11 +68,8 @@ impl Store {
         offset: u32,
     ) -> Result<Vec<ImportError>, Error> {
         let mut conn = self.conn().await?;
-        let query = List {
-            file: file.unwrap_or_default(),
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        };
+        let query =
+            List { file: file.unwrap_or_default(), limit: &i64::from(limit), offset: &i64::from(offset) };
         Ok(query.load(&mut conn).await?)
     }
 }
@@ -92,24 +89,12 @@ pub(crate) async fn insert(
     }
     let position = |number: Option<u32>| number.and_then(|number| i32::try_from(number).ok());
     let message: Vec<_> = errors.iter().map(|(_, error)| storable(&error.message)).collect();
-    let hint: Vec<_> = errors
-        .iter()
-        .map(|(_, error)| error.hint.as_deref().map(storable))
-        .collect();
-    let snippet: Vec<_> = errors
-        .iter()
-        .map(|(_, error)| error.snippet.as_deref().map(storable))
-        .collect();
+    let hint: Vec<_> = errors.iter().map(|(_, error)| error.hint.as_deref().map(storable)).collect();
+    let snippet: Vec<_> = errors.iter().map(|(_, error)| error.snippet.as_deref().map(storable)).collect();
     let query = Insert {
         file: &errors.iter().map(|(file, _)| *file).collect::<Vec<_>>(),
-        line: &errors
-            .iter()
-            .map(|(_, error)| position(error.line))
-            .collect::<Vec<_>>(),
-        column: &errors
-            .iter()
-            .map(|(_, error)| position(error.column))
-            .collect::<Vec<_>>(),
+        line: &errors.iter().map(|(_, error)| position(error.line)).collect::<Vec<_>>(),
+        column: &errors.iter().map(|(_, error)| position(error.column)).collect::<Vec<_>>(),
         message: &message.iter().map(|text| &**text).collect::<Vec<_>>(),
         hint: &hint.iter().map(Option::as_deref).collect::<Vec<_>>(),
         snippet: &snippet.iter().map(Option::as_deref).collect::<Vec<_>>(),

@@ -38,7 +38,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let bodies = messages.iter().map(ToJson::of).collect::<Result<Vec<_>, _>>()?;
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         let rows: Vec<Posted> = Post { bodies: &bodies }.load(&mut conn).await?;
         Ok(rows.into_iter().map(|row| InboxId(row.id)).collect())
     }
@@ -50,7 +50,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn read(&self, limit: usize) -> Result<Vec<(InboxId, Message)>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         let rows: Vec<Row> = Read { limit: &limit }.load(&mut conn).await?;
         drop(conn);
         let mut messages = Vec::with_capacity(rows.len());
@@ -78,12 +78,7 @@ impl Store {
         tracing::error!(id = row.id, %error, "a message of the inbox cannot be understood and was moved to the audit log");
         let extra = ToJson::of(&json!({"inbox_id": row.id, "error": error.to_string(), "body": body}))?;
         let mut conn = self.conn().await?;
-        SetAside {
-            id: &row.id,
-            extra: &extra,
-        }
-        .execute(&mut conn)
-        .await?;
+        SetAside { id: &row.id, extra: &extra }.execute(&mut conn).await?;
         Ok(())
     }
 }

@@ -148,7 +148,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn renew_job(&self, id: Uuid) -> Result<bool, Error> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         Ok(RenewJob { id: &id }.execute(&mut conn).await? == 1)
     }
 
@@ -158,13 +158,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn set_job_state(&self, id: Uuid, state: State) -> Result<bool, Error> {
         let mut conn = self.conn().await?;
-        Ok(SetState {
-            id: &id,
-            state: state.as_str(),
-        }
-        .execute(&mut conn)
-        .await?
-            == 1)
+        Ok(SetState { id: &id, state: state.as_str() }.execute(&mut conn).await? == 1)
     }
 
     /// All processes that have not been forgotten, newest first, at most 1,000.
@@ -173,11 +167,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn jobs(&self) -> Result<Vec<Job>, Error> {
         let mut conn = self.conn().await?;
-        let rows: Vec<Row> = List {
-            lease: &LEASE.as_secs_f64(),
-        }
-        .load(&mut conn)
-        .await?;
+        let rows: Vec<Row> = List { lease: &LEASE.as_secs_f64() }.load(&mut conn).await?;
         Ok(rows.into_iter().map(Job::from).collect())
     }
 
@@ -198,11 +188,7 @@ impl Store {
     pub async fn expire(&self, proof: &LeaderProof, ttl: Duration) -> Result<Vec<LostWorker>, Error> {
         let mut transaction = self.begin().await?;
         transaction.assert_leader(proof).await?;
-        let lost: Vec<Expired> = Expire {
-            seconds: &ttl.as_secs_f64(),
-        }
-        .load(&mut transaction)
-        .await?;
+        let lost: Vec<Expired> = Expire { seconds: &ttl.as_secs_f64() }.load(&mut transaction).await?;
         let lost: Vec<Uuid> = lost.into_iter().map(|row| row.id).collect();
         if lost.is_empty() {
             transaction.commit().await?;
@@ -212,15 +198,8 @@ impl Store {
         let rows: Vec<OnWorker> = RunningOf { workers: &lost }.load(&mut transaction).await?;
         transaction.commit().await?;
         let running = by_worker(rows);
-        let idle = lost
-            .into_iter()
-            .filter(|id| running.iter().all(|worker| worker.worker != *id));
-        let idle: Vec<LostWorker> = idle
-            .map(|worker| LostWorker {
-                worker,
-                tries: Vec::new(),
-            })
-            .collect();
+        let idle = lost.into_iter().filter(|id| running.iter().all(|worker| worker.worker != *id));
+        let idle: Vec<LostWorker> = idle.map(|worker| LostWorker { worker, tries: Vec::new() }).collect();
         Ok(running.into_iter().chain(idle).collect())
     }
 
@@ -246,21 +225,14 @@ fn by_worker(rows: Vec<OnWorker>) -> Vec<LostWorker> {
         let attempt = try_key(row.run_key, row.index, row.try_number);
         match workers.last_mut() {
             Some(last) if last.worker == row.worker => last.tries.push(attempt),
-            _ => workers.push(LostWorker {
-                worker: row.worker,
-                tries: vec![attempt],
-            }),
+            _ => workers.push(LostWorker { worker: row.worker, tries: vec![attempt] }),
         }
     }
     workers
 }
 
 pub(crate) async fn live_workers(conn: &mut AsyncPgConnection) -> Result<Vec<WorkerRecord>, Error> {
-    let rows: Vec<Worker> = LiveWorkers {
-        lease: &LEASE.as_secs_f64(),
-    }
-    .load(conn)
-    .await?;
+    let rows: Vec<Worker> = LiveWorkers { lease: &LEASE.as_secs_f64() }.load(conn).await?;
     let worker = |row: Worker| WorkerRecord {
         id: row.id,
         queues: row.queues.into_iter().map(|queue| queue.0).collect(),

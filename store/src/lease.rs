@@ -77,18 +77,10 @@ impl Store {
         holder: Uuid,
         ttl: Duration,
     ) -> Result<Option<LeaderProof>, Error> {
-        let mut conn = self.conn().await?;
-        let query = Acquire {
-            shard,
-            holder: &holder,
-            seconds: &ttl.as_secs_f64(),
-        };
+        let mut conn = self.hot_conn().await?;
+        let query = Acquire { shard, holder: &holder, seconds: &ttl.as_secs_f64() };
         let row: Option<Epoch> = query.get_result(&mut conn).await.optional()?;
-        Ok(row.map(|row| LeaderProof {
-            shard: shard.to_owned(),
-            holder,
-            epoch: row.epoch,
-        }))
+        Ok(row.map(|row| LeaderProof { shard: shard.to_owned(), holder, epoch: row.epoch }))
     }
 
     /// Extends the lease to `ttl` from now; false when it is lost.
@@ -96,7 +88,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn renew(&self, proof: &LeaderProof, ttl: Duration) -> Result<bool, Error> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         let query = Renew {
             shard: &proof.shard,
             holder: &proof.holder,
@@ -127,11 +119,7 @@ impl Store {
 impl Transaction {
     /// Makes sure that the proof still holds, and that it holds until the transaction ends.
     pub(crate) async fn assert_leader(&self, proof: &LeaderProof) -> Result<(), Error> {
-        let query = Assert {
-            shard: &proof.shard,
-            holder: &proof.holder,
-            epoch: &proof.epoch,
-        };
+        let query = Assert { shard: &proof.shard, holder: &proof.holder, epoch: &proof.epoch };
         match query.execute(&mut &**self).await? {
             0 => Err(fenced(proof)),
             _ => Ok(()),
@@ -140,11 +128,7 @@ impl Transaction {
 
     /// Like [`Transaction::assert_leader`] where nothing is written and so nothing can be locked.
     pub(crate) async fn check_leader(&self, proof: &LeaderProof) -> Result<(), Error> {
-        let query = Check {
-            shard: &proof.shard,
-            holder: &proof.holder,
-            epoch: &proof.epoch,
-        };
+        let query = Check { shard: &proof.shard, holder: &proof.holder, epoch: &proof.epoch };
         match query.execute(&mut &**self).await? {
             0 => Err(fenced(proof)),
             _ => Ok(()),
@@ -153,9 +137,7 @@ impl Transaction {
 }
 
 fn fenced(proof: &LeaderProof) -> Error {
-    Error::Fenced {
-        shard: proof.shard.clone(),
-    }
+    Error::Fenced { shard: proof.shard.clone() }
 }
 
 hot_query! {

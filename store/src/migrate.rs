@@ -40,10 +40,7 @@ impl Store {
         })
         .await?;
         self.check_schema().await?;
-        Ok(Migrated {
-            applied,
-            version: wanted()?,
-        })
+        Ok(Migrated { applied, version: wanted()? })
     }
 
     /// Undoes every migration: all tables and all that is in them.
@@ -68,11 +65,7 @@ impl Store {
         }
         let found: Option<Version> = NewestMigration {}.get_result(&mut conn).await.optional()?;
         let found = found.map_or_else(|| "none".to_owned(), |row| row.version);
-        if found == wanted {
-            Ok(())
-        } else {
-            Err(mismatch(found, wanted))
-        }
+        if found == wanted { Ok(()) } else { Err(mismatch(found, wanted)) }
     }
 
     /// The server's version, for example `15.14 (Debian 15.14-0+deb12u1)`.
@@ -92,21 +85,13 @@ fn mismatch(found: String, wanted: String) -> Error {
     } else {
         "a newer Tradewind has already run `tradewind db migrate`; use that program"
     };
-    Error::Schema {
-        found,
-        wanted,
-        remedy,
-    }
+    Error::Schema { found, wanted, remedy }
 }
 
 fn wanted() -> Result<String, Error> {
-    let migrations: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS
-        .migrations()
-        .map_err(|error| Error::Invalid(error.to_string()))?;
-    let newest = migrations
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .max();
+    let migrations: Vec<Box<dyn Migration<Pg>>> =
+        MIGRATIONS.migrations().map_err(|error| Error::Invalid(error.to_string()))?;
+    let newest = migrations.iter().map(|migration| migration.name().version().to_string()).max();
     newest.ok_or_else(|| Error::Invalid("this program was built without migrations".to_owned()))
 }
 
@@ -123,8 +108,7 @@ async fn blocking<T: Send + 'static>(
         let mut conn = AsyncConnectionWrapper::from(conn);
         work(&mut conn).map_err(|error| Error::Invalid(format!("a migration failed: {error}")))
     });
-    task.await
-        .map_err(|error| Error::Invalid(format!("a migration was broken off: {error}")))?
+    task.await.map_err(|error| Error::Invalid(format!("a migration was broken off: {error}")))?
 }
 
 hot_query! {

@@ -79,13 +79,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn pools(&self, limit: u32, offset: u32) -> Result<Vec<Pool>, Error> {
         let mut conn = self.conn().await?;
-        Ok(List {
-            name: &None,
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        }
-        .load(&mut conn)
-        .await?)
+        Ok(List { name: &None, limit: &i64::from(limit), offset: &i64::from(offset) }.load(&mut conn).await?)
     }
 
     /// One pool with its use.
@@ -95,14 +89,8 @@ impl Store {
     pub async fn pool(&self, name: &PoolName) -> Result<Option<Pool>, Error> {
         let mut conn = self.conn().await?;
         let name = Some(name.as_str().to_owned());
-        let row: Option<Pool> = List {
-            name: &name,
-            limit: &1,
-            offset: &0,
-        }
-        .get_result(&mut conn)
-        .await
-        .optional()?;
+        let row: Option<Pool> =
+            List { name: &name, limit: &1, offset: &0 }.get_result(&mut conn).await.optional()?;
         Ok(row)
     }
 
@@ -129,10 +117,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] when the name is taken.
     pub async fn create_pool(&self, pool: &NewPool) -> Result<(), Error> {
-        let description = pool
-            .description
-            .as_deref()
-            .map(|text| storable(text).into_owned());
+        let description = pool.description.as_deref().map(|text| storable(text).into_owned());
         let query = Insert {
             name: pool.name.as_str(),
             slots: &slots(pool.slots),
@@ -141,10 +126,7 @@ impl Store {
         };
         let mut conn = self.conn().await?;
         match query.execute(&mut conn).await? {
-            0 => Err(Error::Conflict(format!(
-                "the pool `{}` already exists",
-                pool.name
-            ))),
+            0 => Err(Error::Conflict(format!("the pool `{}` already exists", pool.name))),
             _ => Ok(()),
         }
     }
@@ -154,10 +136,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn update_pool(&self, pool: &NewPool) -> Result<bool, Error> {
-        let description = pool
-            .description
-            .as_deref()
-            .map(|text| storable(text).into_owned());
+        let description = pool.description.as_deref().map(|text| storable(text).into_owned());
         let query = Update {
             name: pool.name.as_str(),
             slots: &slots(pool.slots),
@@ -185,10 +164,7 @@ impl Store {
 
 pub(crate) async fn records(conn: &mut AsyncPgConnection) -> Result<Vec<PoolRecord>, Error> {
     let rows: Vec<Row> = Records {}.load(conn).await?;
-    let record = |row: Row| PoolRecord {
-        name: row.name.0,
-        slots: u32::try_from(row.slots).ok(),
-    };
+    let record = |row: Row| PoolRecord { name: row.name.0, slots: u32::try_from(row.slots).ok() };
     Ok(rows.into_iter().map(record).collect())
 }
 

@@ -24,14 +24,11 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn write_rendered(&self, rendered: &[(TryKey, Map<String, Value>)]) -> Result<(), Error> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         for chunk in rendered.chunks(MOST_TRIES) {
             let tries: Vec<TryKey> = chunk.iter().map(|(attempt, _)| *attempt).collect();
             let keys = TryColumns::of(&tries);
-            let fields = chunk
-                .iter()
-                .map(|(_, fields)| ToJson::of(fields))
-                .collect::<Result<Vec<_>, _>>()?;
+            let fields = chunk.iter().map(|(_, fields)| ToJson::of(fields)).collect::<Result<Vec<_>, _>>()?;
             let query = Write {
                 run_key: &keys.run_key,
                 index: &keys.index,
@@ -49,11 +46,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn rendered(&self, attempt: TryKey) -> Result<Option<Map<String, Value>>, Error> {
         let keys = TryColumns::of(&[attempt]);
-        let query = Read {
-            run_key: &keys.run_key,
-            index: &keys.index,
-            try_number: &keys.try_number,
-        };
+        let query = Read { run_key: &keys.run_key, index: &keys.index, try_number: &keys.try_number };
         let mut conn = self.conn().await?;
         let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
         Ok(row.map(|row| row.fields.0))

@@ -35,11 +35,7 @@ impl Store {
     /// [`Error::Conflict`] when the account was deleted.
     pub async fn create_session(&self, account_id: i64, ttl: Duration) -> Result<String, Error> {
         let token = new_token();
-        let query = Create {
-            hash: &hash(&token),
-            account_id: &account_id,
-            seconds: &ttl.as_secs_f64(),
-        };
+        let query = Create { hash: &hash(&token), account_id: &account_id, seconds: &ttl.as_secs_f64() };
         let mut conn = self.conn().await?;
         query.execute(&mut conn).await?;
         Ok(token)
@@ -51,10 +47,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn session(&self, token: &str) -> Result<Option<Session>, Error> {
         let mut conn = self.conn().await?;
-        let row: Option<Row> = Find { hash: &hash(token) }
-            .get_result(&mut conn)
-            .await
-            .optional()?;
+        let row: Option<Row> = Find { hash: &hash(token) }.get_result(&mut conn).await.optional()?;
         Ok(row.map(|row| Session {
             account: row.account.into(),
             created_at: row.session_created_at,
@@ -78,11 +71,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn delete_sessions_of(&self, account_id: i64) -> Result<(), Error> {
         let mut conn = self.conn().await?;
-        DeleteOf {
-            account_id: &account_id,
-        }
-        .execute(&mut conn)
-        .await?;
+        DeleteOf { account_id: &account_id }.execute(&mut conn).await?;
         Ok(())
     }
 
@@ -92,11 +81,7 @@ impl Store {
     /// [`Error::Conflict`] when the account was deleted.
     pub async fn create_sign_in_link(&self, account_id: i64, ttl: Duration) -> Result<String, Error> {
         let token = new_token();
-        let query = CreateLink {
-            hash: &hash(&token),
-            account_id: &account_id,
-            seconds: &ttl.as_secs_f64(),
-        };
+        let query = CreateLink { hash: &hash(&token), account_id: &account_id, seconds: &ttl.as_secs_f64() };
         let mut conn = self.conn().await?;
         query.execute(&mut conn).await?;
         Ok(token)
@@ -108,10 +93,8 @@ impl Store {
     /// Only when the database fails.
     pub async fn use_sign_in_link(&self, token: &str) -> Result<Option<Account>, Error> {
         let mut conn = self.conn().await?;
-        let row: Option<AccountRow> = UseLink { hash: &hash(token) }
-            .get_result(&mut conn)
-            .await
-            .optional()?;
+        let row: Option<AccountRow> =
+            UseLink { hash: &hash(token) }.get_result(&mut conn).await.optional()?;
         Ok(row.map(Account::from))
     }
 

@@ -60,18 +60,13 @@ impl Store {
     /// [`Error::Fenced`] when the proof no longer holds.
     pub async fn load(&self, proof: &LeaderProof) -> Result<Snapshot, Error> {
         let mut transaction = self.begin_read().await?;
-        transaction
-            .batch_execute("SET LOCAL statement_timeout = '10min'")
-            .await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = '10min'").await?;
         transaction.check_leader(proof).await?;
         let conn = &mut *transaction;
         let dags: Vec<DagRow> = Dags {}.load(conn).await?;
         let runs: Vec<RunRow> = ActiveRuns {}.load(conn).await?;
-        let mut ids: Vec<VersionId> = dags
-            .iter()
-            .map(DagRow::version)
-            .chain(runs.iter().map(RunRow::version))
-            .collect();
+        let mut ids: Vec<VersionId> =
+            dags.iter().map(DagRow::version).chain(runs.iter().map(RunRow::version)).collect();
         ids.sort_unstable();
         ids.dedup();
         let versions = dag_version::load(conn, &ids).await?;
@@ -97,10 +92,7 @@ impl Store {
     pub async fn run(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<RunSnapshot>, Error> {
         let mut transaction = self.begin_read().await?;
         let conn = &mut *transaction;
-        let query = OneRun {
-            dag_id: dag_id.as_str(),
-            run_id: run_id.as_str(),
-        };
+        let query = OneRun { dag_id: dag_id.as_str(), run_id: run_id.as_str() };
         let Some(row) = query.get_result::<RunRow>(conn).await.optional()? else {
             transaction.commit().await?;
             return Ok(None);
@@ -128,30 +120,19 @@ fn snapshots(rows: Vec<RunRow>, versions: &Versions) -> Vec<RunSnapshot> {
             tracing::error!(dag_id = %run.dag_id, run_id = %run.run_id, "the run stands still: its DAG version cannot be read");
             return None;
         };
-        Some(RunSnapshot {
-            run,
-            dag,
-            tis: Vec::new(),
-            lengths: Vec::new(),
-        })
+        Some(RunSnapshot { run, dag, tis: Vec::new(), lengths: Vec::new() })
     };
     rows.into_iter().filter_map(snapshot).collect()
 }
 
 /// Puts task instances, ordered by run and index, into their runs, row by row as they arrive.
 async fn fill(rows: impl Stream<Item = QueryResult<TiRow>>, runs: &mut [RunSnapshot]) -> Result<(), Error> {
-    let places: HashMap<RunKey, usize> = runs
-        .iter()
-        .enumerate()
-        .map(|(place, run)| (run.run.key, place))
-        .collect();
+    let places: HashMap<RunKey, usize> =
+        runs.iter().enumerate().map(|(place, run)| (run.run.key, place)).collect();
     let mut names = Names::of(runs.iter().map(|run| &*run.dag));
     let mut rows = pin!(rows);
     while let Some(row) = rows.try_next().await? {
-        if let Some(run) = places
-            .get(&RunKey(row.run_key))
-            .and_then(|place| runs.get_mut(*place))
-        {
+        if let Some(run) = places.get(&RunKey(row.run_key)).and_then(|place| runs.get_mut(*place)) {
             run.tis.push(row.record(&mut names)?);
         }
     }
@@ -165,11 +146,7 @@ async fn add_lengths(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> 
         let run_key: Vec<i64> = chunk.iter().map(|(run, _, _)| *run).collect();
         let task_id: Vec<&str> = chunk.iter().map(|(_, task, _)| task.as_str()).collect();
         let key: Vec<&str> = chunk.iter().map(|(_, _, key)| key.as_str()).collect();
-        let query = Lengths {
-            run_key: &run_key,
-            task_id: &task_id,
-            key: &key,
-        };
+        let query = Lengths { run_key: &run_key, task_id: &task_id, key: &key };
         for row in query.load::<LengthRow>(conn).await? {
             let (run, length) = row.record();
             found.entry(run).or_default().push(length);
@@ -193,11 +170,8 @@ fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
     if mapped.is_empty() {
         return BTreeSet::new();
     }
-    let unexpanded = run
-        .tis
-        .iter()
-        .filter(|ti| ti.map_index < 0)
-        .filter_map(|ti| mapped.get(ti.task_id.as_str()));
+    let unexpanded =
+        run.tis.iter().filter(|ti| ti.map_index < 0).filter_map(|ti| mapped.get(ti.task_id.as_str()));
     let sources = unexpanded.flat_map(|task| task.expand.values());
     sources
         .filter_map(|source| match source {

@@ -30,10 +30,7 @@ impl Store {
     pub async fn queued(&self, limit: usize, older_than: Duration) -> Result<Vec<Ready>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut conn = self.conn().await?;
-        let query = Queued {
-            seconds: &older_than.as_secs_f64(),
-            limit: &limit,
-        };
+        let query = Queued { seconds: &older_than.as_secs_f64(), limit: &limit };
         let rows: Vec<QueuedRow> = query.load(&mut conn).await?;
         let ready = |row: QueuedRow| Ready {
             queue: row.queue.0,
@@ -51,10 +48,7 @@ impl Store {
     pub async fn running_of(&self, worker: Uuid) -> Result<Vec<TryKey>, Error> {
         let mut conn = self.conn().await?;
         let rows: Vec<TryRow> = RunningOf { worker: &worker }.load(&mut conn).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| try_key(row.run_key, row.index, row.try_number))
-            .collect())
+        Ok(rows.into_iter().map(|row| try_key(row.run_key, row.index, row.try_number)).collect())
     }
 
     /// Those of `tries` that are still running on `worker`: it must stop the others.
@@ -72,12 +66,9 @@ impl Store {
             index: &keys.index,
             try_number: &keys.try_number,
         };
-        let mut conn = self.conn().await?;
+        let mut conn = self.hot_conn().await?;
         let rows: Vec<TryRow> = query.load(&mut conn).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| try_key(row.run_key, row.index, row.try_number))
-            .collect())
+        Ok(rows.into_iter().map(|row| try_key(row.run_key, row.index, row.try_number)).collect())
     }
 }
 

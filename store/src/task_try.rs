@@ -22,13 +22,8 @@ impl Store {
     pub async fn tries(&self, ti: TiKey) -> Result<Vec<TryRecord>, Error> {
         let index = i32::try_from(ti.index).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
-        let rows: Vec<Row> = Tries {
-            run_key: &ti.run.0,
-            index: &index,
-            limit: &MOST_TRIES,
-        }
-        .load(&mut conn)
-        .await?;
+        let rows: Vec<Row> =
+            Tries { run_key: &ti.run.0, index: &index, limit: &MOST_TRIES }.load(&mut conn).await?;
         Ok(rows.into_iter().rev().map(TryRecord::from).collect())
     }
 }

@@ -17,20 +17,25 @@ pub(crate) struct Transaction(Option<Conn>);
 impl Store {
     /// Begins a transaction in which every statement sees what was committed before it began.
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        self.begin_with("BEGIN").await
+        begin_with(self.conn().await?, "BEGIN").await
+    }
+
+    /// Like [`Store::begin`], for what happens to every task.
+    pub(crate) async fn begin_hot(&self) -> Result<Transaction, Error> {
+        begin_with(self.hot_conn().await?, "BEGIN").await
     }
 
     /// Begins a transaction that reads and sees one moment.
     pub(crate) async fn begin_read(&self) -> Result<Transaction, Error> {
-        self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        begin_with(self.conn().await?, sql).await
     }
+}
 
-    async fn begin_with(&self, sql: &str) -> Result<Transaction, Error> {
-        let mut transaction = Transaction(Some(self.conn().await?));
-        AnsiTransactionManager::begin_transaction_sql(&mut *transaction, sql).await?;
-        Ok(transaction)
-    }
+async fn begin_with(conn: Conn, sql: &str) -> Result<Transaction, Error> {
+    let mut transaction = Transaction(Some(conn));
+    AnsiTransactionManager::begin_transaction_sql(&mut *transaction, sql).await?;
+    Ok(transaction)
 }
 
 impl Transaction {

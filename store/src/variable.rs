@@ -37,13 +37,7 @@ impl Store {
         let sealed = self.cipher().seal(&place(key), value)?;
         let description = description.map(|text| storable(text).into_owned());
         let mut conn = self.conn().await?;
-        Set {
-            key,
-            value: &sealed,
-            description: &description,
-        }
-        .execute(&mut conn)
-        .await?;
+        Set { key, value: &sealed, description: &description }.execute(&mut conn).await?;
         Ok(())
     }
 
@@ -68,17 +62,10 @@ impl Store {
         offset: u32,
     ) -> Result<(Vec<Variable>, i64), Error> {
         let mut conn = self.conn().await?;
-        let query = List {
-            search,
-            limit: &i64::from(limit),
-            offset: &i64::from(offset),
-        };
+        let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let count: Count = CountAll { search }.get_result(&mut conn).await?;
-        let variables = rows
-            .into_iter()
-            .map(|row| self.open_variable(row))
-            .collect::<Result<_, _>>()?;
+        let variables = rows.into_iter().map(|row| self.open_variable(row)).collect::<Result<_, _>>()?;
         Ok((variables, count.count))
     }
 
@@ -93,12 +80,7 @@ impl Store {
 
     fn open_variable(&self, row: Row) -> Result<Variable, Error> {
         let value = self.cipher().open(&place(&row.key), &row.value)?;
-        Ok(Variable {
-            key: row.key,
-            value,
-            description: row.description,
-            updated_at: row.updated_at,
-        })
+        Ok(Variable { key: row.key, value, description: row.description, updated_at: row.updated_at })
     }
 }
 
@@ -119,11 +101,7 @@ fn check(key: &str, value: &str) -> Result<(), Error> {
 }
 
 const fn place(key: &str) -> Place<'_> {
-    Place {
-        table: "variable",
-        row: key,
-        column: "value",
-    }
+    Place { table: "variable", row: key, column: "value" }
 }
 
 #[derive(QueryableByName)]

@@ -49,12 +49,7 @@ impl Store {
         map_index: i32,
         key: &str,
     ) -> Result<Option<Value>, Error> {
-        let query = One {
-            run_key: &run.0,
-            task_id: task_id.as_str(),
-            map_index: &map_index,
-            key,
-        };
+        let query = One { run_key: &run.0, task_id: task_id.as_str(), map_index: &map_index, key };
         let mut conn = self.conn().await?;
         let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
         Ok(row.map(|row| row.value.0))
@@ -74,13 +69,8 @@ impl Store {
         place: u32,
     ) -> Result<Option<Value>, Error> {
         let place = i64::from(place);
-        let query = Element {
-            run_key: &run.0,
-            task_id: task_id.as_str(),
-            map_index: &map_index,
-            key,
-            place: &place,
-        };
+        let query =
+            Element { run_key: &run.0, task_id: task_id.as_str(), map_index: &map_index, key, place: &place };
         let mut conn = self.conn().await?;
         let row: Option<ElementRow> = query.get_result(&mut conn).await.optional()?;
         Ok(row.and_then(|row| row.value).map(|value| value.0))
@@ -96,12 +86,8 @@ impl Store {
         task_id: &TaskId,
         key: &str,
     ) -> Result<Vec<(i32, Value)>, Error> {
-        let query = OfTask {
-            run_key: &run.0,
-            task_id: task_id.as_str(),
-            key,
-            limit: &i64::from(MOST_VALUES),
-        };
+        let query =
+            OfTask { run_key: &run.0, task_id: task_id.as_str(), key, limit: &i64::from(MOST_VALUES) };
         let mut conn = self.conn().await?;
         let rows: Vec<Mapped> = query.load(&mut conn).await?;
         Ok(rows.into_iter().map(|row| (row.map_index, row.value.0)).collect())

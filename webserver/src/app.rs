@@ -16,7 +16,9 @@ use actix_web::{
 use runtime::shutdown::Shutdown;
 use tracing::info;
 
-use crate::{AppState, api, artifacts, assets, auth, error, front, health, live, log, metrics, openapi, pages, tasks};
+use crate::{
+    AppState, api, artifacts, assets, auth, error, front, health, live, log, metrics, openapi, pages, tasks,
+};
 
 /// A connection that sends nothing for this long is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -83,8 +85,15 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: Shutdown) -
         .run();
     announce(address);
     let handle = server.handle();
-    let running = tokio::spawn(server);
-    shutdown.drain.cancelled().await;
+    let mut running = tokio::spawn(server);
+    tokio::select! {
+        () = shutdown.drain.cancelled() => {}
+        // It broke down by itself.
+        ended = &mut running => {
+            told.abort();
+            return ended.map_err(io::Error::other)?.map_err(Error::Server);
+        }
+    }
     tokio::select! {
         () = handle.stop(true) => {}
         () = shutdown.now.cancelled() => handle.stop(false).await,
@@ -137,7 +146,9 @@ fn explain(error: &io::Error, port: u16) -> String {
         );
     }
     if kind == io::ErrorKind::PermissionDenied {
-        return format!("ports below 1024 are for root; choose another than {port} with --port or TRADEWIND_PORT");
+        return format!(
+            "ports below 1024 are for root; choose another than {port} with --port or TRADEWIND_PORT"
+        );
     }
     if kind == io::ErrorKind::AddrNotAvailable {
         return "this machine does not have that address; use 127.0.0.1 for this machine alone or 0.0.0.0 for every network \

@@ -19,8 +19,16 @@ const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; i
 
 /// Kinds that a browser shows itself; everything else is a download.
 const SHOWN: [&str; 10] = [
-    "text/html", "text/plain", "text/csv", "application/json", "image/png", "image/jpeg", "image/gif", "image/webp",
-    "image/svg+xml", "application/pdf",
+    "text/html",
+    "text/plain",
+    "text/csv",
+    "application/json",
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "image/svg+xml",
+    "application/pdf",
 ];
 
 /// Which try; the newest when none is named.

@@ -24,9 +24,7 @@ const ASK: &str = "no-cache";
 
 /// `/static/...`
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .route("/static/{name:.*}", web::get().to(asset))
-        .route("/favicon.ico", web::get().to(icon));
+    config.route("/static/{name:.*}", web::get().to(asset)).route("/favicon.ico", web::get().to(icon));
 }
 
 /// Changes whenever one of the files does; pages add it to the addresses of what they use.
@@ -61,7 +59,10 @@ fn send(request: &HttpRequest, name: &str) -> Result<HttpResponse, Error> {
     let known = request.headers().get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     // A compressed answer has the same mark behind a `W/`.
     if known.is_some_and(|known| known.contains(&etag)) {
-        return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).insert_header((CACHE_CONTROL, caching)).finish());
+        return Ok(HttpResponse::NotModified()
+            .insert_header((ETAG, etag))
+            .insert_header((CACHE_CONTROL, caching))
+            .finish());
     }
     let kind = mime_guess::from_path(name).first_or_octet_stream();
     Ok(HttpResponse::Ok()

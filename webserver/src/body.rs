@@ -44,12 +44,22 @@ pub(crate) fn whole(request: &HttpRequest, bytes: Result<Bytes, actix_web::Error
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     if bytes.is_empty() {
-        let problem = Problem { kind: "missing", place: vec!["body".to_owned()], message: "Field required".to_owned(), input: Value::Null };
+        let problem = Problem {
+            kind: "missing",
+            place: vec!["body".to_owned()],
+            message: "Field required".to_owned(),
+            input: Value::Null,
+        };
         return Err(problem.into());
     }
     let value: Value = serde_json::from_slice(bytes).map_err(|fault| {
         let message = format!("JSON decode error: {fault}");
-        Error::from(Problem { kind: "json_invalid", place: vec!["body".to_owned()], message, input: Value::Null })
+        Error::from(Problem {
+            kind: "json_invalid",
+            place: vec!["body".to_owned()],
+            message,
+            input: Value::Null,
+        })
     })?;
     T::deserialize(&value).map_err(|fault| explain(&fault.to_string(), value).into())
 }
@@ -64,7 +74,10 @@ fn explain(fault: &str, input: Value) -> Problem {
         return Problem::new("missing", "body", &name, "Field required", input);
     }
     if let Some(name) = quoted("unknown field ") {
-        let message = format!("Extra inputs are not permitted; {}", fault.split_once(", ").map_or("", |(_, expected)| expected));
+        let message = format!(
+            "Extra inputs are not permitted; {}",
+            fault.split_once(", ").map_or("", |(_, expected)| expected)
+        );
         let value = input.get(&name).cloned().unwrap_or(Value::Null);
         return Problem::new("extra_forbidden", "body", &name, message, value);
     }
@@ -85,10 +98,8 @@ mod tests {
     }
 
     fn fault(text: &str) -> (&'static str, String) {
-        match read::<Sample>(text.as_bytes()).unwrap_err() {
-            Error::Unprocessable(problems) => (problems[0].kind, problems[0].place.join(".")),
-            other => panic!("{other:?}"),
-        }
+        let Err(Error::Unprocessable(problems)) = read::<Sample>(text.as_bytes()) else { panic!("{text}") };
+        (problems[0].kind, problems[0].place.join("."))
     }
 
     #[test]

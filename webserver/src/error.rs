@@ -72,7 +72,13 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// A fault in `part` (`query`, `path` or `body`) at `name`.
-    pub(crate) fn new(kind: &'static str, part: &str, name: &str, message: impl Into<String>, input: Value) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        part: &str,
+        name: &str,
+        message: impl Into<String>,
+        input: Value,
+    ) -> Self {
         Self { kind, place: vec![part.to_owned(), name.to_owned()], message: message.into(), input }
     }
 
@@ -209,7 +215,9 @@ pub(crate) async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, E
 
 /// A route for every method that a path does not have.
 pub(crate) fn no_method() -> actix_web::Route {
-    web::to(|request: HttpRequest| std::future::ready(Err::<HttpResponse, _>(Error::Method(request.method().clone()))))
+    web::to(|request: HttpRequest| {
+        std::future::ready(Err::<HttpResponse, _>(Error::Method(request.method().clone())))
+    })
 }
 
 fn to_program(error: &Error) -> HttpResponse {
@@ -257,13 +265,18 @@ fn to_person(error: &Error, theme: Theme, wanted: Option<&str>, request_id: &str
     };
     match page.render() {
         Ok(html) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html),
-        Err(fault) => HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(format!("{error}\n{fault}")),
+        Err(fault) => HttpResponse::build(status)
+            .content_type("text/plain; charset=utf-8")
+            .body(format!("{error}\n{fault}")),
     }
 }
 
 fn to_sign_in(wanted: Option<&str>) -> HttpResponse {
     let query = match wanted.filter(|wanted| *wanted != "/") {
-        Some(wanted) => format!("?{}", url::form_urlencoded::Serializer::new(String::new()).append_pair("next", wanted).finish()),
+        Some(wanted) => format!(
+            "?{}",
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("next", wanted).finish()
+        ),
         None => String::new(),
     };
     HttpResponse::SeeOther().insert_header((header::LOCATION, format!("/sign-in{query}"))).finish()

@@ -108,8 +108,15 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 async fn live(state: Data<AppState>, _viewer: Viewer, topic: Query<Topic>) -> Result<HttpResponse, Error> {
     let hub = &state.live;
-    let seat = hub.seat().ok_or(Error::TooMany("too many pages are open; this one is not told about changes"))?;
-    let listener = Listener { topic: topic.into_inner(), bells: hub.bells(), closed: hub.closed.subscribe(), greeted: false, _seat: seat };
+    let seat =
+        hub.seat().ok_or(Error::TooMany("too many pages are open; this one is not told about changes"))?;
+    let listener = Listener {
+        topic: topic.into_inner(),
+        bells: hub.bells(),
+        closed: hub.closed.subscribe(),
+        greeted: false,
+        _seat: seat,
+    };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<_, actix_web::Error>(Bytes::from_static(event.as_bytes())), listener))
@@ -155,7 +162,10 @@ impl Listener {
 
     // What rang meanwhile is told by the same event.
     fn settle(&mut self) {
-        while !matches!(self.bells.try_recv(), Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)) {}
+        while !matches!(
+            self.bells.try_recv(),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)
+        ) {}
     }
 }
 
@@ -208,7 +218,13 @@ mod tests {
     async fn many_bells_become_one_event() {
         let hub = Hub::new(1);
         let seat = hub.seat().unwrap();
-        let mut listener = Listener { topic: Topic::default(), bells: hub.bells(), closed: hub.closed.subscribe(), greeted: true, _seat: seat };
+        let mut listener = Listener {
+            topic: Topic::default(),
+            bells: hub.bells(),
+            closed: hub.closed.subscribe(),
+            greeted: true,
+            _seat: seat,
+        };
         for _ in 0..BACKLOG * 2 {
             hub.bells.send(bell("a", None)).unwrap();
         }

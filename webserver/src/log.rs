@@ -108,7 +108,12 @@ async fn live(state: &AppState, place: &LogPlace, from: u64, max: u64) -> Result
 
 type TaskPath = Path<(String, String, String)>;
 
-async fn task(state: Data<AppState>, _viewer: Viewer, path: TaskPath, range: Query<Range>) -> Result<HttpResponse, Error> {
+async fn task(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    path: TaskPath,
+    range: Query<Range>,
+) -> Result<HttpResponse, Error> {
     let (dag_id, run_id, task_id) = path.into_inner();
     let map_index = range.map_index.unwrap_or(-1);
     let place = place(&state, &dag_id, &run_id, &task_id, map_index, range.try_number).await?;
@@ -126,7 +131,8 @@ pub(crate) async fn place(
 ) -> Result<LogPlace, Error> {
     let (dag_id, run_id, task_id) = (DagId::new(dag_id)?, RunId::new(run_id)?, TaskId::new(task_id)?);
     let found = state.store.log_place(&dag_id, &run_id, &task_id, map_index, try_number).await?;
-    found.ok_or_else(|| Error::NotFound(format!("there is no such try of task `{task_id}` in run `{run_id}`")))
+    found
+        .ok_or_else(|| Error::NotFound(format!("there is no such try of task `{task_id}` in run `{run_id}`")))
 }
 
 async fn send(state: &AppState, place: &LogPlace, range: &Range) -> Result<HttpResponse, Error> {
@@ -146,7 +152,10 @@ async fn send(state: &AppState, place: &LogPlace, range: &Range) -> Result<HttpR
 /// The whole log as a file, passed on piece by piece.
 fn download(state: AppState, place: LogPlace) -> HttpResponse {
     let name = format!("{}-try-{}.log", place.task_id, place.try_number);
-    let name: String = name.chars().map(|letter| if letter.is_ascii_graphic() && letter != '"' { letter } else { '_' }).collect();
+    let name: String = name
+        .chars()
+        .map(|letter| if letter.is_ascii_graphic() && letter != '"' { letter } else { '_' })
+        .collect();
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))

@@ -49,7 +49,12 @@ impl Default for Metrics {
         let durations: Family<Route, Histogram> = Family::new_with_constructor(buckets);
         let mut registry = Registry::with_prefix("tradewind");
         registry.register("http_requests", "Requests that were answered", requests.clone());
-        registry.register_with_unit("http_request_duration", "Time to the head of the answer", Unit::Seconds, durations.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time to the head of the answer",
+            Unit::Seconds,
+            durations.clone(),
+        );
         Self { registry, requests, durations }
     }
 }
@@ -81,7 +86,12 @@ async fn metrics(state: Data<AppState>) -> Result<HttpResponse, Error> {
 async fn platform(state: &AppState) -> Registry {
     let mut registry = Registry::with_prefix("tradewind");
     let gauges = state.store.gauges().await;
-    plain(&mut registry, "database_up", "Whether the database answers", if gauges.is_ok() { 1.0 } else { 0.0 });
+    plain(
+        &mut registry,
+        "database_up",
+        "Whether the database answers",
+        if gauges.is_ok() { 1.0 } else { 0.0 },
+    );
     if let Ok(gauges) = gauges {
         from_store(&mut registry, &gauges);
     }
@@ -101,15 +111,32 @@ async fn platform(state: &AppState) -> Registry {
 fn from_store(registry: &mut Registry, gauges: &[Gauge]) {
     let of = |name: &str| gauges.iter().filter(move |gauge| gauge.name == name).cloned().collect::<Vec<_>>();
     by_kind(registry, "dag_runs", "Runs that are not over, by state", "state", &of("runs"));
-    by_kind(registry, "dag_runs_ended_recently", "Runs that ended in the last five minutes, by state", "state", &of("ended"));
-    by_kind(registry, "task_instances", "Task instances of runs that are not over, by state", "state", &of("tasks"));
+    by_kind(
+        registry,
+        "dag_runs_ended_recently",
+        "Runs that ended in the last five minutes, by state",
+        "state",
+        &of("ended"),
+    );
+    by_kind(
+        registry,
+        "task_instances",
+        "Task instances of runs that are not over, by state",
+        "state",
+        &of("tasks"),
+    );
     by_kind(registry, "dags", "DAGs that have a file, paused or not", "kind", &of("dags"));
     by_kind(registry, "workers", "Workers, by state", "state", &of("workers"));
     let one = |name: &str| of(name).first().map_or(0.0, |gauge| gauge.value);
     plain(registry, "worker_slots", "Tasks that all running workers can run at the same time", one("slots"));
     plain(registry, "inbox_messages", "Messages that wait for the engine", one("inbox"));
     if let Some(beat) = of("heartbeat").first() {
-        plain(registry, "scheduler_heartbeat_age_seconds", "Time since the leader renewed its lease", beat.value);
+        plain(
+            registry,
+            "scheduler_heartbeat_age_seconds",
+            "Time since the leader renewed its lease",
+            beat.value,
+        );
     }
 }
 
@@ -118,7 +145,9 @@ async fn queues(registry: &mut Registry, state: &AppState, loads: &[QueueLoad]) 
     for load in loads {
         let labels = vec![("queue", load.queue.clone())];
         recorded.get_or_create(&labels).set(number(load.queued));
-        let Ok(name) = queue::QueueName::new(load.queue.as_str()) else { continue };
+        let Ok(name) = queue::QueueName::new(load.queue.as_str()) else {
+            continue;
+        };
         if let Ok(depth) = state.queue.depth(&name).await {
             waiting.get_or_create(&labels).set(number(depth));
         }

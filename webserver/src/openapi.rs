@@ -21,7 +21,8 @@ const OTHERS: &[Operation] = &[
 ];
 
 /// Those that need no sign-in.
-const OPEN: [&str; 6] = ["create_token", "create_token_cli", "get_health", "get_version", "get_metrics", "get_liveness"];
+const OPEN: [&str; 6] =
+    ["create_token", "create_token_cli", "get_health", "get_version", "get_metrics", "get_liveness"];
 
 /// `/openapi.json`
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -67,7 +68,8 @@ fn describe_one(operation: &Operation) -> Value {
         _ => "200",
     };
     let error = json!({"description": "Error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
-    let names = operation.path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
+    let names =
+        operation.path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
     let parameters: Vec<Value> = names
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
@@ -76,7 +78,8 @@ fn describe_one(operation: &Operation) -> Value {
         "responses": {status: {"description": "Successful Response"}, "default": error},
     });
     if matches!(operation.method, "post" | "patch") {
-        described["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}}}});
+        described["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": {"type": "object"}}}});
     }
     if !OPEN.contains(&operation.id) {
         described["security"] = json!([{"bearer": []}]);

@@ -58,7 +58,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 async fn create(state: Data<AppState>, user: User, body: Body<Sent>) -> Result<HttpResponse, Error> {
     let new = check(body.0)?;
-    let added = state.store.add_task(&new, user.name(), state.clock.now()).await.map_err(|fault| refusal(fault, &new))?;
+    let added = state
+        .store
+        .add_task(&new, user.name(), state.clock.now())
+        .await
+        .map_err(|fault| refusal(fault, &new))?;
     // The leader learns the DAG's new version when it takes the message in; this makes pages and others look too.
     ring(&state).await;
     drop(state.queue.ring(Bell::Engine).await);
@@ -78,7 +82,8 @@ async fn list(state: Data<AppState>, _viewer: Viewer) -> Result<HttpResponse, Er
     let run = newest_run(&state).await?;
     let states = states(&state, run.as_ref(), None).await?;
     let tasks = record.as_ref().map(|record| record.dag.tasks.as_slice()).unwrap_or_default();
-    let tasks: Vec<Value> = tasks.iter().enumerate().map(|(place, task)| shape(place + 1, task, &states)).collect();
+    let tasks: Vec<Value> =
+        tasks.iter().enumerate().map(|(place, task)| shape(place + 1, task, &states)).collect();
     let run_id = run.map(|run| run.run_id);
     Ok(HttpResponse::Ok().json(json!({"total_entries": tasks.len(), "tasks": tasks, "run_id": run_id})))
 }
@@ -104,7 +109,11 @@ async fn newest_run(state: &AppState) -> Result<Option<RunRow>, Error> {
     Ok(state.store.api_runs(&ask).await?.0.into_iter().next())
 }
 
-async fn states(state: &AppState, run: Option<&RunRow>, one: Option<&TaskId>) -> Result<HashMap<String, String>, Error> {
+async fn states(
+    state: &AppState,
+    run: Option<&RunRow>,
+    one: Option<&TaskId>,
+) -> Result<HashMap<String, String>, Error> {
     let Some(run) = run else { return Ok(HashMap::new()) };
     let limit = u32::try_from(adhoc::MOST_TASKS).unwrap_or(u32::MAX);
     let mut ask = Ask { limit, order_by: vec!["index".to_owned()], ..Ask::default() }
@@ -119,9 +128,13 @@ async fn states(state: &AppState, run: Option<&RunRow>, one: Option<&TaskId>) ->
 
 fn check(sent: Sent) -> Result<NewTask, Error> {
     let named = |field: &str, text: &str| {
-        TaskId::new(text).map_err(|fault| Error::from(Problem::new("value_error", "body", field, fault.to_string(), text.into())))
+        TaskId::new(text).map_err(|fault| {
+            Error::from(Problem::new("value_error", "body", field, fault.to_string(), text.into()))
+        })
     };
-    let wrong = |field: &str, message: String, input: Value| Err(Problem::new("value_error", "body", field, message, input).into());
+    let wrong = |field: &str, message: String, input: Value| {
+        Err(Problem::new("value_error", "body", field, message, input).into())
+    };
     let name = named("name", &sent.name)?;
     if sent.dependencies.len() > MOST_DEPENDENCIES {
         let message = format!("at most {MOST_DEPENDENCIES} dependencies");
@@ -135,7 +148,8 @@ fn check(sent: Sent) -> Result<NewTask, Error> {
     if length == 0 || length > LONGEST_COMMAND {
         return wrong("command", format!("a command has 1 to {LONGEST_COMMAND} bytes"), length.into());
     }
-    let dependencies = sent.dependencies.iter().map(|text| named("dependencies", text)).collect::<Result<_, _>>()?;
+    let dependencies =
+        sent.dependencies.iter().map(|text| named("dependencies", text)).collect::<Result<_, _>>()?;
     let priority = i32::try_from(sent.priority).unwrap_or_default();
     Ok(NewTask { name, dependencies, priority, command: sent.command })
 }

@@ -41,7 +41,9 @@ pub(crate) async fn ask(state: &AppState, by: &str, wish: Wish) -> Result<Outcom
     if let Err(fault) = state.queue.ring(Bell::Engine).await {
         warn!(%fault, "cannot ring the engine; it looks by itself from time to time");
     }
-    let Some(&id) = posted.first() else { return Ok(Outcome::Pending) };
+    let Some(&id) = posted.first() else {
+        return Ok(Outcome::Pending);
+    };
     wait(state, id, &intent, &mut bells).await
 }
 

@@ -80,13 +80,8 @@ impl Attempt<'_> {
         };
         let overrides = &self.station.overrides;
         let now = self.station.clock.now();
-        let mut renderer = Renderer::new(
-            self.backend,
-            overrides,
-            Arc::clone(self.assignment),
-            Arc::clone(&params),
-            now,
-        );
+        let mut renderer =
+            Renderer::new(self.backend, overrides, Arc::clone(self.assignment), Arc::clone(&params), now);
         let prepared = operator::prepare(self.assignment, &mut renderer).await;
         self.output.hide(renderer.secrets());
         let work = match prepared {
@@ -108,11 +103,7 @@ impl Attempt<'_> {
             began: &|pid| self.watcher.began(pid),
         };
         // Asked to stop before anything began: nothing needs to begin.
-        match self
-            .stop
-            .now()
-            .and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment))
-        {
+        match self.stop.now().and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment)) {
             Some(done) => done,
             None => work.run(&on).await,
         }
@@ -123,13 +114,8 @@ impl Attempt<'_> {
         if declared.is_empty() {
             return Ok(Map::new());
         }
-        domain::params::resolve(declared, conf).map_err(|errors| {
-            errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; ")
-        })
+        domain::params::resolve(declared, conf)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 
     async fn keep_artifacts(&self, store: &LogStore, folder: &Path) {
@@ -138,27 +124,23 @@ impl Attempt<'_> {
         match tokio::time::timeout(ARTIFACTS, kept).await {
             Ok(Ok(artifacts)) => {
                 for artifact in &artifacts.kept {
-                    self.output
-                        .note(&format!("kept {} ({} bytes)", artifact.name, artifact.size));
+                    self.output.note(&format!("kept {} ({} bytes)", artifact.name, artifact.size));
                 }
                 for left in &artifacts.left_out {
-                    self.output
-                        .note(&format!("did not keep {}: {}", left.name, left.reason));
+                    self.output.note(&format!("did not keep {}: {}", left.name, left.reason));
                 }
             }
             Ok(Err(error)) => self.output.note(&format!("artifacts are lost: {error}")),
-            Err(_) => self.output.note(&format!(
-                "artifacts are lost: log storage took longer than {ARTIFACTS:?}"
-            )),
+            Err(_) => {
+                self.output.note(&format!("artifacts are lost: log storage took longer than {ARTIFACTS:?}"))
+            }
         }
     }
 
     /// Writes the last line of the log, and hides secrets in the reason.
     fn conclude(&self, done: Done, began: Instant) -> Done {
-        let reason = done
-            .reason
-            .as_ref()
-            .map(|reason| self.output.masked(&shortened(reason, LONGEST_REASON)));
+        let reason =
+            done.reason.as_ref().map(|reason| self.output.masked(&shortened(reason, LONGEST_REASON)));
         let word = match (done.halted.is_some(), done.result) {
             (true, _) => "stopped",
             (false, TryResult::Success) => "success",
@@ -180,20 +162,14 @@ impl Attempt<'_> {
 pub(crate) fn shown(fields: Map<String, Value>, secrets: &[String]) -> Map<String, Value> {
     let mut masker = Masker::default();
     masker.add(secrets.iter().cloned());
-    fields
-        .into_iter()
-        .map(|(name, value)| (name, masked(value, &masker)))
-        .collect()
+    fields.into_iter().map(|(name, value)| (name, masked(value, &masker))).collect()
 }
 
 fn masked(value: Value, masker: &Masker) -> Value {
     match value {
         Value::String(text) => Value::String(masker.text(&shortened(&text, LONGEST_FIELD))),
         Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, item)| (key, masked(item, masker)))
-            .collect(),
+        Value::Object(map) => map.into_iter().map(|(key, item)| (key, masked(item, masker))).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
@@ -211,23 +187,11 @@ pub(crate) fn has_templates(task: &domain::dag::Task) -> bool {
         Operator::Bash { command } => template::is_template(command),
         Operator::Python { .. } | Operator::Empty => false,
         Operator::Sql { conn_id, sql, .. } => template::is_template(conn_id) || template::is_template(sql),
-        Operator::Http {
-            conn_id,
-            url,
-            headers,
-            body,
-            ..
-        } => {
+        Operator::Http { conn_id, url, headers, body, .. } => {
             let texts = conn_id.iter().chain([url]).chain(headers.values());
             texts.into_iter().any(|text| template::is_template(text))
-                || body
-                    .as_ref()
-                    .is_some_and(|body| template::is_template(&body.to_string()))
+                || body.as_ref().is_some_and(|body| template::is_template(&body.to_string()))
         }
     };
-    own || task
-        .env
-        .values()
-        .chain(&task.cwd)
-        .any(|text| template::is_template(text))
+    own || task.env.values().chain(&task.cwd).any(|text| template::is_template(text))
 }

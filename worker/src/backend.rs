@@ -59,10 +59,7 @@ pub trait Backend: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
         Box::pin(async move {
             let values = self.xcoms(run, task_id, key).await?;
-            Ok(values
-                .into_iter()
-                .next()
-                .and_then(|(_, value)| elements_of(value).into_iter().nth(place)))
+            Ok(values.into_iter().next().and_then(|(_, value)| elements_of(value).into_iter().nth(place)))
         })
     }
 
@@ -78,10 +75,9 @@ pub trait Backend: Send + Sync {
 pub fn elements_of(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, value)| serde_json::json!({"key": key, "value": value}))
-            .collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| serde_json::json!({"key": key, "value": value})).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }
@@ -100,9 +96,7 @@ impl MemoryBackend {
     /// Keeps an XCom; replaces the one of the same instance and key.
     pub fn keep(&self, run: RunKey, task_id: &str, map_index: i32, key: &str, value: Value) {
         let mut xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = xcoms
-            .entry((run, task_id.to_owned(), key.to_owned()))
-            .or_default();
+        let values = xcoms.entry((run, task_id.to_owned(), key.to_owned())).or_default();
         values.retain(|(index, _)| *index != map_index);
         values.push((map_index, value));
         values.sort_by_key(|(index, _)| *index);
@@ -125,10 +119,7 @@ impl Backend for MemoryBackend {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
         let xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = xcoms
-            .get(&(run, task_id.to_owned(), key.to_owned()))
-            .cloned()
-            .unwrap_or_default();
+        let found = xcoms.get(&(run, task_id.to_owned(), key.to_owned())).cloned().unwrap_or_default();
         Box::pin(async { Ok(found) })
     }
 

@@ -38,11 +38,7 @@ impl Base {
             KEPT_BACK.iter().any(|prefix| name.starts_with(prefix))
         };
         Base {
-            variables: environment
-                .iter()
-                .filter(|(name, _)| !is_kept_back(name))
-                .cloned()
-                .collect(),
+            variables: environment.iter().filter(|(name, _)| !is_kept_back(name)).cloned().collect(),
             mark,
         }
     }
@@ -67,10 +63,7 @@ impl Base {
             put(name.to_owned(), value.as_ref());
         }
         for (name, value) in params {
-            put(
-                format!("TRADEWIND_PARAM_{}", param_name(name)),
-                as_text(value).as_ref(),
-            );
+            put(format!("TRADEWIND_PARAM_{}", param_name(name)), as_text(value).as_ref());
         }
         for (name, value) in own {
             put(name.clone(), value.as_ref());
@@ -83,23 +76,14 @@ impl Base {
 
 fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {
     let (run, task) = (&assignment.run, assignment.task());
-    let (dag_id, task_id, run_id) = (
-        assignment.dag.dag_id.to_string(),
-        task.task_id.to_string(),
-        run.run_id.to_string(),
-    );
-    let (map_index, try_number) = (
-        assignment.map_index.to_string(),
-        assignment.attempt.try_number.to_string(),
-    );
+    let (dag_id, task_id, run_id) =
+        (assignment.dag.dag_id.to_string(), task.task_id.to_string(), run.run_id.to_string());
+    let (map_index, try_number) =
+        (assignment.map_index.to_string(), assignment.attempt.try_number.to_string());
     let date = |at: Option<DateTime<Utc>>| {
-        at.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
-            .unwrap_or_default()
+        at.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, false)).unwrap_or_default()
     };
-    let (start, end) = (
-        date(run.data_interval.map(|i| i.start)),
-        date(run.data_interval.map(|i| i.end)),
-    );
+    let (start, end) = (date(run.data_interval.map(|i| i.start)), date(run.data_interval.map(|i| i.end)));
     let logical_date = date(run.logical_date);
     vec![
         ("TRADEWIND_DAG_ID", dag_id.clone()),
@@ -116,24 +100,13 @@ fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {
         ("AIRFLOW_CTX_MAP_INDEX", map_index),
         ("AIRFLOW_CTX_TRY_NUMBER", try_number),
         ("AIRFLOW_CTX_LOGICAL_DATE", logical_date),
-        (
-            "AIRFLOW_CTX_DAG_OWNER",
-            task.owner.as_ref().unwrap_or(&assignment.dag.owner).clone(),
-        ),
+        ("AIRFLOW_CTX_DAG_OWNER", task.owner.as_ref().unwrap_or(&assignment.dag.owner).clone()),
     ]
 }
 
 /// A param's name as part of a variable's: in capitals, with `_` for what shells do not allow.
 fn param_name(name: &str) -> String {
-    name.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 /// A text as it is, anything else as JSON.

@@ -51,10 +51,7 @@ pub async fn run_once(
 ) -> Result<Finished, Error> {
     process::adopt();
     let mark = Uuid::new_v4().to_string();
-    let failed = |source| Error::Scratch {
-        folder: settings.scratch.clone(),
-        source,
-    };
+    let failed = |source| Error::Scratch { folder: settings.scratch.clone(), source };
     let place = Place::open(&settings.scratch, &mark).map_err(failed)?;
     let station = Station::new(settings, clock.clone(), place, mark, None);
     let output = Output::new(clock, Sink::Echo(echo));
@@ -78,12 +75,7 @@ pub async fn run_once(
             run.await
         }
     };
-    Ok(Finished {
-        result: done.result,
-        exit_code: done.exit_code,
-        reason: done.reason,
-        xcoms: done.xcoms,
-    })
+    Ok(Finished { result: done.result, exit_code: done.exit_code, reason: done.reason, xcoms: done.xcoms })
 }
 
 /// What the templates of a task become, in Airflow's names, with secrets hidden.
@@ -98,22 +90,11 @@ pub async fn render_task(
 ) -> Result<Map<String, Value>, Error> {
     let overrides = Overrides::of(&settings.environment);
     let params = domain::params::resolve(&assignment.dag.params, &assignment.run.conf).map_err(|errors| {
-        Error::Task(
-            errors
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; "),
-        )
+        Error::Task(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })?;
     let assignment = Arc::new(assignment);
-    let mut renderer = Renderer::new(
-        backend,
-        &overrides,
-        Arc::clone(&assignment),
-        Arc::new(params),
-        clock.now(),
-    );
+    let mut renderer =
+        Renderer::new(backend, &overrides, Arc::clone(&assignment), Arc::new(params), clock.now());
     let work = operator::prepare(&assignment, &mut renderer)
         .await
         .map_err(|error| Error::Task(error.to_string()))?;

@@ -116,10 +116,7 @@ impl Worker {
     ) -> Result<Worker, Error> {
         process::adopt();
         let mark = Uuid::new_v4().to_string();
-        let failed = |source| Error::Scratch {
-            folder: settings.scratch.clone(),
-            source,
-        };
+        let failed = |source| Error::Scratch { folder: settings.scratch.clone(), source };
         let place = Place::open(&settings.scratch, &mark).map_err(failed)?;
         let warden = settings.warden.as_deref().and_then(|command| match Warden::start(command, &mark) {
             Ok(warden) => Some(warden),
@@ -128,10 +125,7 @@ impl Worker {
                 None
             }
         });
-        let names = settings
-            .queues
-            .iter()
-            .map(|name| queue::QueueName::new(name.as_str()));
+        let names = settings.queues.iter().map(|name| queue::QueueName::new(name.as_str()));
         let queues = names.collect::<Result<Vec<_>, _>>()?;
         let archive = Archive::new(logs, place.root().to_owned());
         let station = Station::new(&settings, clock, place, mark, warden);
@@ -272,10 +266,7 @@ impl Worker {
 
     async fn wait_for_the_killed(&self, term: &Term) {
         let limit = self.settings.grace + AFTER_KILL;
-        if tokio::time::timeout(limit, term.running.wait_empty())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(limit, term.running.wait_empty()).await.is_err() {
             tracing::error!(tries = term.running.list().len(), "some tries cannot be stopped");
         }
     }
@@ -296,21 +287,11 @@ impl Worker {
 
 /// The try that a ticket names.
 fn attempt_of(ticket: Ticket) -> TryKey {
-    let ti = domain::id::TiKey {
-        run: domain::id::RunKey(ticket.run),
-        index: ticket.index,
-    };
-    TryKey {
-        ti,
-        try_number: ticket.try_number,
-    }
+    let ti = domain::id::TiKey { run: domain::id::RunKey(ticket.run), index: ticket.index };
+    TryKey { ti, try_number: ticket.try_number }
 }
 
 /// The ticket of a try.
 fn ticket_of(attempt: TryKey) -> Ticket {
-    Ticket {
-        run: attempt.ti.run.0,
-        index: attempt.ti.index,
-        try_number: attempt.try_number,
-    }
+    Ticket { run: attempt.ti.run.0, index: attempt.ti.index, try_number: attempt.try_number }
 }

@@ -71,13 +71,7 @@ pub(crate) struct Done {
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done {
-            result: TryResult::Success,
-            exit_code: None,
-            reason: None,
-            xcoms,
-            halted: None,
-        }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None }
     }
 
     /// It failed; another try may work.
@@ -92,13 +86,7 @@ impl Done {
 
     /// It ended like this.
     pub(crate) fn ended(result: TryResult, reason: impl Into<String>) -> Done {
-        Done {
-            result,
-            exit_code: None,
-            reason: Some(reason.into()),
-            xcoms: IndexMap::new(),
-            halted: None,
-        }
+        Done { result, exit_code: None, reason: Some(reason.into()), xcoms: IndexMap::new(), halted: None }
     }
 
     /// It was ended from outside.
@@ -106,23 +94,13 @@ impl Done {
         match cause {
             Cause::Itself => None,
             Cause::Timeout => {
-                let limit = assignment
-                    .task()
-                    .execution_timeout
-                    .map(|limit| format!(" {limit}"))
-                    .unwrap_or_default();
+                let limit =
+                    assignment.task().execution_timeout.map(|limit| format!(" {limit}")).unwrap_or_default();
                 Some(Done::failed(format!("stopped after execution_timeout{limit}")))
             }
             Cause::Halted(halt) => {
-                let result = if halt == Halt::Drain {
-                    TryResult::Returned
-                } else {
-                    TryResult::Failed
-                };
-                Some(Done {
-                    halted: Some(halt),
-                    ..Done::ended(result, halt.words())
-                })
+                let result = if halt == Halt::Drain { TryResult::Returned } else { TryResult::Failed };
+                Some(Done { halted: Some(halt), ..Done::ended(result, halt.words()) })
             }
         }
     }
@@ -176,20 +154,9 @@ pub(crate) async fn prepare(
         Operator::Sql { conn_id, sql, file } => {
             Box::new(sql::prepare(conn_id, sql, file.as_deref(), renderer).await?)
         }
-        Operator::Http {
-            conn_id,
-            method,
-            url,
-            headers,
-            body,
-        } => {
-            let request = http::Written {
-                conn_id: conn_id.as_deref(),
-                method,
-                url,
-                headers,
-                body: body.as_ref(),
-            };
+        Operator::Http { conn_id, method, url, headers, body } => {
+            let request =
+                http::Written { conn_id: conn_id.as_deref(), method, url, headers, body: body.as_ref() };
             Box::new(http::prepare(request, renderer).await?)
         }
         Operator::Empty => Box::new(empty::Empty),

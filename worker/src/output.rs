@@ -74,11 +74,7 @@ impl Output {
             fresh: Vec::new(),
             length: 0,
         };
-        Output {
-            clock,
-            state: Mutex::new(state),
-            sink,
-        }
+        Output { clock, state: Mutex::new(state), sink }
     }
 
     /// Hides these texts from now on, wherever they appear.
@@ -118,9 +114,7 @@ impl Output {
             Source::Stderr => &mut state.stderr,
         };
         let mut taken = std::mem::take(lines);
-        taken.feed(chunk, Instant::now(), |line| {
-            self.emit(state, source.stream(), line)
-        });
+        taken.feed(chunk, Instant::now(), |line| self.emit(state, source.stream(), line));
         match source {
             Source::Stdout => state.stdout = taken,
             Source::Stderr => state.stderr = taken,
@@ -164,11 +158,7 @@ impl Output {
 
     /// Ends the output. None when it went to somebody who watched.
     pub(crate) fn finish(self) -> Option<(Spooled, Arc<Tail>)> {
-        let fresh = self
-            .state
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fresh;
+        let fresh = self.state.into_inner().unwrap_or_else(PoisonError::into_inner).fresh;
         match self.sink {
             Sink::Spool(spool, tail) => Some((spool.finish(fresh), tail)),
             Sink::Echo(_) => None,
@@ -188,12 +178,7 @@ impl Output {
                 let mut written = (state.fresh.len() - begin) as u64;
                 if state.length + written >= spool.limit() {
                     let note = format!("the log ends here: it is longer than {} bytes", spool.limit());
-                    LogLine::write(
-                        &mut state.fresh,
-                        self.clock.now(),
-                        Stream::Tradewind,
-                        note.as_bytes(),
-                    );
+                    LogLine::write(&mut state.fresh, self.clock.now(), Stream::Tradewind, note.as_bytes());
                     written = (state.fresh.len() - begin) as u64;
                 }
                 tail.push(state.length, &state.fresh[begin..]);

@@ -51,12 +51,7 @@ impl Place {
         let root = root.canonicalize()?;
         let lock = File::create(root.join(LOCK))?;
         lock.try_lock()?;
-        Ok(Place {
-            root,
-            spare: Mutex::default(),
-            made: AtomicUsize::new(0),
-            _lock: lock,
-        })
+        Ok(Place { root, spare: Mutex::default(), made: AtomicUsize::new(0), _lock: lock })
     }
 
     /// The folder.
@@ -112,13 +107,9 @@ impl Place {
         let Some(siblings) = self.root.parent().and_then(|base| fs::read_dir(base).ok()) else {
             return Vec::new();
         };
-        let others = siblings
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| *path != self.root && path.is_dir());
-        others
-            .filter(|path| File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()))
-            .collect()
+        let others =
+            siblings.flatten().map(|entry| entry.path()).filter(|path| *path != self.root && path.is_dir());
+        others.filter(|path| File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())).collect()
     }
 }
 

@@ -139,12 +139,7 @@ pub(crate) async fn run(
     }
     drop(watched);
     let out_of_memory = end.may_be_out_of_memory() && oom::happened_since(baseline);
-    Ok(Ended {
-        end,
-        cause,
-        out_of_memory,
-        left_behind,
-    })
+    Ok(Ended { end, cause, out_of_memory, left_behind })
 }
 
 fn spawn(launch: &Launch) -> Result<Child, Error> {
@@ -163,10 +158,7 @@ fn spawn(launch: &Launch) -> Result<Child, Error> {
 
 fn refused(launch: &Launch, error: &std::io::Error) -> Error {
     if let Some(reason) = fault_of_folder(&launch.cwd) {
-        return Error::Folder {
-            folder: launch.cwd.clone(),
-            reason,
-        };
+        return Error::Folder { folder: launch.cwd.clone(), reason };
     }
     let reason = match error.raw_os_error() {
         Some(code) if code == nix::errno::Errno::E2BIG as i32 => {
@@ -175,10 +167,7 @@ fn refused(launch: &Launch, error: &std::io::Error) -> Error {
         }
         Some(_) | None => error.to_string(),
     };
-    Error::Start {
-        program: launch.program.clone(),
-        reason,
-    }
+    Error::Start { program: launch.program.clone(), reason }
 }
 
 fn fault_of_folder(folder: &Path) -> Option<String> {

@@ -100,10 +100,7 @@ where
                 tokio::time::sleep(PAUSE).await
             }
             Err(error) => {
-                return Err(Unavailable {
-                    what: format!("{what} `{name}`"),
-                    reason: error.to_string(),
-                });
+                return Err(Unavailable { what: format!("{what} `{name}`"), reason: error.to_string() });
             }
         }
     }

@@ -29,11 +29,7 @@ pub(crate) struct Slot {
 impl Running {
     /// None yet, at most `slots`.
     pub(crate) fn new(slots: usize) -> Running {
-        Running(Arc::new(Shared {
-            slots,
-            tries: Mutex::default(),
-            freed: Notify::new(),
-        }))
+        Running(Arc::new(Shared { slots, tries: Mutex::default(), freed: Notify::new() }))
     }
 
     /// Takes a place. None when the try is running here already.
@@ -43,10 +39,7 @@ impl Running {
             return None;
         }
         tries.insert(attempt, stopper);
-        Some(Slot {
-            running: self.clone(),
-            attempt,
-        })
+        Some(Slot { running: self.clone(), attempt })
     }
 
     /// How many more may run.

@@ -72,12 +72,7 @@ pub struct Overrides {
 
 impl std::fmt::Debug for Overrides {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Overrides({} connections, {} variables)",
-            self.connections.len(),
-            self.variables.len()
-        )
+        write!(f, "Overrides({} connections, {} variables)", self.connections.len(), self.variables.len())
     }
 }
 

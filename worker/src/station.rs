@@ -66,10 +66,7 @@ impl Programs {
     /// Looks for them once.
     fn find(environment: &[(OsString, OsString)]) -> Programs {
         let variable = |wanted: &str| {
-            environment
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.as_os_str())
+            environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_os_str())
         };
         let path = variable("PATH").unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
         let find = |names: &[&str]| names.iter().find_map(|name| on_path(name, path));
@@ -102,6 +99,5 @@ fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
 }
 
 fn is_executable(file: &Path) -> bool {
-    file.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -57,15 +57,7 @@ impl<'a> Renderer<'a> {
         params: Arc<Map<String, Value>>,
         now: DateTime<Utc>,
     ) -> Self {
-        Self {
-            backend,
-            overrides,
-            assignment,
-            lookups: Arc::default(),
-            scope: None,
-            params,
-            now,
-        }
+        Self { backend, overrides, assignment, lookups: Arc::default(), scope: None, params, now }
     }
 
     /// Renders one text; `field` names it in errors.
@@ -149,13 +141,7 @@ impl<'a> Renderer<'a> {
             return Ok(scope.clone());
         }
         let elements = self.mapped().await?;
-        let scope = Scope::new(
-            &self.assignment,
-            elements,
-            &self.params,
-            Arc::clone(&self.lookups),
-            self.now,
-        );
+        let scope = Scope::new(&self.assignment, elements, &self.params, Arc::clone(&self.lookups), self.now);
         Ok(self.scope.insert(minijinja::Value::from_object(scope)).clone())
     }
 
@@ -179,42 +165,21 @@ impl<'a> Renderer<'a> {
             }),
             Ask::Connection(conn_id) => Answer::Connection(match self.overrides.connection(conn_id) {
                 Some(found) => {
-                    Some(Arc::new(found.map_err(|message| {
-                        Error::bad_connection(field, conn_id, message)
-                    })?))
+                    Some(Arc::new(found.map_err(|message| Error::bad_connection(field, conn_id, message))?))
                 }
-                None => self
-                    .backend
-                    .connection(conn_id)
-                    .await
-                    .map_err(unavailable)?
-                    .map(Arc::new),
+                None => self.backend.connection(conn_id).await.map_err(unavailable)?.map(Arc::new),
             }),
             Ask::XCom { task_id, key } => {
                 let run = self.assignment.attempt.ti.run;
-                Answer::XCom(
-                    self.backend
-                        .xcoms(run, task_id, key)
-                        .await
-                        .map_err(unavailable)?
-                        .into(),
-                )
+                Answer::XCom(self.backend.xcoms(run, task_id, key).await.map_err(unavailable)?.into())
             }
             Ask::Element { task_id, key, place } => {
                 let run = self.assignment.attempt.ti.run;
-                Answer::Element(
-                    self.backend
-                        .element(run, task_id, key, *place)
-                        .await
-                        .map_err(unavailable)?,
-                )
+                Answer::Element(self.backend.element(run, task_id, key, *place).await.map_err(unavailable)?)
             }
-            Ask::Previous => Answer::Previous(
-                self.backend
-                    .previous(&self.assignment)
-                    .await
-                    .map_err(unavailable)?,
-            ),
+            Ask::Previous => {
+                Answer::Previous(self.backend.previous(&self.assignment).await.map_err(unavailable)?)
+            }
         };
         self.lookups.put(ask, answer);
         Ok(())

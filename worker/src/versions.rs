@@ -30,12 +30,8 @@ struct Kept {
 
 impl Version {
     fn new(dag: Arc<Dag>) -> Version {
-        let places = dag
-            .tasks
-            .iter()
-            .enumerate()
-            .map(|(place, task)| (task.task_id.clone(), place))
-            .collect();
+        let places =
+            dag.tasks.iter().enumerate().map(|(place, task)| (task.task_id.clone(), place)).collect();
         Version { dag, places }
     }
 
@@ -60,11 +56,7 @@ impl Versions {
         let version = Arc::new(Version::new(dag));
         let kept = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.versions.len() >= MOST {
-            let oldest = kept
-                .versions
-                .iter()
-                .min_by_key(|(_, (_, used))| *used)
-                .map(|(id, _)| *id);
+            let oldest = kept.versions.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
             oldest.map(|id| kept.versions.remove(&id));
         }
         kept.uses += 1;

@@ -57,52 +57,30 @@ impl Warden {
     pub(crate) fn start(command: &[OsString], mark: &str) -> io::Result<Warden> {
         let child = spawn(command, mark)?;
         let (changes, told) = mpsc::unbounded_channel();
-        let warden = Warden {
-            groups: Arc::default(),
-            changes,
-        };
-        tokio::spawn(keep(
-            child,
-            command.to_vec(),
-            mark.to_owned(),
-            Arc::clone(&warden.groups),
-            told,
-        ));
+        let warden = Warden { groups: Arc::default(), changes };
+        tokio::spawn(keep(child, command.to_vec(), mark.to_owned(), Arc::clone(&warden.groups), told));
         Ok(warden)
     }
 
     /// Watches a group until the answer is dropped.
     pub(crate) fn watch(&self, group: Group) -> Watched<'_> {
-        self.groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(group.id());
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(group.id());
         // The receiver lives as long as the runtime; without one there is nothing to be told.
         let _ = self.changes.send(Change::Began(group.id()));
-        Watched {
-            warden: self,
-            group: group.id(),
-        }
+        Watched { warden: self, group: group.id() }
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.warden
-            .groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.group);
+        self.warden.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
         let _ = self.warden.changes.send(Change::Ended(self.group));
     }
 }
 
 fn spawn(command: &[OsString], mark: &str) -> io::Result<Child> {
     let Some((program, args)) = command.split_first() else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the command of the warden is empty",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command of the warden is empty"));
     };
     // A group of its own: Ctrl-C at the terminal is meant for the worker. The mark goes as an argument, because in
     // its environment it would mark the warden itself.
@@ -147,16 +125,8 @@ async fn tell(
     groups: &Mutex<HashSet<i32>>,
     told: &mut mpsc::UnboundedReceiver<Change>,
 ) -> io::Result<()> {
-    let mut pipe = child
-        .stdin
-        .take()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
-    let running: Vec<i32> = groups
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-        .copied()
-        .collect();
+    let mut pipe = child.stdin.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
+    let running: Vec<i32> = groups.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
     for group in running {
         pipe.write_all(format!("+{group}\n").as_bytes()).await?;
     }
@@ -181,18 +151,11 @@ async fn tell(
 /// When signals or the standard input cannot be used.
 pub fn main() -> io::Result<()> {
     let mark = std::env::var(MARK_OF_WARDEN).ok();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // A service manager may ask every process to end at once: the worker still has tasks to end then, and this
         // process ends with it in any case.
-        let _deaf = [
-            SignalKind::terminate(),
-            SignalKind::interrupt(),
-            SignalKind::hangup(),
-        ]
-        .map(signal);
+        let _deaf = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
         let groups = listen(tokio::io::stdin()).await;
         end_all(&groups, mark.as_deref()).await;
         Ok(())
@@ -216,9 +179,7 @@ async fn listen(pipe: impl AsyncRead + Unpin) -> HashMap<i32, Option<String>> {
 
 async fn end_all(groups: &HashMap<i32, Option<String>>, mark: Option<&str>) {
     for step in [Signal::SIGTERM, Signal::SIGKILL] {
-        let known = groups
-            .iter()
-            .filter(|(group, born)| is_same(**group, born.as_deref()));
+        let known = groups.iter().filter(|(group, born)| is_same(**group, born.as_deref()));
         let mut alive: Vec<Group> = known
             .filter_map(|(group, _)| Group::led_by(group.unsigned_abs()))
             .filter(|group| group.is_alive())
@@ -228,11 +189,7 @@ async fn end_all(groups: &HashMap<i32, Option<String>>, mark: Option<&str>) {
             return;
         }
         for group in &alive {
-            if step == Signal::SIGTERM {
-                group.terminate()
-            } else {
-                group.kill()
-            }
+            if step == Signal::SIGTERM { group.terminate() } else { group.kill() }
         }
         for pid in &marked {
             let _ = kill(Pid::from_raw(*pid), step);
@@ -270,16 +227,12 @@ fn marked(mark: &str) -> Vec<i32> {
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let pids = processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let own = std::process::id();
     pids.filter(|pid| pid.unsigned_abs() != own)
         .filter(|pid| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| variable == wanted.as_bytes())
+            environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
         })
         .collect()
 }

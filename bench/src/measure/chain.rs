@@ -22,11 +22,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
         let run = triggered.runs.first().context("no run")?;
         records::run(platform.records(), run, LENGTH).await?;
         let tasks = records::tasks(platform.records(), run, "t_").await?;
-        ensure!(
-            tasks.len() == LENGTH,
-            "there are {} of {LENGTH} tasks in the records",
-            tasks.len()
-        );
+        ensure!(tasks.len() == LENGTH, "there are {} of {LENGTH} tasks in the records", tasks.len());
         hops.extend(pairs(&tasks, |before, after| after.started - before.ended));
         periods.extend(pairs(&tasks, |before, after| after.ended - before.ended));
     }
@@ -34,30 +30,17 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     let measure =
         |name: &str, value| Measure::new(PART, name, value, "ms").against(commit, "one single-row commit");
     Ok(vec![
-        measure(
-            &format!("chain of {LENGTH}: a task's end to the next one's start, median"),
-            middle(&hops)?,
-        )
-        .goal(Goal::Below(4.0)),
-        measure(
-            &format!("chain of {LENGTH}: a task's end to the next one's start, p95"),
-            at(&hops, 95.0)?,
-        )
-        .goal(Goal::Below(10.0)),
-        measure(
-            &format!("chain of {LENGTH}: a task's end to the next one's end, median"),
-            middle(&periods)?,
-        ),
+        measure(&format!("chain of {LENGTH}: a task's end to the next one's start, median"), middle(&hops)?)
+            .goal(Goal::Below(4.0)),
+        measure(&format!("chain of {LENGTH}: a task's end to the next one's start, p95"), at(&hops, 95.0)?)
+            .goal(Goal::Below(10.0)),
+        measure(&format!("chain of {LENGTH}: a task's end to the next one's end, median"), middle(&periods)?),
     ])
 }
 
 /// In milliseconds.
 fn pairs(tasks: &[Span], distance: impl Fn(&Span, &Span) -> f64) -> Vec<f64> {
-    tasks
-        .iter()
-        .zip(tasks.iter().skip(1))
-        .map(|(before, after)| MILLI * distance(before, after))
-        .collect()
+    tasks.iter().zip(tasks.iter().skip(1)).map(|(before, after)| MILLI * distance(before, after)).collect()
 }
 
 #[cfg(test)]
@@ -68,9 +51,6 @@ mod tests {
     fn neighbours_are_compared() {
         let span = |started, ended| Span { started, ended };
         let tasks = [span(0.0, 1.0), span(1.5, 2.0), span(2.25, 3.0)];
-        assert_eq!(
-            pairs(&tasks, |before, after| after.started - before.ended),
-            vec![500.0, 250.0]
-        );
+        assert_eq!(pairs(&tasks, |before, after| after.started - before.ended), vec![500.0, 250.0]);
     }
 }

@@ -22,9 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// The delay of every tick.
 pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure>> {
-    let files: Vec<DagFile> = (0..DAGS)
-        .map(|number| dagfile::every_second(&format!("bench_tick_{number}")))
-        .collect();
+    let files: Vec<DagFile> =
+        (0..DAGS).map(|number| dagfile::every_second(&format!("bench_tick_{number}"))).collect();
     platform.wait_until_idle().await?;
     platform.add(&files).await?;
     let ticks = watch(platform, plan, &files).await;
@@ -53,19 +52,9 @@ async fn watch(platform: &mut Platform, plan: &Plan, files: &[DagFile]) -> Resul
 
 fn judge(ticks: &[Tick], expected: usize) -> Result<Vec<Measure>> {
     ensure!(!ticks.is_empty(), "no tick ran: {expected} were due");
-    let recorded: Vec<f64> = ticks
-        .iter()
-        .map(|tick| MILLI * (tick.started - tick.due))
-        .collect();
-    let own: Vec<f64> = ticks
-        .iter()
-        .filter_map(|tick| Some(MILLI * (tick.own_clock? - tick.due)))
-        .collect();
-    ensure!(
-        !own.is_empty(),
-        "{} ticks ran, but none has left the time as its result",
-        ticks.len()
-    );
+    let recorded: Vec<f64> = ticks.iter().map(|tick| MILLI * (tick.started - tick.due)).collect();
+    let own: Vec<f64> = ticks.iter().filter_map(|tick| Some(MILLI * (tick.own_clock? - tick.due))).collect();
+    ensure!(!own.is_empty(), "{} ticks ran, but none has left the time as its result", ticks.len());
     let ran = 100.0 * own.len() as f64 / expected as f64;
     let measure = |name: String, value| Measure::new(PART, name, value, "ms");
     Ok(vec![
@@ -73,19 +62,10 @@ fn judge(ticks: &[Tick], expected: usize) -> Result<Vec<Measure>> {
             format!("cron tick to the task's own `date`, {DAGS} DAGs each second, median"),
             middle(&own)?,
         ),
-        measure(
-            "cron tick to the task's own `date`, p99".to_owned(),
-            at(&own, 99.0)?,
-        )
-        .goal(Goal::Below(50.0)),
-        measure(
-            "cron tick to the start in the records, median".to_owned(),
-            middle(&recorded)?,
-        ),
-        measure(
-            "cron tick to the start in the records, p99".to_owned(),
-            at(&recorded, 99.0)?,
-        ),
+        measure("cron tick to the task's own `date`, p99".to_owned(), at(&own, 99.0)?)
+            .goal(Goal::Below(50.0)),
+        measure("cron tick to the start in the records, median".to_owned(), middle(&recorded)?),
+        measure("cron tick to the start in the records, p99".to_owned(), at(&recorded, 99.0)?),
         Measure::new(PART, format!("ticks that ran, of {expected}"), ran, "%").goal(Goal::AtLeast(100.0)),
     ])
 }
@@ -95,11 +75,7 @@ mod tests {
     use super::*;
 
     fn tick(due: f64, late: f64) -> Tick {
-        Tick {
-            due,
-            started: due + late,
-            own_clock: Some(due + late + 0.5),
-        }
+        Tick { due, started: due + late, own_clock: Some(due + late + 0.5) }
     }
 
     #[test]
@@ -113,16 +89,6 @@ mod tests {
     #[test]
     fn nothing_is_not_a_result() {
         assert!(judge(&[], 4).is_err());
-        assert!(
-            judge(
-                &[Tick {
-                    due: 1.0,
-                    started: 1.1,
-                    own_clock: None
-                }],
-                4
-            )
-            .is_err()
-        );
+        assert!(judge(&[Tick { due: 1.0, started: 1.1, own_clock: None }], 4).is_err());
     }
 }

@@ -27,11 +27,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
         let run = triggered.runs.first().context("no run")?;
         let span = records::run(platform.records(), run, WIDTH + 2).await?;
         let tasks = records::tasks(platform.records(), run, "fan_").await?;
-        ensure!(
-            tasks.len() == WIDTH,
-            "there are {} of {WIDTH} tasks in the records",
-            tasks.len()
-        );
+        ensure!(tasks.len() == WIDTH, "there are {} of {WIDTH} tasks in the records", tasks.len());
         rates.push(WIDTH as f64 / records::whole(&tasks).context("no task")?);
         whole.push(span.ended - triggered.at);
         platform.wait_for_log_files(logs + WIDTH + 2).await?;
@@ -44,12 +40,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
             .goal(Goal::RatioAtLeast(0.75)),
     ];
     if has_bash {
-        let measure = Measure::new(
-            PART,
-            "the same fan, against the shell that workers use",
-            rate,
-            "tasks/s",
-        );
+        let measure = Measure::new(PART, "the same fan, against the shell that workers use", rate, "tasks/s");
         measures.push(measure.against(middle(&bash)?, &format!("xargs -P{} bash -c true", plan.slots)));
     }
     measures.push(Measure::new(

@@ -23,13 +23,8 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     let mut measures = memory(platform, &pids)?;
     let seconds = plan.idle_seconds;
     measures.push(
-        Measure::new(
-            PART,
-            format!("processor time when idle, over {seconds} s"),
-            ours,
-            "% of a core",
-        )
-        .goal(Goal::Below(1.0)),
+        Measure::new(PART, format!("processor time when idle, over {seconds} s"), ours, "% of a core")
+            .goal(Goal::Below(1.0)),
     );
     measures.push(Measure::new(
         PART,
@@ -44,13 +39,8 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
         starts.push(start.as_secs_f64());
     }
     measures.push(
-        Measure::new(
-            PART,
-            "start of the process to its first page",
-            middle(&starts)?,
-            "s",
-        )
-        .goal(Goal::Below(0.5)),
+        Measure::new(PART, "start of the process to its first page", middle(&starts)?, "s")
+            .goal(Goal::Below(0.5)),
     );
     Ok(measures)
 }
@@ -58,27 +48,16 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
 /// Which part of a core Tradewind and its servers use, in percent.
 async fn idle_shares(platform: &mut Platform, plan: &Plan, pids: &[i32]) -> Result<(f64, f64)> {
     let began = Instant::now();
-    let before = (
-        usage::processor_seconds(pids)?,
-        usage::processor_seconds(&plan.servers)?,
-    );
-    platform
-        .rest(Duration::from_secs(u64::from(plan.idle_seconds)))
-        .await?;
-    let after = (
-        usage::processor_seconds(pids)?,
-        usage::processor_seconds(&plan.servers)?,
-    );
+    let before = (usage::processor_seconds(pids)?, usage::processor_seconds(&plan.servers)?);
+    platform.rest(Duration::from_secs(u64::from(plan.idle_seconds))).await?;
+    let after = (usage::processor_seconds(pids)?, usage::processor_seconds(&plan.servers)?);
     let percent = 100.0 / began.elapsed().as_secs_f64();
     Ok((percent * (after.0 - before.0), percent * (after.1 - before.1)))
 }
 
 fn memory(platform: &Platform, pids: &[i32]) -> Result<Vec<Measure>> {
     let whole = usage::memory(pids)?;
-    let name = format!(
-        "memory with {} idle DAGs, proportional (PSS), all processes",
-        dagfile::IDLE
-    );
+    let name = format!("memory with {} idle DAGs, proportional (PSS), all processes", dagfile::IDLE);
     let mut measures = vec![
         Measure::new(PART, name, whole.pss as f64 / MEGA, "MB").goal(Goal::Below(80.0)),
         Measure::new(

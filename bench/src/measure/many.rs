@@ -39,17 +39,12 @@ async fn empty(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure>> {
     }
     let name = format!("{EMPTY} empty tasks in one DAG, from the trigger to the committed end");
     let measure = Measure::new(PART, name, middle(&rates)?, "tasks/s");
-    Ok(vec![
-        measure
-            .against(plan.baseline.rows, "rows inserted and updated")
-            .goal(Goal::AtLeast(15_000.0)),
-    ])
+    Ok(vec![measure.against(plan.baseline.rows, "rows inserted and updated").goal(Goal::AtLeast(15_000.0))])
 }
 
 async fn chains(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure>> {
-    let files: Vec<DagFile> = (0..DAGS)
-        .map(|number| dagfile::chain(&format!("bench_many_{number:03}"), LENGTH))
-        .collect();
+    let files: Vec<DagFile> =
+        (0..DAGS).map(|number| dagfile::chain(&format!("bench_many_{number:03}"), LENGTH)).collect();
     platform.add(&files).await?;
     let (mut rates, mut whole, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.repeat {
@@ -69,18 +64,11 @@ async fn chains(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure>> {
             DAGS * LENGTH
         );
         rates.push(tasks.len() as f64 / records::whole(&tasks).context("no task")?);
-        let last = spans
-            .iter()
-            .map(|span| span.ended)
-            .max_by(f64::total_cmp)
-            .context("no run")?;
+        let last = spans.iter().map(|span| span.ended).max_by(f64::total_cmp).context("no run")?;
         whole.push(tasks.len() as f64 / (last - triggered.at));
         platform.wait_for_log_files(logs + DAGS * LENGTH).await?;
     }
-    let name = format!(
-        "{DAGS} DAGs x {LENGTH} shell tasks in a chain, all at once, {} slots",
-        plan.slots
-    );
+    let name = format!("{DAGS} DAGs x {LENGTH} shell tasks in a chain, all at once, {} slots", plan.slots);
     let baseline = format!("xargs -P{} sh -c true", plan.slots);
     let bare = middle(&bare)?;
     Ok(vec![

@@ -17,8 +17,9 @@ pub fn moment(text: &str) -> Result<DateTime<Utc>, String> {
         return Ok(at.and_utc());
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0));
-    date.map(|at| at.and_utc())
-        .ok_or_else(|| "write a moment as in 2026-03-27, 2026-03-27T02:30:00 (UTC) or 2026-03-27T02:30:00+01:00".to_owned())
+    date.map(|at| at.and_utc()).ok_or_else(|| {
+        "write a moment as in 2026-03-27, 2026-03-27T02:30:00 (UTC) or 2026-03-27T02:30:00+01:00".to_owned()
+    })
 }
 
 /// A JSON object written on the command line.
@@ -32,7 +33,9 @@ impl FromStr for JsonObject {
         match serde_json::from_str(text) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(_) => Err("write a JSON object, as in '{\"day\": \"2026-03-27\"}'".to_owned()),
-            Err(error) => Err(format!("this is not JSON: {error}; write an object, as in '{{\"day\": \"2026-03-27\"}}'")),
+            Err(error) => Err(format!(
+                "this is not JSON: {error}; write an object, as in '{{\"day\": \"2026-03-27\"}}'"
+            )),
         }
     }
 }

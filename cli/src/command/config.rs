@@ -23,7 +23,8 @@ pub fn run(common: &Common, command: &Config) -> Result<()> {
     match command {
         Config::List => output::list(common.output, &listed.into_iter().map(row).collect::<Vec<_>>()),
         Config::GetValue { name } => {
-            let found = listed.iter().find(|listed| listed.setting.name == name || listed.setting.variable == name);
+            let found =
+                listed.iter().find(|listed| listed.setting.name == name || listed.setting.variable == name);
             match found {
                 Some(listed) => output::say(&listed.value),
                 None => {

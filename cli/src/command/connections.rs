@@ -79,7 +79,9 @@ async fn import(store: &Store, file: &str, overwrite: bool) -> Result<()> {
     for (conn_id, value) in file::read_object(file)? {
         let text = match value {
             Value::String(uri) => uri,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.to_string()
+            }
         };
         connections.push(Connection::parse(&conn_id, &text)?);
     }

@@ -39,7 +39,10 @@ pub async fn run(common: &Common, command: Db) -> Result<()> {
         Db::Check => {
             let store = setup::command_store(&config).await?;
             let version = store.server_version().await?;
-            output::say(&format!("PostgreSQL {version} at {} answers, and its tables are current.", store.place()))
+            output::say(&format!(
+                "PostgreSQL {version} at {} answers, and its tables are current.",
+                store.place()
+            ))
         }
         Db::Clean(clean) => self::clean(common, &config, &clean).await,
         Db::Reset { yes } => {
@@ -67,14 +70,18 @@ async fn clean(common: &Common, config: &Config, clean: &Clean) -> Result<()> {
     let now = Clock::system().now();
     let before = clean.clean_before_timestamp.unwrap_or(now - clean.older_than.delta());
     let found = store.count_old(before).await?;
-    let what = format!("{} runs, {} lines of the audit log, {} processes", found.runs, found.events, found.jobs);
+    let what =
+        format!("{} runs, {} lines of the audit log, {} processes", found.runs, found.events, found.jobs);
     let when = before.format("%Y-%m-%d %H:%M:%S UTC");
     if clean.dry_run {
         return output::done(common.output, &format!("{what} ended before {when}."), &old(&found));
     }
     output::confirm(&format!("Delete what ended before {when}: {what}?"), clean.yes)?;
     let cleaned = store.clean(before).await?;
-    let sentence = format!("{} runs, {} lines of the audit log and {} processes deleted.", cleaned.runs, cleaned.events, cleaned.jobs);
+    let sentence = format!(
+        "{} runs, {} lines of the audit log and {} processes deleted.",
+        cleaned.runs, cleaned.events, cleaned.jobs
+    );
     output::done(common.output, &sentence, &old(&cleaned))
 }
 
@@ -99,7 +106,8 @@ fn shell(url: &str) -> anyhow::Error {
     if let Some(password) = password {
         psql.env("PGPASSWORD", password);
     }
-    anyhow!(psql.exec()).context("cannot start psql; it comes with PostgreSQL's client programs (`postgresql-client`)")
+    anyhow!(psql.exec())
+        .context("cannot start psql; it comes with PostgreSQL's client programs (`postgresql-client`)")
 }
 
 /// The URL without its password, which everybody on this machine could see among the arguments, and the password.
@@ -133,7 +141,11 @@ mod tests {
             ("postgres://joe@%2Ftmp%2Fx:5432/t", "postgres://joe@%2Ftmp%2Fx:5432/t", None),
             ("postgres://db/t?user=joe&password=s3c", "postgres://db/t?user=joe", Some("s3c")),
         ] {
-            assert_eq!(without_password(url).unwrap(), (open.to_owned(), password.map(str::to_owned)), "{url}");
+            assert_eq!(
+                without_password(url).unwrap(),
+                (open.to_owned(), password.map(str::to_owned)),
+                "{url}"
+            );
         }
     }
 }

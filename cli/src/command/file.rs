@@ -50,7 +50,9 @@ pub fn write_object(file: &str, object: Map<String, Value>) -> Result<()> {
         return output::say(&text);
     }
     let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
-    opened.and_then(|mut opened| writeln!(opened, "{text}")).with_context(|| format!("cannot write {file}"))?;
+    opened
+        .and_then(|mut opened| writeln!(opened, "{text}"))
+        .with_context(|| format!("cannot write {file}"))?;
     output::note(&format!("{count} written to {file}"));
     Ok(())
 }
@@ -64,7 +66,11 @@ pub fn text_or_input(text: String) -> Result<String> {
         return Ok(text);
     }
     let mut text = String::new();
-    io::stdin().lock().take(MAX_BYTES + 1).read_to_string(&mut text).context("cannot read the standard input")?;
+    io::stdin()
+        .lock()
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .context("cannot read the standard input")?;
     if text.len() as u64 > MAX_BYTES {
         bail!("the standard input has more than {MAX_BYTES} bytes");
     }

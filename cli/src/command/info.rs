@@ -51,7 +51,8 @@ async fn database(config: &Config) -> (String, String, Vec<String>) {
     let schema = store.check_schema().await.map_or_else(|error| error.to_string(), |()| "current".to_owned());
     let jobs = store.jobs().await.unwrap_or_default();
     let alive = jobs.into_iter().filter(|job| job.is_alive);
-    let processes = alive.map(|job| format!("{} on {} (process {})", job.kind.as_str(), job.hostname, job.pid)).collect();
+    let processes =
+        alive.map(|job| format!("{} on {} (process {})", job.kind.as_str(), job.hostname, job.pid)).collect();
     (format!("PostgreSQL {version} at {}", store.place()), schema, processes)
 }
 

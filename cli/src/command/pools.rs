@@ -101,7 +101,8 @@ async fn put(store: &Store, pool: &NewPool) -> Result<()> {
 // Everything is read before anything is written, so that a wrong file changes nothing.
 fn imported(pools: Map<String, Value>) -> Result<Vec<NewPool>> {
     let pool = |(name, value): (String, Value)| {
-        let written: Written = serde_json::from_value(value).with_context(|| format!("the pool `{name}` cannot be read"))?;
+        let written: Written =
+            serde_json::from_value(value).with_context(|| format!("the pool `{name}` cannot be read"))?;
         if written.slots < -1 {
             bail!("the pool `{name}` has {} slots: write 0 or more, or -1 for no limit", written.slots);
         }

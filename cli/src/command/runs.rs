@@ -65,7 +65,10 @@ pub async fn find_called(store: &Store, dag_id: &DagId, text: &str) -> Result<Ru
     }
     let Ok(date) = moment(text) else { bail!("there is no run `{text}` of {dag_id}") };
     let found = between(store, dag_id, Some(date), Some(date), 1).await?;
-    found.into_iter().next().with_context(|| format!("there is no run of {dag_id} with the logical date {text}"))
+    found
+        .into_iter()
+        .next()
+        .with_context(|| format!("there is no run of {dag_id} with the logical date {text}"))
 }
 
 /// The runs with a logical date between two moments, both included, newest first; at most `limit`.
@@ -79,7 +82,8 @@ pub async fn between(
     to: Option<DateTime<Utc>>,
     limit: u32,
 ) -> Result<Vec<Run>> {
-    let filter = Filter { dag_id: Some(dag_id.clone()), logical_from: from, logical_to: to, ..Filter::default() };
+    let filter =
+        Filter { dag_id: Some(dag_id.clone()), logical_from: from, logical_to: to, ..Filter::default() };
     pages(store, &filter, limit).await
 }
 

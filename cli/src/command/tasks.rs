@@ -65,7 +65,8 @@ pub async fn run(common: &Common, command: Tasks) -> Result<ExitCode> {
         Tasks::StatesForDagRun { dag_id, run } => {
             let (_, store) = setup::for_command(common).await?;
             let RunSnapshot { run, tis, .. } = whole_run(&store, &dag_id, &run).await?;
-            let rows: Vec<StateRow> = tis.into_iter().map(|ti| state_row(&dag_id, run.logical_date, ti)).collect();
+            let rows: Vec<StateRow> =
+                tis.into_iter().map(|ti| state_row(&dag_id, run.logical_date, ti)).collect();
             output::list(common.output, &rows)?;
         }
         Tasks::Clear(clear) => self::clear(common, &clear).await?,
@@ -127,7 +128,10 @@ async fn clear(common: &Common, clear: &Clear) -> Result<()> {
         (false, false) => "",
     };
     let only = if clear.only_failed { ", as far as it failed," } else { "" };
-    output::confirm(&format!("Run {what}{around}{only} again in {} runs of {}?", runs.len(), dag.dag_id), clear.yes)?;
+    output::confirm(
+        &format!("Run {what}{around}{only} again in {} runs of {}?", runs.len(), dag.dag_id),
+        clear.yes,
+    )?;
     for run in runs {
         let selection = Selection {
             dag_id: run.dag_id,
@@ -151,7 +155,9 @@ async fn ask(config: &Config, store: &Store, clear: intent::Clear) -> Result<()>
 
 fn chosen(dag: &domain::dag::Dag, clear: &Clear) -> Result<Vec<SelectedTask>> {
     let selected = |task_id: &domain::id::TaskId| SelectedTask { task_id: task_id.clone(), map_index: None };
-    let Some(pattern) = &clear.task_regex else { return Ok(clear.task_id.iter().map(selected).collect()) };
+    let Some(pattern) = &clear.task_regex else {
+        return Ok(clear.task_id.iter().map(selected).collect());
+    };
     let ids = dag.tasks.iter().map(|task| &task.task_id).filter(|id| pattern.is_match(id.as_str()));
     let tasks: Vec<SelectedTask> = ids.map(selected).collect();
     if tasks.is_empty() {

@@ -46,7 +46,9 @@ struct Row {
 pub async fn run(common: &Common, command: Users) -> Result<()> {
     let (config, store) = setup::for_command(common).await?;
     match command {
-        Users::List => output::list(common.output, &all(&store).await?.into_iter().map(row).collect::<Vec<_>>()),
+        Users::List => {
+            output::list(common.output, &all(&store).await?.into_iter().map(row).collect::<Vec<_>>())
+        }
         Users::Create(create) => self::create(&config, &store, create).await,
         Users::Delete { username } => {
             if !store.delete_account(&username).await? {
@@ -95,7 +97,9 @@ async fn print_link(config: &Config, store: &Store, account: &Account) -> Result
         host if host.contains(':') => format!("[{host}]"),
         host => host.to_owned(),
     };
-    output::note("This link signs in once, within a day. Put the web server's own address in, if it has another:");
+    output::note(
+        "This link signs in once, within a day. Put the web server's own address in, if it has another:",
+    );
     output::say(&format!("http://{host}:{}/auth/link/{token}", config.port.get()))
 }
 
@@ -113,7 +117,9 @@ async fn all(store: &Store) -> Result<Vec<Account>> {
 
 fn password(key: Key) -> Result<String> {
     if let Some(password) = key.password {
-        output::note("warning: other users of this machine can see a password among the arguments; pipe it in instead");
+        output::note(
+            "warning: other users of this machine can see a password among the arguments; pipe it in instead",
+        );
         return Ok(password);
     }
     if !io::stdin().is_terminal() {

@@ -78,9 +78,12 @@ async fn import(store: &Store, import: &ImportVariables) -> Result<()> {
     let variables: Vec<New> = file::read_object(&import.file)?.into_iter().map(new).collect();
     let mut wanted = Vec::with_capacity(variables.len());
     for variable in variables {
-        let exists = import.action_on_existing_key != OnExisting::Overwrite && store.variable(&variable.key).await?.is_some();
+        let exists = import.action_on_existing_key != OnExisting::Overwrite
+            && store.variable(&variable.key).await?.is_some();
         match import.action_on_existing_key {
-            OnExisting::Fail if exists => bail!("the variable `{}` exists already: nothing was imported", variable.key),
+            OnExisting::Fail if exists => {
+                bail!("the variable `{}` exists already: nothing was imported", variable.key)
+            }
             OnExisting::Skip if exists => output::note(&format!("kept: {}", variable.key)),
             OnExisting::Overwrite | OnExisting::Fail | OnExisting::Skip => wanted.push(variable),
         }
@@ -98,13 +101,18 @@ fn new((key, written): (String, Value)) -> New {
             let description = map.get("description").and_then(Value::as_str).map(str::to_owned);
             (map.get("value").cloned().unwrap_or_default(), description)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            (written, None)
-        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => (written, None),
     };
     let value = match value {
         Value::String(text) => text,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     };
     New { key, value, description }
 }
@@ -112,7 +120,9 @@ fn new((key, written): (String, Value)) -> New {
 fn exported(variables: Vec<Variable>) -> Map<String, Value> {
     let form = |variable: Variable| {
         // Lists and objects are written as such, to be edited; a text that merely looks like a number stays one.
-        let decoded = serde_json::from_str(&variable.value).ok().filter(|value: &Value| value.is_object() || value.is_array());
+        let decoded = serde_json::from_str(&variable.value)
+            .ok()
+            .filter(|value: &Value| value.is_object() || value.is_array());
         let value = decoded.unwrap_or(Value::String(variable.value));
         let is_ambiguous = value.get("value").is_some();
         match variable.description {
@@ -124,6 +134,7 @@ fn exported(variables: Vec<Variable>) -> Map<String, Value> {
 }
 
 fn indented(key: &str, value: &str) -> Result<String> {
-    let value: Value = serde_json::from_str(value).with_context(|| format!("the value of `{key}` is not JSON"))?;
+    let value: Value =
+        serde_json::from_str(value).with_context(|| format!("the value of `{key}` is not JSON"))?;
     Ok(serde_json::to_string_pretty(&value)?)
 }

@@ -60,6 +60,7 @@ pub async fn warehouse(store: &Store, url: &str) -> Result<()> {
     if existing.is_some_and(|stored| stored.connection.description.as_deref() != Some(OURS)) {
         return Ok(());
     }
-    let connection = Connection { description: Some(OURS.to_owned()), ..Connection::parse("warehouse", url)? };
+    let connection =
+        Connection { description: Some(OURS.to_owned()), ..Connection::parse("warehouse", url)? };
     Ok(store.set_connection(&connection).await?)
 }

@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use anyhow::{Context, Result};
 use domain::id::QueueName;
 use queue::Queue;
-use runtime::{clock::Clock, config::Config, health::Health, logs::LogStore, secret_key::SecretKey, shutdown::Shutdown};
+use runtime::{
+    clock::Clock, config::Config, health::Health, logs::LogStore, secret_key::SecretKey, shutdown::Shutdown,
+};
 use scheduler::Scheduler;
 use store::Store;
 use webserver::AppState;
@@ -55,7 +57,9 @@ impl Parts {
         settings.drain_timeout = args.drain_timeout.duration();
         settings.warden = Some(warden()?);
         let (store, queue, logs) = (self.store.clone(), self.queue.clone(), self.logs.clone());
-        worker::run(settings, store, queue, logs, self.clock.clone(), shutdown).await.context("the worker cannot run")
+        worker::run(settings, store, queue, logs, self.clock.clone(), shutdown)
+            .await
+            .context("the worker cannot run")
     }
 
     /// Binds the web server's port, so that a taken one is an error before anything else happens.
@@ -70,8 +74,15 @@ impl Parts {
         // Connections are driven by the threads that opened them, and those of the web server end before the others.
         let store = Store::open(self.store.settings().clone())?;
         let (queue, logs) = (self.queue.clone(), self.logs.clone());
-        let state =
-            AppState::new(settings, store, queue, logs, self.clock.clone(), self.health.clone(), &self.secret);
+        let state = AppState::new(
+            settings,
+            store,
+            queue,
+            logs,
+            self.clock.clone(),
+            self.health.clone(),
+            &self.secret,
+        );
         Ok(Server { listener, state })
     }
 }
@@ -85,13 +96,16 @@ pub struct Server {
 impl Server {
     /// Where it will answer, for people.
     pub fn url(&self) -> String {
-        self.listener.local_addr().map_or_else(|_| "http://127.0.0.1".to_owned(), |address| {
-            if address.ip().is_unspecified() {
-                format!("http://127.0.0.1:{}", address.port())
-            } else {
-                format!("http://{address}")
-            }
-        })
+        self.listener.local_addr().map_or_else(
+            |_| "http://127.0.0.1".to_owned(),
+            |address| {
+                if address.ip().is_unspecified() {
+                    format!("http://127.0.0.1:{}", address.port())
+                } else {
+                    format!("http://{address}")
+                }
+            },
+        )
     }
 
     /// Answers until shutdown.
@@ -101,7 +115,10 @@ impl Server {
 }
 
 fn hostname() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn warden() -> Result<Vec<std::ffi::OsString>> {

@@ -50,7 +50,12 @@ impl Trial {
     ///
     /// # Errors
     /// What is wrong with the parameters.
-    pub fn new(found: Found, conf: Map<String, Value>, date: Option<DateTime<Utc>>, output: Output) -> Result<Self> {
+    pub fn new(
+        found: Found,
+        conf: Map<String, Value>,
+        date: Option<DateTime<Utc>>,
+        output: Output,
+    ) -> Result<Self> {
         let Found { dag, folder } = found;
         domain::params::resolve(&dag.params, &conf).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -59,7 +64,10 @@ impl Trial {
         let clock = Clock::system();
         let now = clock.now();
         let date = date.unwrap_or(now);
-        let scratch = tempfile::Builder::new().prefix("tradewind-").tempdir().context("cannot make a temporary folder")?;
+        let scratch = tempfile::Builder::new()
+            .prefix("tradewind-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
         let slots = Parallelism::default().get();
         let settings = Settings::new(slots, setup::hostname(), folder.clone(), scratch.path().to_owned());
         let run = worker::Run {
@@ -72,19 +80,34 @@ impl Trial {
             conf,
             triggered_by: Some(setup::operator()),
         };
-        Ok(Self { dag, folder, run, settings, backend: MemoryBackend::default(), clock, output, _scratch: scratch })
+        Ok(Self {
+            dag,
+            folder,
+            run,
+            settings,
+            backend: MemoryBackend::default(),
+            clock,
+            output,
+            _scratch: scratch,
+        })
     }
 
     /// Runs one task, whatever it waits for. True when it succeeded or was skipped.
     ///
     /// # Errors
     /// When there is no such task, or it cannot stand alone.
-    pub async fn test_task(&self, task_id: &TaskId, map_index: u32, cancel: &CancellationToken) -> Result<bool> {
+    pub async fn test_task(
+        &self,
+        task_id: &TaskId,
+        map_index: u32,
+        cancel: &CancellationToken,
+    ) -> Result<bool> {
         let assignment = self.alone(task_id, map_index)?;
         let voice = voice::Voice::of(&assignment, self.output);
         let echo = voice.echo();
         let finished =
-            worker::run_once(&self.settings, &self.backend, assignment, self.clock.clone(), echo, cancel).await?;
+            worker::run_once(&self.settings, &self.backend, assignment, self.clock.clone(), echo, cancel)
+                .await?;
         for (key, value) in &finished.xcoms {
             voice.note(&format!("XCom {key}: {}", shortened(&value.to_string())));
         }
@@ -140,7 +163,11 @@ fn map_index_alone(task: &Task, wanted: u32) -> Result<i32> {
         }
     }
     if wanted as usize >= instances {
-        bail!("`{}` has {instances} instances: --map-index goes from 0 to {}", task.task_id, instances.saturating_sub(1));
+        bail!(
+            "`{}` has {instances} instances: --map-index goes from 0 to {}",
+            task.task_id,
+            instances.saturating_sub(1)
+        );
     }
     Ok(i32::try_from(wanted)?)
 }

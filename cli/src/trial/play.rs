@@ -82,7 +82,8 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
     while stage.running.join_next().await.is_some() {}
     let run = stage.run.context("the run was never created")?;
     let mut tasks: Vec<TiRecord> = stage.tasks.into_values().collect();
-    let place = |task: &TiRecord| stage.trial.dag.tasks.iter().position(|known| known.task_id == task.task_id);
+    let place =
+        |task: &TiRecord| stage.trial.dag.tasks.iter().position(|known| known.task_id == task.task_id);
     tasks.sort_by_cached_key(|task| (place(task), task.map_index));
     Ok(Played { run, tasks })
 }
@@ -205,7 +206,8 @@ async fn run_try(
     let started_at = assignment.started_at;
     let echo = Voice::of(&assignment, trial.output).echo();
     let finished =
-        worker::run_once(&trial.settings, &trial.backend, assignment, trial.clock.clone(), echo, cancel).await;
+        worker::run_once(&trial.settings, &trial.backend, assignment, trial.clock.clone(), echo, cancel)
+            .await;
     let (result, exit_code, reason, xcoms) = match finished {
         Ok(finished) => (finished.result, finished.exit_code, finished.reason, finished.xcoms),
         Err(error) => (TryResult::FailedForGood, None, Some(error.to_string()), IndexMap::new()),

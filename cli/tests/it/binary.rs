@@ -74,7 +74,8 @@ impl Place {
 
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ended {
         let mut command = self.command(args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A command that does not read its input may be gone already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         let output = ended_in_time(child);
@@ -119,10 +120,12 @@ pub fn ended_in_time(child: Child) -> Output {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let (tell, told) = mpsc::channel();
     thread::spawn(move || drop(tell.send(child.wait_with_output())));
-    told.recv_timeout(LONG).unwrap_or_else(|_| {
-        let _ = kill(pid, Signal::SIGKILL);
-        panic!("the process {pid} did not end within {LONG:?}");
-    }).unwrap()
+    told.recv_timeout(LONG)
+        .unwrap_or_else(|_| {
+            let _ = kill(pid, Signal::SIGKILL);
+            panic!("the process {pid} did not end within {LONG:?}");
+        })
+        .unwrap()
 }
 
 /// The folder of examples.

@@ -34,13 +34,15 @@ fn the_published_schema_fits_the_examples_and_refuses_a_misspelling() {
 #[test]
 fn the_first_example_runs_without_a_server() {
     let file = examples().join("hello.yaml");
-    let said = Place::new().run(&["dags", "test", file.to_str().unwrap(), "--conf", r#"{"name": "reader"}"#]).good();
+    let said =
+        Place::new().run(&["dags", "test", file.to_str().unwrap(), "--conf", r#"{"name": "reader"}"#]).good();
     assert!(said.contains("greet | Hello, reader!"), "{said}");
     assert!(said.contains("shout | HELLO, READER! That is 14 characters."), "{said}");
 }
 
 fn files() -> Vec<PathBuf> {
     let folders = [examples(), examples().join("flights")];
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let entries =
+        folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")).collect()
 }

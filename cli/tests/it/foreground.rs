@@ -98,7 +98,9 @@ fn a_dag_runs_with_mapping_skips_retries_and_rules() {
 fn a_run_that_failed_ends_with_1() {
     let place = Place::new();
     let file = place.file("failing.yaml", FAILING);
-    let ended = place.run(&["dags", "test", &file, "--output", "json"]).bad(1, &["bad | about to fail", "somebody look"]);
+    let ended = place
+        .run(&["dags", "test", &file, "--output", "json"])
+        .bad(1, &["bad | about to fail", "somebody look"]);
     let result = result(&ended);
     let wanted = [("after", "upstream_failed"), ("alert", "success"), ("bad", "failed")];
     assert_eq!(states(&result), wanted.map(|(task, state)| (task.to_owned(), state.to_owned())));
@@ -110,7 +112,8 @@ fn a_run_that_failed_ends_with_1() {
 fn params_are_checked_before_anything_runs() {
     let place = Place::new();
     let file = place.file("pipeline.yaml", PIPELINE);
-    let ended = place.run(&["dags", "test", &file, "--conf", r#"{"word": "x"}"#]).bad(1, &["param `word`", "--conf"]);
+    let ended =
+        place.run(&["dags", "test", &file, "--conf", r#"{"word": "x"}"#]).bad(1, &["param `word`", "--conf"]);
     assert_eq!(ended.stdout, "");
 }
 
@@ -119,7 +122,10 @@ fn one_task_runs_alone() {
     let place = Place::new();
     let file = place.file("failing.yaml", FAILING);
     let said = place.run(&["tasks", "test", &file, "alert"]).good();
-    assert!(said.contains("alert | somebody look") && said.contains("XCom return_value: \"somebody look\""), "{said}");
+    assert!(
+        said.contains("alert | somebody look") && said.contains("XCom return_value: \"somebody look\""),
+        "{said}"
+    );
     let ended = place.run(&["tasks", "test", &file, "bad"]).bad(1, &[]);
     assert!(ended.stdout.contains("bad | about to fail"), "{ended:#?}");
     place.run(&["tasks", "test", &file, "baad"]).bad(1, &["no task `baad`", "bad, after, alert"]);
@@ -147,7 +153,10 @@ fn templates_are_rendered_or_their_error_is_shown() {
     let dag = "tasks:\n  a: {bash: 'load {{ ds }}', env: {NEXT: '{{ macros.ds_add(ds, 1) }}'}}\n  b: {bash: '{{ dss }}'}\n";
     let file = place.file("templates.yaml", dag);
     let fields = place.run(&["tasks", "render", &file, "a", "2026-02-28", "-o", "json"]).json();
-    assert_eq!((&fields["bash_command"], &fields["env"]["NEXT"]), (&json!("load 2026-02-28"), &json!("2026-03-01")));
+    assert_eq!(
+        (&fields["bash_command"], &fields["env"]["NEXT"]),
+        (&json!("load 2026-02-28"), &json!("2026-03-01"))
+    );
     place.run(&["tasks", "render", &file, "b"]).bad(1, &["dss"]);
 }
 
@@ -167,12 +176,18 @@ fn a_dag_is_found_by_its_id_in_the_dags_folder() {
 #[test]
 fn a_signal_stops_the_tasks_and_fails_the_run() {
     let place = Place::new();
-    let file = place.file("long.yaml", "tasks: {long: {bash: 'echo begun; sleep 600'}, after: {depends_on: long, bash: x}}\n");
+    let file = place.file(
+        "long.yaml",
+        "tasks: {long: {bash: 'echo begun; sleep 600'}, after: {depends_on: long, bash: x}}\n",
+    );
     let mut child = place.command(&["dags", "test", &file]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "long | begun"));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(rest.iter().any(|line| line.starts_with("long long") || line.contains(": failed after")), "{rest:#?}");
+    assert!(
+        rest.iter().any(|line| line.starts_with("long long") || line.contains(": failed after")),
+        "{rest:#?}"
+    );
 }

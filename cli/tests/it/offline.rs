@@ -43,11 +43,23 @@ fn wrong_usage_ends_with_2() {
 fn broken_files_are_explained_with_their_place_and_end_with_1() {
     let place = Place::new();
     for (name, contents, words) in [
-        ("cycle.yaml", &b"tasks:\n  a: {bash: x, depends_on: b}\n  b: {bash: x, depends_on: a}\n"[..], &["cycle"][..]),
+        (
+            "cycle.yaml",
+            &b"tasks:\n  a: {bash: x, depends_on: b}\n  b: {bash: x, depends_on: a}\n"[..],
+            &["cycle"][..],
+        ),
         ("key.yaml", b"tasks:\n  a: {bahs: x}\n", &["key.yaml:2:", "`bahs`", "bash"]),
-        ("type.yaml", b"max_active_runs: many\ntasks: {a: {bash: x}}\n", &["type.yaml:1:18", "max_active_runs"]),
+        (
+            "type.yaml",
+            b"max_active_runs: many\ntasks: {a: {bash: x}}\n",
+            &["type.yaml:1:18", "max_active_runs"],
+        ),
         ("cron.yaml", b"schedule: \"99 * * * *\"\ntasks: {a: {bash: x}}\n", &["cron.yaml:1:", "99"]),
-        ("twice.yaml", b"dag_id: d\ntasks: {a: {bash: x}}\n---\ndag_id: d\ntasks: {a: {bash: x}}\n", &["defined twice"]),
+        (
+            "twice.yaml",
+            b"dag_id: d\ntasks: {a: {bash: x}}\n---\ndag_id: d\ntasks: {a: {bash: x}}\n",
+            &["defined twice"],
+        ),
         ("upstream.yaml", b"tasks: {a: {bash: x, depends_on: nobody}}\n", &["nobody"]),
         ("binary.yaml", b"\x7fELF\x00\x01", &["not a text file"]),
         ("latin.yaml", b"description: caf\xe9\n", &["UTF-8"]),
@@ -70,7 +82,8 @@ fn broken_files_are_explained_with_their_place_and_end_with_1() {
 #[test]
 fn one_broken_file_hides_no_other() {
     let place = Place::new();
-    let (good, bad) = (place.file("dags/good.yaml", GOOD), place.file("dags/bad.yaml", "tasks: {a: {bahs: x}}\n"));
+    let (good, bad) =
+        (place.file("dags/good.yaml", GOOD), place.file("dags/bad.yaml", "tasks: {a: {bahs: x}}\n"));
     let ended = place.run(&["dags", "validate", "dags"]).bad(1, &["dags/bad.yaml:1:"]);
     assert_eq!(ended.stdout, "dags/good.yaml: ok (good)\n");
     let json = place.run(&["dags", "validate", &good, &bad, "--output", "json"]).bad(1, &[]).stdout;
@@ -87,10 +100,21 @@ fn one_broken_file_hides_no_other() {
 #[test]
 fn next_executions_are_told_for_every_dag_of_a_file() {
     let place = Place::new();
-    let zoned = "dag_id: zoned\nschedule: {cron: \"30 2 * * *\", timezone: Europe/Berlin}\ntasks: {a: {bash: x}}\n";
+    let zoned =
+        "dag_id: zoned\nschedule: {cron: \"30 2 * * *\", timezone: Europe/Berlin}\ntasks: {a: {bash: x}}\n";
     let never = "dag_id: never\nschedule: null\ntasks: {a: {bash: x}}\n";
     let file = place.file("several.yaml", format!("{GOOD}---\n{zoned}---\n{never}"));
-    let args = ["dags", "next-execution", &file, "--num-executions", "3", "--after", "2026-03-27T06:00:00Z", "-o", "json"];
+    let args = [
+        "dags",
+        "next-execution",
+        &file,
+        "--num-executions",
+        "3",
+        "--after",
+        "2026-03-27T06:00:00Z",
+        "-o",
+        "json",
+    ];
     let wanted = json!([
         {"dag_id": "good", "executions": ["2026-03-27T06:00:00Z", "2026-03-28T06:00:00Z", "2026-03-29T06:00:00Z"]},
         // On the 29th the clocks leave 02:30 out: it fires an hour later, which is 03:30 there.
@@ -100,7 +124,13 @@ fn next_executions_are_told_for_every_dag_of_a_file() {
     assert_eq!(place.run(&args).json(), wanted);
     let plain = place.run(&["dags", "next-execution", &file, "--after", "2026-03-27", "-o", "plain"]).good();
     assert_eq!(plain, "good\t2026-03-27T06:00:00Z\nzoned\t2026-03-27T01:30:00Z\n");
-    assert_eq!(place.run(&["dags", "next-execution", &file, "-o", "json"]).json()[0]["executions"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        place.run(&["dags", "next-execution", &file, "-o", "json"]).json()[0]["executions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -126,7 +156,10 @@ fn without_a_database_the_error_says_what_to_do() {
 fn a_server_that_turns_us_away_is_quoted() {
     let place = Place::new();
     for (refusal, words) in [
-        (Refusal { code: "28P01", message: "password authentication failed for user \"u\"" }, "password in the URL is wrong"),
+        (
+            Refusal { code: "28P01", message: "password authentication failed for user \"u\"" },
+            "password in the URL is wrong",
+        ),
         (Refusal { code: "3D000", message: "database \"d\" does not exist" }, "createdb d"),
     ] {
         let port = impostor::listen(refusal);
@@ -150,11 +183,17 @@ fn a_home_that_cannot_be_written_is_named() {
 fn the_configuration_tells_where_values_come_from() {
     let place = Place::new();
     let mut command = place.command(&["config", "list", "--output", "json", "--dags", "/flag/dags"]);
-    command.env("TRADEWIND_PORT", "9090").env("TRADEWIND_SECRET_KEY", "not for anybody's eyes").env("TRADEWIND_PROT", "1");
+    command
+        .env("TRADEWIND_PORT", "9090")
+        .env("TRADEWIND_SECRET_KEY", "not for anybody's eyes")
+        .env("TRADEWIND_PROT", "1");
     let output = command.output().unwrap();
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let find = |name: &str| list.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
-    assert_eq!((&find("dags_folder")["value"], &find("dags_folder")["origin"]), (&json!("/flag/dags"), &json!("flag")));
+    assert_eq!(
+        (&find("dags_folder")["value"], &find("dags_folder")["origin"]),
+        (&json!("/flag/dags"), &json!("flag"))
+    );
     assert_eq!((&find("port")["value"], &find("port")["origin"]), (&json!("9090"), &json!("environment")));
     assert_eq!(find("host")["origin"], "default");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("anybody"));

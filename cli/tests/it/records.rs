@@ -50,7 +50,10 @@ fn pools_are_kept_imported_and_exported() {
     place.run(&["pools", "set", "small", "4", "for small things"]).good();
     place.run(&["pools", "set", "endless", "-1"]).good();
     let pool = place.run(&["pools", "get", "small", "--output", "json"]).json();
-    assert_eq!((&pool["slots"], &pool["open"], &pool["description"]), (&json!(4), &json!(4), &json!("for small things")));
+    assert_eq!(
+        (&pool["slots"], &pool["open"], &pool["description"]),
+        (&json!(4), &json!(4), &json!("for small things"))
+    );
     place.run(&["pools", "export", "pools.json"]).good();
     place.run(&["pools", "delete", "small"]).good();
     place.run(&["pools", "delete", "small"]).bad(1, &["no pool `small`"]);
@@ -76,9 +79,12 @@ fn variables_are_kept_imported_and_exported() {
     assert_eq!(place.run(&["variables", "get", "missing", "--default", "x"]).good(), "x\n");
     place.run(&["variables", "get", "missing"]).bad(1, &["no variable `missing`"]);
     let keys = place.run(&["variables", "list", "--output", "json"]).json();
-    assert_eq!(keys, json!([
-        {"key": "list", "description": null}, {"key": "piped", "description": null}, {"key": "plain", "description": null}
-    ]));
+    assert_eq!(
+        keys,
+        json!([
+            {"key": "list", "description": null}, {"key": "piped", "description": null}, {"key": "plain", "description": null}
+        ])
+    );
 
     place.run(&["variables", "export", "vars.json"]).good();
     let text = fs::read_to_string(place.path().join("vars.json")).unwrap();
@@ -86,14 +92,19 @@ fn variables_are_kept_imported_and_exported() {
     assert_eq!(exported, json!({"list": [1, 2], "piped": "from a pipe", "plain": "text"}));
     let new = r#"{"plain": "new", "number": 5, "described": {"value": {"a": 1}, "description": "why"}}"#;
     let file = place.file("new.json", new);
-    place.run(&["variables", "import", &file, "--action-on-existing-key", "fail"]).bad(1, &["`plain` exists already"]);
+    place
+        .run(&["variables", "import", &file, "--action-on-existing-key", "fail"])
+        .bad(1, &["`plain` exists already"]);
     place.run(&["variables", "get", "number"]).bad(1, &[]);
     place.run(&["variables", "import", &file, "-a", "skip"]).good();
     assert_eq!(place.run(&["variables", "get", "plain"]).good(), "text\n");
     assert_eq!(place.run(&["variables", "get", "described"]).good(), "{\"a\":1}\n");
     place.run_with_input(&["variables", "import", "-"], new).good();
     assert_eq!(place.run(&["variables", "get", "plain"]).good(), "new\n");
-    assert_eq!(place.run(&["variables", "export", "-"]).json()["described"], json!({"value": {"a": 1}, "description": "why"}));
+    assert_eq!(
+        place.run(&["variables", "export", "-"]).json()["described"],
+        json!({"value": {"a": 1}, "description": "why"})
+    );
 
     let mut other = place.command(&["variables", "get", "plain"]);
     let output = other.env("TRADEWIND_SECRET_KEY", "a key that nothing was written with").output().unwrap();
@@ -106,10 +117,25 @@ fn connections_show_no_secrets_and_survive_a_round_trip() {
     let (_server, place) = migrated();
     let uri = "postgres://joe:hunter2@db:5433/sales?sslmode=require&token=t0ken";
     place.run(&["connections", "add", "sales", "--conn-uri", uri]).good();
-    let parts = ["connections", "set", "api", "--conn-type", "http", "--conn-host", "h", "--conn-password", "-", "--conn-port", "80"];
+    let parts = [
+        "connections",
+        "set",
+        "api",
+        "--conn-type",
+        "http",
+        "--conn-host",
+        "h",
+        "--conn-password",
+        "-",
+        "--conn-port",
+        "80",
+    ];
     place.run_with_input(&parts, "s3cret\n").good();
     for output in ["table", "json", "yaml", "plain"] {
-        for args in [&["connections", "list", "--output", output][..], &["connections", "get", "sales", "--output", output]] {
+        for args in [
+            &["connections", "list", "--output", output][..],
+            &["connections", "get", "sales", "--output", output],
+        ] {
             let said = place.run(args).good();
             assert!(said.contains("***") && said.contains("sales"), "{said}");
             assert!(!["hunter2", "t0ken", "s3cret"].iter().any(|secret| said.contains(secret)), "{said}");
@@ -118,16 +144,28 @@ fn connections_show_no_secrets_and_survive_a_round_trip() {
     place.run(&["connections", "export", "all.json"]).good();
     let text = fs::read_to_string(place.path().join("all.json")).unwrap();
     let exported: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&exported["sales"]["password"], &exported["api"]["password"]), (&json!("hunter2"), &json!("s3cret")));
+    assert_eq!(
+        (&exported["sales"]["password"], &exported["api"]["password"]),
+        (&json!("hunter2"), &json!("s3cret"))
+    );
     let uris = place.run(&["connections", "export", "-", "--serialization-format", "uri"]).json();
     assert!(uris["sales"].as_str().unwrap().starts_with("postgres://joe:hunter2@db:5433/sales?"), "{uris}");
 
     place.run(&["connections", "delete", "sales"]).good();
     place.run(&["connections", "get", "sales"]).bad(1, &["no connection `sales`"]);
     let ended = place.run(&["connections", "import", "all.json"]);
-    assert!(ended.stderr.contains("kept: api") && ended.stdout.contains("1 connections imported"), "{ended:#?}");
+    assert!(
+        ended.stderr.contains("kept: api") && ended.stdout.contains("1 connections imported"),
+        "{ended:#?}"
+    );
     assert_eq!(place.run(&["connections", "get", "sales", "--output", "json"]).json()["port"], 5433);
-    let ended = place.run(&["connections", "set", "odd", "--conn-json", r#"{"conn_type": "http", "pasword": "hunter2"}"#]);
+    let ended = place.run(&[
+        "connections",
+        "set",
+        "odd",
+        "--conn-json",
+        r#"{"conn_type": "http", "pasword": "hunter2"}"#,
+    ]);
     let ended = ended.bad(1, &["`pasword`"]);
     assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
 }
@@ -135,7 +173,8 @@ fn connections_show_no_secrets_and_survive_a_round_trip() {
 #[test]
 fn accounts_are_made_with_a_password_or_a_link() {
     let (_server, place) = migrated();
-    let create = ["users", "create", "-u", "ada", "-r", "Admin", "-e", "ada@example.org", "-f", "Ada", "-l", "L"];
+    let create =
+        ["users", "create", "-u", "ada", "-r", "Admin", "-e", "ada@example.org", "-f", "Ada", "-l", "L"];
     place.run(&create).bad(1, &["no password", "--link"]);
     place.run_with_input(&create, "short\n").bad(1, &["8 characters"]);
     assert!(place.run_with_input(&create, "long enough\n").good().contains("ada with the role admin"));
@@ -143,7 +182,10 @@ fn accounts_are_made_with_a_password_or_a_link() {
     let link = place.run(&["users", "create", "--username", "bob", "--link"]).good();
     assert!(link.lines().last().unwrap().starts_with("http://127.0.0.1:8080/auth/link/"), "{link}");
     let users = place.run(&["users", "list", "--output", "json"]).json();
-    assert_eq!((&users[0]["username"], &users[0]["role"], &users[1]["role"]), (&json!("ada"), &json!("admin"), &json!("viewer")));
+    assert_eq!(
+        (&users[0]["username"], &users[0]["role"], &users[1]["role"]),
+        (&json!("ada"), &json!("admin"), &json!("viewer"))
+    );
 
     place.run_with_input(&["users", "reset-password", "-u", "bob"], "another one\n").good();
     let ended = place.run(&["users", "reset-password", "-u", "bob", "--password", "a third one"]);
@@ -157,12 +199,18 @@ fn accounts_are_made_with_a_password_or_a_link() {
 #[test]
 fn dags_can_be_brought_into_the_records_without_a_scheduler() {
     let (_server, place) = migrated();
-    place.file("dags/good.yaml", "dag_id: good\nschedule: '@daily'\ntags: [t]\ntasks: {a: {bash: x}, b: {depends_on: a, bash: x}}\n");
+    place.file(
+        "dags/good.yaml",
+        "dag_id: good\nschedule: '@daily'\ntags: [t]\ntasks: {a: {bash: x}, b: {depends_on: a, bash: x}}\n",
+    );
     place.file("dags/bad.yaml", "tasks: {a: {bahs: x}}\n");
     let said = place.run(&["dags", "reserialize", "--dags", "dags"]).good();
     assert_eq!(said, "1 DAGs read; 1 problems in their files.\n");
     let dags = place.run(&["dags", "list", "--output", "json"]).json();
-    assert_eq!((&dags[0]["dag_id"], &dags[0]["is_paused"], &dags[0]["fileloc"]), (&json!("good"), &json!(false), &json!("good.yaml")));
+    assert_eq!(
+        (&dags[0]["dag_id"], &dags[0]["is_paused"], &dags[0]["fileloc"]),
+        (&json!("good"), &json!(false), &json!("good.yaml"))
+    );
     assert_eq!(place.run(&["dags", "details", "good", "-o", "json"]).json()["tags"], json!(["t"]));
     assert_eq!(place.run(&["dags", "show", "good", "-o", "json"]).json()[1]["waits_for"], json!(["a"]));
     assert_eq!(place.run(&["tasks", "list", "good", "-o", "plain"]).good().lines().count(), 2);

@@ -41,9 +41,14 @@ fn rooms_depend_only_on_whom_they_may() {
         let allowed = ALLOWED.iter().find(|(name, _)| **name == *package.name).unwrap().1;
         for dependency in package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development) {
             let name = dependency.name.as_str();
-            assert!(!rooms.contains(name) || allowed.contains(&name), "{} must not depend on {name}", package.name);
+            assert!(
+                !rooms.contains(name) || allowed.contains(&name),
+                "{} must not depend on {name}",
+                package.name
+            );
             let owners = OWNED.iter().find(|(library, _)| *library == name).map(|(_, owners)| *owners);
-            let mine = owners.is_none_or(|owners| owners.contains(&package.name.as_str()) || package.name == "bench");
+            let mine = owners
+                .is_none_or(|owners| owners.contains(&package.name.as_str()) || package.name == "bench");
             assert!(mine, "{} must not know {name}", package.name);
             assert!(
                 package.name != "domain" || !FORBIDDEN_IN_DOMAIN.contains(&name),
@@ -65,16 +70,24 @@ fn no_room_has_a_name_that_says_nothing() {
 
 #[test]
 fn source_files_stay_readable() {
-    for path in walk(root()).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs")) {
+    for path in walk(root()).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+    {
         let text = fs::read_to_string(&path).unwrap();
-        let is_test = path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
-        assert!(is_test || text.lines().count() <= 450, "{} has {} lines", path.display(), text.lines().count());
+        let is_test =
+            path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
+        assert!(
+            is_test || text.lines().count() <= 450,
+            "{} has {} lines",
+            path.display(),
+            text.lines().count()
+        );
     }
 }
 
 #[test]
 fn every_statement_of_sql_lives_in_the_store() {
-    for path in walk(root()).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs")) {
+    for path in walk(root()).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+    {
         let room = path.strip_prefix(root()).unwrap().components().next().unwrap();
         let speaks = ["store", "bench", "e2e"].iter().any(|name| room.as_os_str() == *name);
         if speaks || path.components().any(|part| part.as_os_str() == "tests") {

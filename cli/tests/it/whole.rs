@@ -62,13 +62,26 @@ fn runs_are_triggered_watched_and_cleared_from_the_command_line() {
     until(|| place.run(&["jobs", "check", "--job-type", "SchedulerJob", "--local"]).status == Some(0));
     wait_until_listed(&place);
 
-    let trigger = ["dags", "trigger", "shaky", "--run-id", "fine", "--logical-date", "2026-03-27", "--wait", "-o", "json"];
+    let trigger = [
+        "dags",
+        "trigger",
+        "shaky",
+        "--run-id",
+        "fine",
+        "--logical-date",
+        "2026-03-27",
+        "--wait",
+        "-o",
+        "json",
+    ];
     let run = place.run(&trigger).json();
     assert_eq!((&run["state"], &run["logical_date"]), (&json!("success"), &json!("2026-03-27T00:00:00Z")));
     place.run(&trigger).bad(1, &["`fine`", "exists already"]);
     place.run(&["dags", "trigger", "unknown"]).bad(1, &["no DAG `unknown`"]);
     place.run(&["dags", "trigger", "shaky", "--conf", r#"{"fail": 7}"#]).bad(1, &["param `fail`"]);
-    place.run(&["dags", "trigger", "shaky", "--run-id", "scheduled__x"]).bad(1, &["refused", "given by the scheduler"]);
+    place
+        .run(&["dags", "trigger", "shaky", "--run-id", "scheduled__x"])
+        .bad(1, &["refused", "given by the scheduler"]);
 
     let trigger = ["dags", "trigger", "shaky", "--run-id", "broken", "--conf", r#"{"fail": true}"#, "--wait"];
     place.run(&trigger).bad(1, &[]);

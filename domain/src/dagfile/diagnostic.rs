@@ -53,11 +53,7 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(at: At, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            message: message.into(),
-            hint: None,
-        }
+        Self { at, message: message.into(), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -87,12 +83,7 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self {
-            file,
-            lines: text.lines().collect(),
-            found: Vec::new(),
-            untold: 0,
-        }
+        Self { file, lines: text.lines().collect(), found: Vec::new(), untold: 0 }
     }
 
     /// Problems so far.
@@ -123,8 +114,7 @@ impl<'a> Report<'a> {
 
     /// All of them, in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
-        self.found
-            .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        self.found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         if self.untold > 0
             && let Some(last) = self.found.last_mut()
         {
@@ -143,21 +133,13 @@ fn frame(lines: &[&str], at: At) -> Vec<String> {
         return Vec::new();
     };
     let column = at.column.saturating_sub(1) as usize;
-    let from = column
-        .saturating_sub(WIDEST / 2)
-        .min(line.chars().count().saturating_sub(WIDEST));
+    let from = column.saturating_sub(WIDEST / 2).min(line.chars().count().saturating_sub(WIDEST));
     let gutter = at.line.to_string().len();
     let mut shown = vec![format!("{:gutter$} |", "")];
-    if let Some(before) = index
-        .checked_sub(1)
-        .and_then(|before| lines.get(before))
-        .filter(|text| !text.trim().is_empty())
+    if let Some(before) =
+        index.checked_sub(1).and_then(|before| lines.get(before)).filter(|text| !text.trim().is_empty())
     {
-        shown.push(
-            format!("{:gutter$} | {}", at.line - 1, window(before, from))
-                .trim_end()
-                .to_owned(),
-        );
+        shown.push(format!("{:gutter$} | {}", at.line - 1, window(before, from)).trim_end().to_owned());
     }
     let text = window(line, from);
     let indent = column.saturating_sub(from);
@@ -184,10 +166,7 @@ fn window(line: &str, from: usize) -> String {
 
 /// Puts words between commas, the last two joined by `word`: `a`, `b` or `c`.
 pub(super) fn alternatives<'t>(texts: impl IntoIterator<Item = &'t str>, word: &str) -> String {
-    let quoted: Vec<String> = texts
-        .into_iter()
-        .map(|text| format!("`{}`", shown(text)))
-        .collect();
+    let quoted: Vec<String> = texts.into_iter().map(|text| format!("`{}`", shown(text))).collect();
     match quoted.as_slice() {
         [] => String::new(),
         [one] => one.clone(),

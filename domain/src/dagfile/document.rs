@@ -38,10 +38,8 @@ const MAX_TAG: usize = 100;
 pub(super) fn read(node: &Rc<Node>, name: Option<&str>, reading: &mut Reading<'_>) -> Option<(Loaded, At)> {
     let before = reading.report.count();
     if node.map().is_none() {
-        let problem = Problem::new(
-            node.at,
-            format!("a DAG is a mapping, this document is {}", node.describe()),
-        );
+        let problem =
+            Problem::new(node.at, format!("a DAG is a mapping, this document is {}", node.describe()));
         reading.add(problem.hint("start with `dag_id:`, `schedule:` and `tasks:`"));
         return None;
     }
@@ -52,19 +50,9 @@ pub(super) fn read(node: &Rc<Node>, name: Option<&str>, reading: &mut Reading<'_
     if reading.report.count() > before {
         return None;
     }
-    let dag = Dag {
-        tasks,
-        groups,
-        ..dag?
-    };
+    let dag = Dag { tasks, groups, ..dag? };
     let at = fields.entry("dag_id").map_or(node.at, |entry| entry.value.at);
-    Some((
-        Loaded {
-            dag,
-            line: node.at.line,
-        },
-        at,
-    ))
+    Some((Loaded { dag, line: node.at.line }, at))
 }
 
 fn dag_id(fields: &Fields<'_>, name: Option<&str>, reading: &mut Reading<'_>) -> Option<DagId> {
@@ -79,11 +67,8 @@ fn dag_id(fields: &Fields<'_>, name: Option<&str>, reading: &mut Reading<'_>) ->
         return None;
     };
     let named = DagId::new(name).map_err(|error| {
-        Problem::new(
-            fields.at,
-            format!("the file's name does not do for a DAG: {error}"),
-        )
-        .hint("add a `dag_id` or rename the file")
+        Problem::new(fields.at, format!("the file's name does not do for a DAG: {error}"))
+            .hint("add a `dag_id` or rename the file")
     });
     reading.keep(named)
 }
@@ -105,9 +90,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
     }
     let limit = |name: &'static str, reading: &mut Reading<'_>| {
         let (least, most) = bounds(DAG, name);
-        fields
-            .get(name, reading, |node| values::whole(node, least, most))
-            .unwrap_or(MAX_ACTIVE)
+        fields.get(name, reading, |node| values::whole(node, least, most)).unwrap_or(MAX_ACTIVE)
     };
     let schedule = schedule::read(fields, zone, reading);
     let catchup = schedule::catchup(fields, reading);
@@ -122,12 +105,8 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         max_active_runs: limit("max_active_runs", reading),
         max_active_tasks: limit("max_active_tasks", reading),
         dagrun_timeout: fields.get("dagrun_timeout", reading, |node| values::positive_span(node)),
-        tags: fields
-            .get("tags", reading, |node| values::list(node, tag))
-            .unwrap_or_default(),
-        owner: fields
-            .get("owner", reading, |node| values::text(node))
-            .unwrap_or_else(|| OWNER.into()),
+        tags: fields.get("tags", reading, |node| values::list(node, tag)).unwrap_or_default(),
+        owner: fields.get("owner", reading, |node| values::text(node)).unwrap_or_else(|| OWNER.into()),
         params: param::read(fields, reading),
         is_paused_upon_creation: fields
             .get("is_paused_upon_creation", reading, |node| values::flag(node))
@@ -164,12 +143,8 @@ fn tag(node: &Node) -> Result<String, Problem> {
 
 /// The tasks with their upstreams, and the groups.
 fn body(fields: &Fields<'_>, reading: &mut Reading<'_>) -> (Vec<Task>, Vec<Group>) {
-    let defaults = Settings::defaults(
-        fields.entry("default_args"),
-        &fields.owner,
-        &Settings::default(),
-        reading,
-    );
+    let defaults =
+        Settings::defaults(fields.entry("default_args"), &fields.owner, &Settings::default(), reading);
     let Some(tasks) = fields.entry("tasks") else {
         if !fields.has_strangers {
             reading.add(Problem::new(fields.at, "the DAG has no `tasks`"));
@@ -191,13 +166,8 @@ fn assemble(items: Vec<Item>, upstreams: &graph::Upstreams, pulls: &Pulls) -> (V
             Body::Group(group) => groups.extend(group),
             Body::Task(None) => {}
             Body::Task(Some(mut task)) => {
-                let upstream = upstreams
-                    .get(index)
-                    .into_iter()
-                    .flat_map(|upstream| upstream.keys());
-                task.upstream = upstream
-                    .filter_map(|up| ids.get(*up).cloned().flatten())
-                    .collect();
+                let upstream = upstreams.get(index).into_iter().flat_map(|upstream| upstream.keys());
+                task.upstream = upstream.filter_map(|up| ids.get(*up).cloned().flatten()).collect();
                 task.upstream.sort();
                 for (name, source) in item.expand {
                     let from = match source {

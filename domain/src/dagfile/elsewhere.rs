@@ -43,9 +43,5 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// What this format calls a key of other tools, where it may stand.
 pub(super) fn translated(place: Place, name: &str) -> Option<&'static str> {
     let wanted = |key: &&str| place.key(key).is_some();
-    ELSEWHERE
-        .iter()
-        .filter(|(theirs, _)| *theirs == name)
-        .map(|(_, ours)| *ours)
-        .find(wanted)
+    ELSEWHERE.iter().filter(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours).find(wanted)
 }

@@ -51,11 +51,8 @@ pub(super) fn read(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Vec<(Strin
     };
     let owner = fields.named("expand");
     let Some(map) = entry.value.map().filter(|map| !map.is_empty()) else {
-        let empty = if entry.value.map().is_some() {
-            "an empty one".to_owned()
-        } else {
-            entry.value.describe()
-        };
+        let empty =
+            if entry.value.map().is_some() { "an empty one".to_owned() } else { entry.value.describe() };
         let message = format!("{owner} must be a mapping of names to lists, not {empty}");
         reading.add(Problem::new(entry.value.at, message).hint("for example {origin: [EWR, JFK]}"));
         return Vec::new();
@@ -85,21 +82,15 @@ pub(super) fn read(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Vec<(Strin
 
 fn check_name(name: &str, at: At) -> Result<(), Problem> {
     if TEMPLATE_NAMES.contains(&name) {
-        return Err(Problem::new(
-            at,
-            format!("`{name}` would hide what templates know by that name"),
-        )
-        .hint("choose another name"));
+        return Err(Problem::new(at, format!("`{name}` would hide what templates know by that name"))
+            .hint("choose another name"));
     }
     if values::is_identifier(name) {
         return Ok(());
     }
     Err(Problem::new(
         at,
-        format!(
-            "`{}` cannot name a template variable: use letters, digits and `_`",
-            shown(name)
-        ),
+        format!("`{}` cannot name a template variable: use letters, digits and `_`", shown(name)),
     ))
 }
 
@@ -109,10 +100,7 @@ fn source(node: &Rc<Node>) -> Result<Source, Problem> {
     };
     match &node.kind {
         Kind::List(list) => Ok(Source::List(list.iter().map(|item| item.json()).collect())),
-        Kind::Map(_) => Err(wanted(Problem::new(
-            node.at,
-            "this must be a list, not a mapping",
-        ))),
+        Kind::Map(_) => Err(wanted(Problem::new(node.at, "this must be a list, not a mapping"))),
         Kind::Scalar(scalar) => {
             let pull = pull(&scalar.text).filter(|_| !node.is_null());
             let Some((task, key)) = pull else {
@@ -121,11 +109,7 @@ fn source(node: &Rc<Node>) -> Result<Source, Problem> {
                     format!("this must be a list, not {}", node.describe()),
                 )));
             };
-            Ok(Source::XCom {
-                task,
-                key,
-                at: node.at,
-            })
+            Ok(Source::XCom { task, key, at: node.at })
         }
     }
 }
@@ -133,14 +117,8 @@ fn source(node: &Rc<Node>) -> Result<Source, Problem> {
 /// `{{ ti.xcom_pull('extract') }}`, `{{ ti.xcom_pull(task_ids='extract', key='files') }}`: the task and the key.
 fn pull(text: &str) -> Option<(String, String)> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
-    let call = inner
-        .strip_prefix("ti.")
-        .or_else(|| inner.strip_prefix("task_instance."))?;
-    let arguments = call
-        .strip_prefix("xcom_pull")?
-        .trim_start()
-        .strip_prefix('(')?
-        .strip_suffix(')')?;
+    let call = inner.strip_prefix("ti.").or_else(|| inner.strip_prefix("task_instance."))?;
+    let arguments = call.strip_prefix("xcom_pull")?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
     let (mut task, mut key) = (None, None);
     for (position, argument) in arguments.split(',').enumerate() {
         let (name, value) = match argument.split_once('=') {

@@ -42,13 +42,7 @@ impl<'n> Fields<'n> {
             ));
             return None;
         };
-        let mut fields = Self {
-            owner,
-            at,
-            place,
-            map,
-            has_strangers: false,
-        };
+        let mut fields = Self { owner, at, place, map, has_strangers: false };
         for (name, entry) in map {
             if let Some(problem) = fields.refuse(name, entry, reading.is_full()) {
                 fields.has_strangers = true;
@@ -106,11 +100,7 @@ impl<'n> Fields<'n> {
             return Some(Problem::new(entry.key_at, message));
         }
         let problem = Problem::new(entry.key_at, format!("unknown key `{quoted}` in {}", self.owner));
-        Some(if is_full {
-            problem
-        } else {
-            problem.maybe(self.suggestion(name))
-        })
+        Some(if is_full { problem } else { problem.maybe(self.suggestion(name)) })
     }
 
     fn suggestion(&self, name: &str) -> Option<String> {
@@ -119,15 +109,15 @@ impl<'n> Fields<'n> {
             return Some(format!("did you mean `{ours}`?"));
         }
         match self.place {
-            Place::Dag | Place::Group if Place::Defaults.key(name).is_some() => Some(format!(
-                "put `{name}` into a task, or into `default_args` for all tasks"
-            )),
+            Place::Dag | Place::Group if Place::Defaults.key(name).is_some() => {
+                Some(format!("put `{name}` into a task, or into `default_args` for all tasks"))
+            }
             Place::Group if Place::Task.key(name).is_some() => {
                 Some("a task with `tasks` in it is a group: it runs nothing itself".into())
             }
-            Place::Task | Place::Defaults if Place::Dag.key(name).is_some() => Some(format!(
-                "`{name}` belongs to the DAG, at the left margin of the file"
-            )),
+            Place::Task | Place::Defaults if Place::Dag.key(name).is_some() => {
+                Some(format!("`{name}` belongs to the DAG, at the left margin of the file"))
+            }
             Place::Defaults if Place::Task.key(name).is_some() => {
                 Some(format!("`{name}` belongs to a single task"))
             }

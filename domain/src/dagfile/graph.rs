@@ -29,12 +29,8 @@ pub(super) fn edges(items: &[Item], needs: &[Need], reading: &mut Reading<'_>) -
     let mut upstreams = vec![BTreeMap::new(); items.len()];
     let mut total = 0_usize;
     for need in needs {
-        let before: &Vec<usize> = leaves
-            .entry(need.to)
-            .or_insert_with(|| bounds.leaves(items, need.to));
-        let after: &Vec<usize> = roots
-            .entry(need.from)
-            .or_insert_with(|| bounds.roots(items, need.from));
+        let before: &Vec<usize> = leaves.entry(need.to).or_insert_with(|| bounds.leaves(items, need.to));
+        let after: &Vec<usize> = roots.entry(need.from).or_insert_with(|| bounds.roots(items, need.from));
         total = total.saturating_add(before.len().saturating_mul(after.len()));
         if total > MAX_EDGES {
             let message = format!("the DAG has more than {MAX_EDGES} dependencies");
@@ -60,10 +56,7 @@ struct Bounds {
 
 impl Bounds {
     fn new(items: &[Item], needs: &[Need]) -> Self {
-        let mut bounds = Self {
-            needed: vec![0; items.len()],
-            needs: vec![0; items.len()],
-        };
+        let mut bounds = Self { needed: vec![0; items.len()], needs: vec![0; items.len()] };
         for need in needs {
             let depth = common_depth(items, need.from, need.to);
             raise(&mut bounds.needed, need.to, depth);
@@ -96,10 +89,7 @@ impl Bounds {
             return vec![index];
         }
         let is_task = |inner: &usize| items.get(*inner).is_some_and(|inner| !inner.is_group());
-        (index + 1..item.end)
-            .filter(is_task)
-            .filter(|inner| at(bounds, *inner) <= item.depth)
-            .collect()
+        (index + 1..item.end).filter(is_task).filter(|inner| at(bounds, *inner) <= item.depth).collect()
     }
 }
 
@@ -152,10 +142,7 @@ enum Visit {
 /// Follows upstreams from `start` until one is met that is still open: the path from it and back is a cycle.
 fn walk(start: usize, upstreams: &Upstreams, state: &mut [Visit]) -> Option<Vec<usize>> {
     let ahead = |task: usize| {
-        upstreams
-            .get(task)
-            .map(|up| up.keys().copied().collect::<Vec<_>>())
-            .unwrap_or_default()
+        upstreams.get(task).map(|up| up.keys().copied().collect::<Vec<_>>()).unwrap_or_default()
     };
     let mut path = vec![(start, ahead(start))];
     mark(state, start, Visit::Open);
@@ -192,11 +179,7 @@ fn mark(state: &mut [Visit], task: usize, visit: Visit) {
 fn describe(items: &[Item], upstreams: &Upstreams, cycle: &[usize]) -> Problem {
     const LONGEST: usize = 20;
     let mut order: Vec<usize> = cycle.iter().rev().copied().collect();
-    let first = order
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, task)| **task)
-        .map_or(0, |(position, _)| position);
+    let first = order.iter().enumerate().min_by_key(|(_, task)| **task).map_or(0, |(position, _)| position);
     order.rotate_left(first);
     let start = order.first().copied().unwrap_or(0);
     let last = order.last().copied().unwrap_or(start);
@@ -206,23 +189,9 @@ fn describe(items: &[Item], upstreams: &Upstreams, cycle: &[usize]) -> Problem {
         steps.push("...".into());
     }
     steps.push(id(&start));
-    let place = upstreams
-        .get(start)
-        .and_then(|upstream| upstream.get(&last))
-        .copied();
-    let place = place
-        .or_else(|| items.get(start).map(|item| item.at))
-        .unwrap_or(At {
-            line: 1,
-            column: 1,
-            width: 1,
-        });
-    Problem::new(
-        place,
-        format!(
-            "the tasks wait for each other in a circle: {}",
-            steps.join(" -> ")
-        ),
-    )
-    .hint("remove one of these dependencies")
+    let place = upstreams.get(start).and_then(|upstream| upstream.get(&last)).copied();
+    let place =
+        place.or_else(|| items.get(start).map(|item| item.at)).unwrap_or(At { line: 1, column: 1, width: 1 });
+    Problem::new(place, format!("the tasks wait for each other in a circle: {}", steps.join(" -> ")))
+        .hint("remove one of these dependencies")
 }

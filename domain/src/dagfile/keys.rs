@@ -71,21 +71,11 @@ pub(super) struct Key {
 }
 
 const fn key(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key {
-        name,
-        shape,
-        nullable: false,
-        doc,
-    }
+    Key { name, shape, nullable: false, doc }
 }
 
 const fn nullable(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key {
-        name,
-        shape,
-        nullable: true,
-        doc,
-    }
+    Key { name, shape, nullable: true, doc }
 }
 
 const U32: i64 = u32::MAX as i64;
@@ -93,11 +83,7 @@ const I32: i64 = i32::MAX as i64;
 
 /// A DAG's own keys.
 pub(super) const DAG: &[Key] = &[
-    key(
-        "dag_id",
-        Shape::Name,
-        "The DAG's name. Default: the file's name without its ending.",
-    ),
+    key("dag_id", Shape::Name, "The DAG's name. Default: the file's name without its ending."),
     nullable("description", Shape::Text, "One line for lists."),
     nullable("doc", Shape::Text, "Documentation in Markdown."),
     nullable(
@@ -105,11 +91,7 @@ pub(super) const DAG: &[Key] = &[
         Shape::Schedule,
         "When runs are due: a cron expression of 5 fields (6 with seconds first), a preset such as @daily, @once, {every: 15m}, {cron: ..., timezone: ...}, or null for manual runs only.",
     ),
-    key(
-        "timezone",
-        Shape::Zone,
-        "The zone of the schedule and of dates written without one. Default: UTC.",
-    ),
+    key("timezone", Shape::Zone, "The zone of the schedule and of dates written without one. Default: UTC."),
     nullable("start_date", Shape::Date, "No run is due before."),
     nullable("end_date", Shape::Date, "No run is due after."),
     key(
@@ -117,21 +99,13 @@ pub(super) const DAG: &[Key] = &[
         Shape::Catchup,
         "What happens to runs that were missed: true runs them all, false none, last the newest one, {window: 6h} those of the last 6 hours. Default: false.",
     ),
-    key(
-        "max_active_runs",
-        Shape::Whole(1, U32),
-        "Runs that may be running at the same time. Default: 16.",
-    ),
+    key("max_active_runs", Shape::Whole(1, U32), "Runs that may be running at the same time. Default: 16."),
     key(
         "max_active_tasks",
         Shape::Whole(1, U32),
         "Tasks of one run that may be queued or running at the same time. Default: 16.",
     ),
-    nullable(
-        "dagrun_timeout",
-        Shape::Duration,
-        "A run that lasts longer fails.",
-    ),
+    nullable("dagrun_timeout", Shape::Duration, "A run that lasts longer fails."),
     nullable("tags", Shape::Texts, "Labels for finding it."),
     key("owner", Shape::Text, "Who looks after it. Default: tradewind."),
     nullable(
@@ -144,66 +118,30 @@ pub(super) const DAG: &[Key] = &[
         Shape::Flag,
         "Whether it starts out paused when it is first seen. Default: false.",
     ),
-    nullable(
-        "default_args",
-        Shape::Defaults,
-        "Settings for all tasks; a task's own come first.",
-    ),
+    nullable("default_args", Shape::Defaults, "Settings for all tasks; a task's own come first."),
     key("tasks", Shape::Tasks, "The tasks and task groups by id."),
 ];
 
 /// Settings of a task that may also stand in `default_args`.
 pub(super) const SETTINGS: &[Key] = &[
-    key(
-        "retries",
-        Shape::Whole(0, U32),
-        "Retries after the first try. Default: 0.",
-    ),
-    key(
-        "retry_delay",
-        Shape::Duration,
-        "The wait before the first retry. Default: 5m.",
-    ),
+    key("retries", Shape::Whole(0, U32), "Retries after the first try. Default: 0."),
+    key("retry_delay", Shape::Duration, "The wait before the first retry. Default: 5m."),
     key(
         "retry_exponential_backoff",
         Shape::Backoff,
         "Each further wait is this many times longer, with jitter; true doubles. Default: false, every wait is the same.",
     ),
-    nullable(
-        "max_retry_delay",
-        Shape::Duration,
-        "No wait between tries is longer. Default: 24 hours.",
-    ),
-    nullable(
-        "execution_timeout",
-        Shape::Duration,
-        "A try that lasts longer is stopped and has failed.",
-    ),
+    nullable("max_retry_delay", Shape::Duration, "No wait between tries is longer. Default: 24 hours."),
+    nullable("execution_timeout", Shape::Duration, "A try that lasts longer is stopped and has failed."),
     key(
         "trigger_rule",
         Shape::TriggerRule,
         "What the task makes of the ends of those it depends on. Default: all_success.",
     ),
-    key(
-        "pool",
-        Shape::Name,
-        "The pool its slots come from. Default: default_pool.",
-    ),
-    key(
-        "pool_slots",
-        Shape::Whole(1, U32),
-        "The slots it takes there. Default: 1.",
-    ),
-    key(
-        "queue",
-        Shape::Name,
-        "The queue whose workers run it. Default: default.",
-    ),
-    key(
-        "priority_weight",
-        Shape::Whole(-I32, I32),
-        "Higher goes first. Default: 1.",
-    ),
+    key("pool", Shape::Name, "The pool its slots come from. Default: default_pool."),
+    key("pool_slots", Shape::Whole(1, U32), "The slots it takes there. Default: 1."),
+    key("queue", Shape::Name, "The queue whose workers run it. Default: default."),
+    key("priority_weight", Shape::Whole(-I32, I32), "Higher goes first. Default: 1."),
     key(
         "weight_rule",
         Shape::WeightRule,
@@ -224,21 +162,13 @@ pub(super) const SETTINGS: &[Key] = &[
         Shape::Flag,
         "Whether its last line of output becomes its XCom return_value. Default: true.",
     ),
-    nullable(
-        "env",
-        Shape::Environment,
-        "Extra environment variables; templates.",
-    ),
+    nullable("env", Shape::Environment, "Extra environment variables; templates."),
     nullable(
         "cwd",
         Shape::Text,
         "The folder it starts in, a template; relative to the DAG file's folder, which is the default.",
     ),
-    nullable(
-        "owner",
-        Shape::Text,
-        "Who looks after it, when not the DAG's owner.",
-    ),
+    nullable("owner", Shape::Text, "Who looks after it, when not the DAG's owner."),
 ];
 
 /// The rest of a task.
@@ -255,26 +185,10 @@ pub(super) const TASK: &[Key] = &[
 /// The keys of which a task has exactly one.
 pub(super) const OPERATORS: &[Key] = &[
     key("bash", Shape::Text, "A shell script; a template."),
-    key(
-        "python",
-        Shape::Python,
-        "A Python program, or {file: program.py} relative to the DAG file.",
-    ),
-    key(
-        "sql",
-        Shape::Sql,
-        "SQL statements on a connection, in one transaction.",
-    ),
-    key(
-        "http",
-        Shape::Http,
-        "One HTTP request: a URL, or its parts. A status of 400 or more is a failure.",
-    ),
-    nullable(
-        "empty",
-        Shape::Nothing,
-        "Does nothing: it joins or separates other tasks.",
-    ),
+    key("python", Shape::Python, "A Python program, or {file: program.py} relative to the DAG file."),
+    key("sql", Shape::Sql, "SQL statements on a connection, in one transaction."),
+    key("http", Shape::Http, "One HTTP request: a URL, or its parts. A status of 400 or more is a failure."),
+    nullable("empty", Shape::Nothing, "Does nothing: it joins or separates other tasks."),
 ];
 
 /// A task group.
@@ -284,11 +198,7 @@ pub(super) const GROUP: &[Key] = &[
         Shape::Tasks,
         "The tasks and groups inside; their ids get this group's id and a dot in front.",
     ),
-    nullable(
-        "depends_on",
-        Shape::Names,
-        "What the first tasks of the group wait for.",
-    ),
+    nullable("depends_on", Shape::Names, "What the first tasks of the group wait for."),
     nullable("doc", Shape::Text, "Shown on hover."),
     nullable(
         "default_args",
@@ -298,46 +208,23 @@ pub(super) const GROUP: &[Key] = &[
 ];
 
 /// The mapping form of `python`.
-pub(super) const PYTHON: &[Key] = &[key(
-    "file",
-    Shape::Text,
-    "The program's file, relative to the DAG file.",
-)];
+pub(super) const PYTHON: &[Key] =
+    &[key("file", Shape::Text, "The program's file, relative to the DAG file.")];
 
 /// The parts of `sql`.
 pub(super) const SQL: &[Key] = &[
     key("conn_id", Shape::Text, "The connection the statements run on."),
     key("sql", Shape::Text, "The statements; a template."),
-    key(
-        "file",
-        Shape::Text,
-        "The file with the statements, relative to the DAG file.",
-    ),
+    key("file", Shape::Text, "The file with the statements, relative to the DAG file."),
 ];
 
 /// The mapping form of `http`.
 pub(super) const HTTP: &[Key] = &[
-    key(
-        "url",
-        Shape::Text,
-        "The whole URL, or the path when a connection is named; a template.",
-    ),
-    key(
-        "method",
-        Shape::Method,
-        "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS. Default: GET.",
-    ),
-    nullable(
-        "conn_id",
-        Shape::Text,
-        "The connection that gives host, credentials and headers.",
-    ),
+    key("url", Shape::Text, "The whole URL, or the path when a connection is named; a template."),
+    key("method", Shape::Method, "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS. Default: GET."),
+    nullable("conn_id", Shape::Text, "The connection that gives host, credentials and headers."),
     nullable("headers", Shape::Headers, "Headers; templates."),
-    nullable(
-        "body",
-        Shape::Any,
-        "A text, or anything else sent as JSON; a template.",
-    ),
+    nullable("body", Shape::Any, "A text, or anything else sent as JSON; a template."),
 ];
 
 /// The mapping forms of `schedule`.
@@ -347,16 +234,8 @@ pub(super) const SCHEDULE: &[Key] = &[
         Shape::Text,
         "A cron expression of 5 fields, 6 with seconds first, or a preset such as @daily.",
     ),
-    key(
-        "timezone",
-        Shape::Zone,
-        "The zone the cron expression is read in. Default: the DAG's.",
-    ),
-    key(
-        "every",
-        Shape::Duration,
-        "Runs follow each other in this distance.",
-    ),
+    key("timezone", Shape::Zone, "The zone the cron expression is read in. Default: the DAG's."),
+    key("every", Shape::Duration, "Runs follow each other in this distance."),
     key(
         "data_interval",
         Shape::Flag,
@@ -365,11 +244,8 @@ pub(super) const SCHEDULE: &[Key] = &[
 ];
 
 /// The mapping form of `catchup`.
-pub(super) const CATCHUP: &[Key] = &[key(
-    "window",
-    Shape::Duration,
-    "Runs missed for longer than this are not made up for.",
-)];
+pub(super) const CATCHUP: &[Key] =
+    &[key("window", Shape::Duration, "Runs missed for longer than this are not made up for.")];
 
 /// HTTP methods in the order of the documentation.
 pub(super) const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];

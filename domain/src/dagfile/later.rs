@@ -49,7 +49,5 @@ const LATER: &[(Place, &[&str])] = &[
 
 /// The key belongs to the format but not yet to this version.
 pub(super) fn is_later(place: Place, name: &str) -> bool {
-    LATER
-        .iter()
-        .any(|(there, names)| *there == place && names.contains(&name))
+    LATER.iter().any(|(there, names)| *there == place && names.contains(&name))
 }

@@ -80,35 +80,21 @@ pub fn parse(bytes: &[u8], name: &str, read: &dyn Fn(&str) -> Result<String, Str
         Err(problem) => {
             let mut report = Report::new(name, "");
             report.add(problem);
-            Parsed {
-                dags: Vec::new(),
-                errors: report.finish(),
-                files: Vec::new(),
-            }
+            Parsed { dags: Vec::new(), errors: report.finish(), files: Vec::new() }
         }
     }
 }
 
 /// The text of the file, or why it has none.
 fn text(bytes: &[u8]) -> Result<&str, Problem> {
-    let start = At {
-        line: 1,
-        column: 1,
-        width: 1,
-    };
+    let start = At { line: 1, column: 1, width: 1 };
     if bytes.len() > MAX_BYTES {
-        let message = format!(
-            "the file has {} bytes, a DAG file has at most {MAX_BYTES}",
-            bytes.len()
-        );
+        let message = format!("the file has {} bytes, a DAG file has at most {MAX_BYTES}", bytes.len());
         return Err(Problem::new(start, message).hint("move data and long scripts into files of their own"));
     }
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     if let Some(position) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(Problem::new(
-            place(bytes, position),
-            "this is not a text file: it contains a NUL byte",
-        ));
+        return Err(Problem::new(place(bytes, position), "this is not a text file: it contains a NUL byte"));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let at = place(bytes, error.valid_up_to());
@@ -119,19 +105,9 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
 fn place(bytes: &[u8], position: usize) -> At {
     let before = bytes.get(..position).unwrap_or(bytes);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default())
-        .chars()
-        .count()
-        + 1;
-    At {
-        line: yaml::to_u32(line),
-        column: yaml::to_u32(column),
-        width: 1,
-    }
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count() + 1;
+    At { line: yaml::to_u32(line), column: yaml::to_u32(column), width: 1 }
 }
 
 fn documents(text: &str, name: &str, read: &dyn Fn(&str) -> Result<String, String>) -> Parsed {
@@ -141,21 +117,11 @@ fn documents(text: &str, name: &str, read: &dyn Fn(&str) -> Result<String, Strin
     let mut dags = Vec::new();
     let mut lines = HashMap::new();
     if pieces.len() > MAX_DOCUMENTS {
-        let at = At {
-            line: 1,
-            column: 1,
-            width: 1,
-        };
-        let message = format!(
-            "the file has {} documents, a DAG file has at most {MAX_DOCUMENTS}",
-            pieces.len()
-        );
+        let at = At { line: 1, column: 1, width: 1 };
+        let message =
+            format!("the file has {} documents, a DAG file has at most {MAX_DOCUMENTS}", pieces.len());
         reading.add(Problem::new(at, message));
-        return Parsed {
-            dags,
-            errors: reading.report.finish(),
-            files: Vec::new(),
-        };
+        return Parsed { dags, errors: reading.report.finish(), files: Vec::new() };
     }
     for piece in &pieces {
         let Some((loaded, at)) = document(piece, stem, &mut reading) else {
@@ -170,11 +136,7 @@ fn documents(text: &str, name: &str, read: &dyn Fn(&str) -> Result<String, Strin
         lines.insert(id, loaded.line);
         dags.push(loaded);
     }
-    Parsed {
-        dags,
-        errors: reading.report.finish(),
-        files: reading.files,
-    }
+    Parsed { dags, errors: reading.report.finish(), files: reading.files }
 }
 
 fn document(piece: &split::Piece<'_>, stem: Option<&str>, reading: &mut Reading<'_>) -> Option<(Loaded, At)> {
@@ -188,6 +150,5 @@ fn document(piece: &split::Piece<'_>, stem: Option<&str>, reading: &mut Reading<
 /// The last part of a path without its ending.
 fn stem(name: &str) -> &str {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    file.rsplit_once('.')
-        .map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem })
+    file.rsplit_once('.').map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem })
 }

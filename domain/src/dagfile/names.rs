@@ -43,9 +43,8 @@ pub(super) fn resolve(items: &[Item], reading: &mut Reading<'_>) -> (Vec<Need>, 
             };
             let found = find(items, &ids, from, task)
                 .ok_or_else(|| unknown(items, from, task, *at, reading.is_full()));
-            let checked = found
-                .and_then(|to| check(items, from, to, *at))
-                .and_then(|to| task_only(items, to, *at));
+            let checked =
+                found.and_then(|to| check(items, from, to, *at)).and_then(|to| task_only(items, to, *at));
             if let Some(to) = reading.keep(checked) {
                 pulls.insert((from, mapped.clone()), to);
                 needs.push(Need { from, to, at: *at });
@@ -59,16 +58,10 @@ pub(super) fn resolve(items: &[Item], reading: &mut Reading<'_>) -> (Vec<Need>, 
 fn index<'i>(items: &'i [Item], reading: &mut Reading<'_>) -> HashMap<&'i str, usize> {
     let mut ids = HashMap::with_capacity(items.len());
     for (position, item) in items.iter().enumerate() {
-        if let Some(first) = ids
-            .insert(item.id.as_str(), position)
-            .and_then(|first: usize| items.get(first))
+        if let Some(first) = ids.insert(item.id.as_str(), position).and_then(|first: usize| items.get(first))
         {
-            let message = format!(
-                "{} has the same id as the {} on line {}",
-                item.named(),
-                kind(first),
-                first.at.line
-            );
+            let message =
+                format!("{} has the same id as the {} on line {}", item.named(), kind(first), first.at.line);
             reading.add(Problem::new(item.at, message).hint("ids are unique in a DAG, groups included"));
         }
     }
@@ -92,13 +85,8 @@ fn find(items: &[Item], ids: &HashMap<&str, usize>, from: usize, name: &str) -> 
 
 fn unknown(items: &[Item], from: usize, name: &str, at: At, is_full: bool) -> Problem {
     let owner = items.get(from).map(Item::named).unwrap_or_default();
-    let problem = Problem::new(
-        at,
-        format!(
-            "{owner} depends on `{}`, and there is no such task or group",
-            shown(name)
-        ),
-    );
+    let problem =
+        Problem::new(at, format!("{owner} depends on `{}`, and there is no such task or group", shown(name)));
     if is_full {
         return problem;
     }
@@ -108,18 +96,11 @@ fn unknown(items: &[Item], from: usize, name: &str, at: At, is_full: bool) -> Pr
         .and_then(|parent| items.get(parent))
         .map(|group| format!("{}.", group.id));
     let others = || {
-        items
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| *position != from)
-            .map(|(_, item)| item.id.as_str())
+        items.iter().enumerate().filter(|(position, _)| *position != from).map(|(_, item)| item.id.as_str())
     };
     let local = others().filter_map(|id| id.strip_prefix(prefix.as_deref()?));
-    let nested = || {
-        others()
-            .find(|id| id.rsplit('.').next() == Some(name))
-            .map(|id| format!("did you mean `{id}`?"))
-    };
+    let nested =
+        || others().find(|id| id.rsplit('.').next() == Some(name)).map(|id| format!("did you mean `{id}`?"));
     problem.maybe(did_you_mean(name, local.chain(others())).or_else(nested))
 }
 
@@ -133,21 +114,13 @@ fn check(items: &[Item], from: usize, to: usize, at: At) -> Result<usize, Proble
     if (to..target.end).contains(&from) {
         return Err(Problem::new(
             at,
-            format!(
-                "{} cannot depend on {}, which it is part of",
-                item.named(),
-                target.named()
-            ),
+            format!("{} cannot depend on {}, which it is part of", item.named(), target.named()),
         ));
     }
     if (from..item.end).contains(&to) {
         return Err(Problem::new(
             at,
-            format!(
-                "{} cannot depend on {}, which is part of it",
-                item.named(),
-                target.named()
-            ),
+            format!("{} cannot depend on {}, which is part of it", item.named(), target.named()),
         ));
     }
     Ok(to)
@@ -155,10 +128,9 @@ fn check(items: &[Item], from: usize, to: usize, at: At) -> Result<usize, Proble
 
 fn task_only(items: &[Item], to: usize, at: At) -> Result<usize, Problem> {
     match items.get(to) {
-        Some(group) if group.is_group() => Err(Problem::new(
-            at,
-            format!("{} leaves no XCom, only tasks do", group.named()),
-        )),
+        Some(group) if group.is_group() => {
+            Err(Problem::new(at, format!("{} leaves no XCom, only tasks do", group.named())))
+        }
         _ => Ok(to),
     }
 }

@@ -52,13 +52,7 @@ pub(super) struct Entry {
 impl Node {
     /// Nothing was written, or `null` or `~`.
     pub(super) const fn is_null(&self) -> bool {
-        matches!(
-            &self.kind,
-            Kind::Scalar(Scalar {
-                value: Value::Null,
-                ..
-            })
-        )
+        matches!(&self.kind, Kind::Scalar(Scalar { value: Value::Null, .. }))
     }
 
     pub(super) const fn scalar(&self) -> Option<&Scalar> {
@@ -102,11 +96,9 @@ impl Node {
         match &self.kind {
             Kind::Scalar(scalar) => scalar.value.clone(),
             Kind::List(list) => Value::Array(list.iter().map(|node| node.json()).collect()),
-            Kind::Map(map) => Value::Object(
-                map.iter()
-                    .map(|(key, entry)| (key.clone(), entry.value.json()))
-                    .collect(),
-            ),
+            Kind::Map(map) => {
+                Value::Object(map.iter().map(|(key, entry)| (key.clone(), entry.value.json())).collect())
+            }
         }
     }
 
@@ -143,11 +135,7 @@ pub(crate) fn shown(text: &str) -> String {
 pub(super) fn printable(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
-            plain.extend(c.escape_default())
-        } else {
-            plain.push(c)
-        }
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
 }

@@ -15,10 +15,8 @@ use crate::dag::Operator;
 
 /// Reads the operator; `None` when the task has none that can be used, which has then been told.
 pub(super) fn read(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<Operator> {
-    let chosen: Vec<(&'static str, &Entry)> = OPERATORS
-        .iter()
-        .filter_map(|key| fields.entry(key.name).map(|entry| (key.name, entry)))
-        .collect();
+    let chosen: Vec<(&'static str, &Entry)> =
+        OPERATORS.iter().filter_map(|key| fields.entry(key.name).map(|entry| (key.name, entry))).collect();
     match chosen.as_slice() {
         [] => {
             // A misspelt operator has been told already.
@@ -46,11 +44,8 @@ fn several(fields: &Fields<'_>, chosen: &[(&'static str, &Entry)]) -> Problem {
     places.sort_by_key(|(at, _)| (at.line, at.column));
     let names = alternatives(places.iter().map(|(_, name)| *name), "and");
     let second = places.get(1).map_or(fields.at, |(at, _)| *at);
-    Problem::new(
-        second,
-        format!("{} does more than one thing: {names}", fields.owner),
-    )
-    .hint("keep one, or make two tasks of it")
+    Problem::new(second, format!("{} does more than one thing: {names}", fields.owner))
+        .hint("keep one, or make two tasks of it")
 }
 
 fn one(
@@ -61,9 +56,9 @@ fn one(
 ) -> Option<Operator> {
     let owner = fields.named(name);
     match name {
-        "bash" => fields
-            .get(name, reading, |node| values::text(node))
-            .map(|command| Operator::Bash { command }),
+        "bash" => {
+            fields.get(name, reading, |node| values::text(node)).map(|command| Operator::Bash { command })
+        }
         "python" => python(entry, owner, reading),
         "sql" => sql(entry, owner, reading),
         "http" => http(entry, owner, reading),
@@ -94,10 +89,7 @@ fn python(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Ope
         return None;
     };
     let (source, file) = file_text(&file.value, &fields.named("file"), reading)?;
-    Some(Operator::Python {
-        source,
-        file: Some(file),
-    })
+    Some(Operator::Python { source, file: Some(file) })
 }
 
 fn sql(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Operator> {
@@ -118,9 +110,7 @@ fn sql(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Operat
     }
     let conn_id = fields.get("conn_id", reading, |node| values::text(node));
     let text = match (fields.entry("sql"), fields.entry("file")) {
-        (Some(_), None) => fields
-            .get("sql", reading, |node| values::text(node))
-            .map(|sql| (sql, None)),
+        (Some(_), None) => fields.get("sql", reading, |node| values::text(node)).map(|sql| (sql, None)),
         (None, Some(file)) => {
             file_text(&file.value, &fields.named("file"), reading).map(|(text, file)| (text, Some(file)))
         }
@@ -142,11 +132,7 @@ fn sql(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Operat
         }
     };
     let (sql, file) = text?;
-    Some(Operator::Sql {
-        conn_id: conn_id?,
-        sql,
-        file,
-    })
+    Some(Operator::Sql { conn_id: conn_id?, sql, file })
 }
 
 fn file_text(node: &Node, owner: &str, reading: &mut Reading<'_>) -> Option<(String, String)> {
@@ -181,28 +167,16 @@ fn http(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Opera
     }
     let fields = Fields::open(&entry.value, entry.key_at, owner, Place::Http, reading)?;
     if !fields.has("url") && !fields.has_strangers {
-        reading.add(Problem::new(
-            entry.key_at,
-            format!("{} needs a `url`", fields.owner),
-        ));
+        reading.add(Problem::new(entry.key_at, format!("{} needs a `url`", fields.owner)));
     }
-    let conn_id = fields
-        .given("conn_id", reading, |node| values::text(node))
-        .flatten();
+    let conn_id = fields.given("conn_id", reading, |node| values::text(node)).flatten();
     let url = fields.get("url", reading, |node| {
         let url = values::text(node)?;
-        if fields.has("conn_id") {
-            Ok(url)
-        } else {
-            check_url(url, node)
-        }
+        if fields.has("conn_id") { Ok(url) } else { check_url(url, node) }
     });
     let method = fields.get("method", reading, |node| method(node));
-    let headers = fields
-        .get("headers", reading, |node| {
-            values::texts_by_name(node, check_header)
-        })
-        .unwrap_or_default();
+    let headers =
+        fields.get("headers", reading, |node| values::texts_by_name(node, check_header)).unwrap_or_default();
     let body = fields.get("body", reading, |node| Ok(node.json()));
     Some(Operator::Http {
         conn_id,
@@ -223,10 +197,8 @@ fn check_url(url: String, node: &Node) -> Result<String, Problem> {
     {
         return Ok(url);
     }
-    Err(
-        Problem::new(node.at, format!("`{}` is not a whole URL", shown(&url)))
-            .hint("start it with https:// or http://, or name a connection with `conn_id`"),
-    )
+    Err(Problem::new(node.at, format!("`{}` is not a whole URL", shown(&url)))
+        .hint("start it with https:// or http://, or name a connection with `conn_id`"))
 }
 
 fn method(node: &Node) -> Result<String, Problem> {
@@ -235,11 +207,9 @@ fn method(node: &Node) -> Result<String, Problem> {
     if METHODS.contains(&upper.as_str()) {
         return Ok(upper);
     }
-    Err(
-        Problem::new(node.at, format!("`{}` is not an HTTP method", shown(&given)))
-            .hint(format!("use {}", alternatives(METHODS.iter().copied(), "or")))
-            .maybe(did_you_mean(&upper, METHODS.iter().copied())),
-    )
+    Err(Problem::new(node.at, format!("`{}` is not an HTTP method", shown(&given)))
+        .hint(format!("use {}", alternatives(METHODS.iter().copied(), "or")))
+        .maybe(did_you_mean(&upper, METHODS.iter().copied())))
 }
 
 fn check_header(name: &str) -> Result<(), String> {
@@ -256,11 +226,8 @@ fn empty(entry: &Entry, owner: &str, reading: &mut Reading<'_>) -> Option<Operat
         return Some(Operator::Empty);
     }
     reading.add(
-        Problem::new(
-            entry.value.at,
-            format!("{owner} takes nothing, not {}", entry.value.describe()),
-        )
-        .hint("write `empty: {}`"),
+        Problem::new(entry.value.at, format!("{owner} takes nothing, not {}", entry.value.describe()))
+            .hint("write `empty: {}`"),
     );
     None
 }

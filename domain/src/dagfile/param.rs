@@ -94,10 +94,7 @@ pub(super) fn read(fields: &Fields<'_>, reading: &mut Reading<'_>) -> IndexMap<S
         return params;
     };
     if map.len() > MAX_PARAMS {
-        reading.add(Problem::new(
-            entry.key_at,
-            format!("{owner}: a DAG has at most {MAX_PARAMS} params"),
-        ));
+        reading.add(Problem::new(entry.key_at, format!("{owner}: a DAG has at most {MAX_PARAMS} params")));
         return params;
     }
     let mut spelt = HashMap::new();
@@ -115,16 +112,10 @@ pub(super) fn read(fields: &Fields<'_>, reading: &mut Reading<'_>) -> IndexMap<S
 /// A param becomes a template variable and, in capitals, a part of an environment variable's name.
 fn check_name(name: &str, at: At, spelt: &mut HashMap<String, String>) -> Result<(), Problem> {
     if !values::is_identifier(name) {
-        return Err(Problem::new(
-            at,
-            "a name has only letters, digits and `_`, and no digit first",
-        ));
+        return Err(Problem::new(at, "a name has only letters, digits and `_`, and no digit first"));
     }
     match spelt.insert(name.to_ascii_uppercase(), name.to_owned()) {
-        Some(other) => Err(Problem::new(
-            at,
-            format!("it differs from `{}` only in capitals", shown(&other)),
-        )),
+        Some(other) => Err(Problem::new(at, format!("it differs from `{}` only in capitals", shown(&other)))),
         None => Ok(()),
     }
 }
@@ -140,20 +131,13 @@ fn one(node: &Rc<Node>) -> Result<Param, Problem> {
     };
     for (keyword, entry) in map {
         if !KEYWORDS.contains(&keyword.as_str()) && !keyword.starts_with("x-") {
-            let problem = Problem::new(
-                entry.key_at,
-                format!("`{}` is not a keyword of JSON Schema", shown(keyword)),
-            );
+            let problem =
+                Problem::new(entry.key_at, format!("`{}` is not a keyword of JSON Schema", shown(keyword)));
             let default = "to make this mapping the default, write {default: {...}}";
-            return Err(problem
-                .hint(default)
-                .maybe(did_you_mean(keyword, KEYWORDS.iter().copied())));
+            return Err(problem.hint(default).maybe(did_you_mean(keyword, KEYWORDS.iter().copied())));
         }
     }
-    let description = map
-        .get("description")
-        .map(|entry| values::text(&entry.value))
-        .transpose()?;
+    let description = map.get("description").map(|entry| values::text(&entry.value)).transpose()?;
     let default = map.get("default").map(|entry| entry.value.json());
     let mut schema = Map::new();
     for (keyword, entry) in map {
@@ -168,31 +152,20 @@ fn one(node: &Rc<Node>) -> Result<Param, Problem> {
             Problem::new(entry.value.place_of(&pointer), format!("the default {why}"))
         })?;
     }
-    Ok(Param {
-        default,
-        description,
-        schema,
-    })
+    Ok(Param { default, description, schema })
 }
 
 fn no_schema(node: &Node, schema: &Value, error: &params::SchemaError) -> Problem {
-    const TYPES: [&str; 7] = [
-        "string", "integer", "number", "boolean", "array", "object", "null",
-    ];
+    const TYPES: [&str; 7] = ["string", "integer", "number", "boolean", "array", "object", "null"];
     let at = node.place_of(&error.pointer);
     match schema.pointer(&error.pointer) {
         Some(Value::String(name)) if error.pointer.ends_with("/type") => {
             let problem = Problem::new(at, format!("`{}` is not a type of JSON Schema", shown(name)));
-            problem
-                .hint(format!("use {}", alternatives(TYPES, "or")))
-                .maybe(did_you_mean(name, TYPES))
+            problem.hint(format!("use {}", alternatives(TYPES, "or"))).maybe(did_you_mean(name, TYPES))
         }
         _ => Problem::new(
             at,
-            format!(
-                "not a JSON Schema: {}",
-                error.message.chars().take(200).collect::<String>()
-            ),
+            format!("not a JSON Schema: {}", error.message.chars().take(200).collect::<String>()),
         ),
     }
 }

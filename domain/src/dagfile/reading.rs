@@ -15,11 +15,7 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(report: Report<'a>, read: &'a dyn Fn(&str) -> Result<String, String>) -> Self {
-        Self {
-            report,
-            read,
-            files: Vec::new(),
-        }
+        Self { report, read, files: Vec::new() }
     }
 
     pub(super) fn add(&mut self, problem: Problem) {
@@ -44,10 +40,7 @@ impl<'a> Reading<'a> {
         let text = (self.read)(path)
             .map_err(|error| Problem::new(at, format!("cannot read `{}`: {}", shown(path), shown(&error))))?;
         if text.len() > MAX_BYTES {
-            return Err(Problem::new(
-                at,
-                format!("`{}` has more than {MAX_BYTES} bytes", shown(path)),
-            ));
+            return Err(Problem::new(at, format!("`{}` has more than {MAX_BYTES} bytes", shown(path))));
         }
         if text.contains('\0') {
             return Err(Problem::new(at, format!("`{}` is not a text file", shown(path))));

@@ -35,14 +35,8 @@ fn number(text: &str) -> Option<Number> {
             return fits;
         }
     }
-    let float = digits
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    if float {
-        text.parse().ok().and_then(Number::from_f64)
-    } else {
-        None
-    }
+    let float = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    if float { text.parse().ok().and_then(Number::from_f64) } else { None }
 }
 
 fn radix(digits: &str, radix: u32) -> Option<Number> {

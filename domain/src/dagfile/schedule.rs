@@ -34,10 +34,7 @@ pub(super) fn read(fields: &Fields<'_>, zone: Tz, reading: &mut Reading<'_>) -> 
 fn written(node: &Node, zone: Tz) -> Result<Timetable, Problem> {
     let forms = "write a cron expression, a preset such as @daily, {every: 15m} or null";
     if node.list().is_some() {
-        return Err(Problem::new(
-            node.at,
-            "a list of schedules is not supported by this version",
-        ));
+        return Err(Problem::new(node.at, "a list of schedules is not supported by this version"));
     }
     if node.scalar().is_some_and(|scalar| !scalar.value.is_string()) {
         return Err(Problem::new(node.at, format!("{} is not a schedule", node.describe())).hint(forms));
@@ -45,10 +42,7 @@ fn written(node: &Node, zone: Tz) -> Result<Timetable, Problem> {
     let text = values::text(node)?;
     match text.trim() {
         "None" | "none" | "null" => Ok(Timetable::Null),
-        "@continuous" => Err(Problem::new(
-            node.at,
-            "@continuous is not supported by this version",
-        )),
+        "@continuous" => Err(Problem::new(node.at, "@continuous is not supported by this version")),
         expression => Timetable::parse(expression, zone).map_err(|error| explain(node, expression, &error)),
     }
 }
@@ -61,20 +55,13 @@ fn explain(node: &Node, expression: &str, error: &timetable::Error) -> Problem {
 
 fn mapping(node: &Node, at: At, owner: String, zone: Tz, reading: &mut Reading<'_>) -> Option<Timetable> {
     let fields = Fields::open(node, at, owner, Place::Schedule, reading)?;
-    let data_interval = fields
-        .get("data_interval", reading, |node| values::flag(node))
-        .unwrap_or(false);
-    let zone = fields
-        .get("timezone", reading, |node| values::zone(node))
-        .unwrap_or(zone);
+    let data_interval = fields.get("data_interval", reading, |node| values::flag(node)).unwrap_or(false);
+    let zone = fields.get("timezone", reading, |node| values::zone(node)).unwrap_or(zone);
     match (fields.entry("cron"), fields.entry("every")) {
         (Some(_), Some(every)) => {
             reading.add(
-                Problem::new(
-                    every.key_at,
-                    format!("{} has both `cron` and `every`", fields.owner),
-                )
-                .hint("keep one"),
+                Problem::new(every.key_at, format!("{} has both `cron` and `every`", fields.owner))
+                    .hint("keep one"),
             );
             None
         }
@@ -94,10 +81,7 @@ fn mapping(node: &Node, at: At, owner: String, zone: Tz, reading: &mut Reading<'
         }
         (None, None) => {
             if !fields.has_strangers {
-                reading.add(Problem::new(
-                    at,
-                    format!("{} needs `cron` or `every`", fields.owner),
-                ));
+                reading.add(Problem::new(at, format!("{} needs `cron` or `every`", fields.owner)));
             }
             None
         }
@@ -127,9 +111,7 @@ pub(super) fn catchup(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<
                     .hint("for example {window: 6h}"),
             );
         }
-        return fields
-            .get("window", reading, |node| values::positive_span(node))
-            .map(Catchup::Window);
+        return fields.get("window", reading, |node| values::positive_span(node)).map(Catchup::Window);
     }
     let last = entry.value.scalar().is_some_and(|scalar| scalar.text == "last");
     if last {
@@ -139,10 +121,7 @@ pub(super) fn catchup(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<
     let wanted = |_| {
         Problem::new(
             entry.value.at,
-            format!(
-                "{owner} must be true, false, last or {{window: 6h}}, not {}",
-                entry.value.describe()
-            ),
+            format!("{owner} must be true, false, last or {{window: 6h}}, not {}", entry.value.describe()),
         )
     };
     reading.keep(read.map_err(wanted))

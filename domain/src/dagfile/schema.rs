@@ -50,10 +50,8 @@ pub fn json_schema() -> Value {
 
 /// A mapping with the keys of a place and no others.
 fn object(place: Place, required: &[&str]) -> Value {
-    let properties: Map<String, Value> = place
-        .keys()
-        .map(|key| (key.name.to_owned(), property(key)))
-        .collect();
+    let properties: Map<String, Value> =
+        place.keys().map(|key| (key.name.to_owned(), property(key))).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if let (Value::Object(fields), false) = (&mut schema, required.is_empty()) {
         fields.insert("required".into(), json!(required));
@@ -64,10 +62,7 @@ fn object(place: Place, required: &[&str]) -> Value {
 fn task() -> Value {
     let mut schema = object(Place::Task, &[]);
     if let Value::Object(fields) = &mut schema {
-        let one: Vec<Value> = OPERATORS
-            .iter()
-            .map(|key| json!({"required": [key.name]}))
-            .collect();
+        let one: Vec<Value> = OPERATORS.iter().map(|key| json!({"required": [key.name]})).collect();
         fields.insert("oneOf".into(), Value::Array(one));
     }
     schema
@@ -161,19 +156,14 @@ fn schedule() -> Value {
 fn sql() -> Value {
     let mut schema = object(Place::Sql, &["conn_id"]);
     if let Value::Object(fields) = &mut schema {
-        fields.insert(
-            "oneOf".into(),
-            json!([{"required": ["sql"]}, {"required": ["file"]}]),
-        );
+        fields.insert("oneOf".into(), json!([{"required": ["sql"]}, {"required": ["file"]}]));
     }
     schema
 }
 
 fn method() -> Value {
-    let any_case: Vec<String> = METHODS
-        .iter()
-        .flat_map(|method| [(*method).to_owned(), method.to_ascii_lowercase()])
-        .collect();
+    let any_case: Vec<String> =
+        METHODS.iter().flat_map(|method| [(*method).to_owned(), method.to_ascii_lowercase()]).collect();
     json!({"enum": any_case})
 }
 
@@ -185,10 +175,8 @@ fn expand() -> Value {
 
 /// A default, or a JSON Schema with one.
 fn param() -> Value {
-    let keywords: Map<String, Value> = KEYWORDS
-        .iter()
-        .map(|keyword| ((*keyword).to_owned(), json!({})))
-        .collect();
+    let keywords: Map<String, Value> =
+        KEYWORDS.iter().map(|keyword| ((*keyword).to_owned(), json!({}))).collect();
     json!({"anyOf": [
         {"type": ["string", "number", "boolean", "null", "array"]},
         {"type": "object", "properties": keywords, "patternProperties": {"^x-": {}}, "additionalProperties": false},

@@ -166,8 +166,5 @@ fn check_variable(name: &str) -> Result<(), String> {
     if values::is_identifier(name) {
         return Ok(());
     }
-    Err(format!(
-        "`{}` cannot name an environment variable: use letters, digits and `_`",
-        shown(name)
-    ))
+    Err(format!("`{}` cannot name an environment variable: use letters, digits and `_`", shown(name)))
 }

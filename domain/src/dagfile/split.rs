@@ -21,10 +21,7 @@ pub(super) fn documents(text: &str) -> Vec<Piece<'_>> {
     for (number, line) in (0_u32..).zip(text.split_inclusive('\n')) {
         let opens = is_marker(line, "---");
         if opens && !void {
-            pieces.push(Piece {
-                text: &text[start..offset],
-                lines_before: start_line,
-            });
+            pieces.push(Piece { text: &text[start..offset], lines_before: start_line });
             void = true;
         }
         if opens && void {
@@ -33,10 +30,7 @@ pub(super) fn documents(text: &str) -> Vec<Piece<'_>> {
         offset += line.len();
         if is_marker(line, "...") {
             if !void {
-                pieces.push(Piece {
-                    text: &text[start..offset],
-                    lines_before: start_line,
-                });
+                pieces.push(Piece { text: &text[start..offset], lines_before: start_line });
             }
             (start, start_line, void) = (offset, number + 1, true);
         } else {
@@ -44,17 +38,13 @@ pub(super) fn documents(text: &str) -> Vec<Piece<'_>> {
         }
     }
     if !void {
-        pieces.push(Piece {
-            text: &text[start..],
-            lines_before: start_line,
-        });
+        pieces.push(Piece { text: &text[start..], lines_before: start_line });
     }
     pieces
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 /// Blank, a comment or a directive.
@@ -68,10 +58,7 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<(&str, u32)> {
-        documents(text)
-            .into_iter()
-            .map(|piece| (piece.text, piece.lines_before))
-            .collect()
+        documents(text).into_iter().map(|piece| (piece.text, piece.lines_before)).collect()
     }
 
     #[test]
@@ -85,13 +72,7 @@ mod tests {
 
     #[test]
     fn comments_directives_and_empty_documents_are_none() {
-        for text in [
-            "",
-            "\n\n",
-            "# only words\n",
-            "---\n---\n...\n",
-            "%YAML 1.2\n---\n# nothing\n",
-        ] {
+        for text in ["", "\n\n", "# only words\n", "---\n---\n...\n", "%YAML 1.2\n---\n# nothing\n"] {
             assert!(cut(text).is_empty(), "{text:?}");
         }
         assert_eq!(cut("# top\n%YAML 1.2\n---\na: 1\n"), [("---\na: 1\n", 2)]);

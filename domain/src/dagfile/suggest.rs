@@ -24,14 +24,5 @@ pub(super) fn did_you_mean<'c>(text: &str, candidates: impl IntoIterator<Item = 
 }
 
 fn folded(text: &str) -> String {
-    text.chars()
-        .take(300)
-        .map(|c| {
-            if c == '-' || c == ' ' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
+    text.chars().take(300).map(|c| if c == '-' || c == ' ' { '_' } else { c.to_ascii_lowercase() }).collect()
 }

@@ -20,11 +20,7 @@ pub(super) fn explain(error: &ScanError, piece: &Piece<'_>) -> Problem {
     };
     let (message, hint) = words(error, text, mark.col());
     let problem = Problem::new(at, message);
-    if hint.is_empty() {
-        problem
-    } else {
-        problem.hint(hint)
-    }
+    if hint.is_empty() { problem } else { problem.hint(hint) }
 }
 
 #[expect(
@@ -53,10 +49,9 @@ fn words(error: &ScanError, line: &str, column: usize) -> (String, &'static str)
             "the indentation does not fit the lines above".to_owned(),
             "keys of one mapping start in the same column",
         ),
-        ErrorKind::RecursionLimitExceeded => (
-            format!("lists and mappings are more than {MAX_DEPTH} levels deep here"),
-            "",
-        ),
+        ErrorKind::RecursionLimitExceeded => {
+            (format!("lists and mappings are more than {MAX_DEPTH} levels deep here"), "")
+        }
         _ => (format!("not valid YAML: {}", error.info()), ""),
     }
 }
@@ -64,10 +59,7 @@ fn words(error: &ScanError, line: &str, column: usize) -> (String, &'static str)
 /// A cron expression without quotes is what nearly everyone meant who wrote a `*` there.
 fn alias(rest: &str) -> (String, &'static str) {
     let name = rest.trim_start_matches('*').trim_end();
-    let message = format!(
-        "`*` makes this a YAML alias, and nothing above has the anchor `&{}`",
-        shown(name)
-    );
+    let message = format!("`*` makes this a YAML alias, and nothing above has the anchor `&{}`", shown(name));
     if name.is_empty() || name.contains([' ', '/']) {
         (
             "`*` at the start of a value makes it a YAML alias".to_owned(),
@@ -136,17 +128,15 @@ const fn brackets(kind: &ErrorKind) -> Option<(&'static str, &'static str)> {
         | ErrorKind::ExpectedFlowMappingSeparator => {
             Some(("this mapping is not closed", "`}` or `,` is missing"))
         }
-        ErrorKind::InvalidColonPlacement => Some((
-            "this `:` still belongs to the list or mapping above it",
-            "`]` or `}` is missing there",
-        )),
+        ErrorKind::InvalidColonPlacement => {
+            Some(("this `:` still belongs to the list or mapping above it", "`]` or `}` is missing there"))
+        }
         ErrorKind::MisplacedFlowCollectionEnd => {
             Some(("this bracket closes nothing", "remove it, or open it before"))
         }
-        ErrorKind::MismatchedFlowCollectionEnd { .. } => Some((
-            "this bracket closes another kind than was opened",
-            "`[` is closed by `]` and `{` by `}`",
-        )),
+        ErrorKind::MismatchedFlowCollectionEnd { .. } => {
+            Some(("this bracket closes another kind than was opened", "`[` is closed by `]` and `{` by `}`"))
+        }
         _ => None,
     }
 }

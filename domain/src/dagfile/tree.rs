@@ -53,11 +53,7 @@ impl Item {
 
     /// In the words of messages.
     pub(super) fn named(&self) -> String {
-        format!(
-            "{} `{}`",
-            if self.is_group() { "group" } else { "task" },
-            shown(&self.id)
-        )
+        format!("{} `{}`", if self.is_group() { "group" } else { "task" }, shown(&self.id))
     }
 }
 
@@ -65,11 +61,7 @@ impl Item {
 pub(super) fn read(tasks: &Entry, owner: &str, defaults: &Settings, reading: &mut Reading<'_>) -> Vec<Item> {
     let mut items = Vec::new();
     if let Some(map) = inside(tasks, owner, reading) {
-        Reader {
-            items: &mut items,
-            reading,
-        }
-        .scope(map, None, defaults);
+        Reader { items: &mut items, reading }.scope(map, None, defaults);
     }
     items
 }
@@ -82,10 +74,7 @@ fn inside<'n>(tasks: &'n Entry, owner: &str, reading: &mut Reading<'_>) -> Optio
         Some(map) => Ok(map),
         None => Err(Problem::new(
             tasks.value.at,
-            format!(
-                "`tasks` of {owner} must be a mapping of ids to tasks, not {}",
-                tasks.value.describe()
-            ),
+            format!("`tasks` of {owner} must be a mapping of ids to tasks, not {}", tasks.value.describe()),
         )
         .hint("for example {extract: {bash: ./extract.sh}}")),
     };
@@ -101,10 +90,7 @@ impl Reader<'_, '_> {
     fn scope(&mut self, map: &Map, parent: Option<usize>, defaults: &Settings) {
         for (name, entry) in map {
             if self.items.len() >= MAX_TASKS {
-                self.reading.add(Problem::new(
-                    entry.key_at,
-                    format!("a DAG has at most {MAX_TASKS} tasks"),
-                ));
+                self.reading.add(Problem::new(entry.key_at, format!("a DAG has at most {MAX_TASKS} tasks")));
                 return;
             }
             let around = parent.and_then(|index| self.items.get(index));
@@ -117,11 +103,7 @@ impl Reader<'_, '_> {
                 parent,
                 depth,
                 end: self.items.len() + 1,
-                body: if is_group {
-                    Body::Group(None)
-                } else {
-                    Body::Task(None)
-                },
+                body: if is_group { Body::Group(None) } else { Body::Task(None) },
                 depends_on: Vec::new(),
                 expand: Vec::new(),
             };
@@ -138,13 +120,9 @@ impl Reader<'_, '_> {
     fn group(&mut self, mut item: Item, group_id: Option<TaskId>, entry: &Entry, defaults: &Settings) {
         let index = self.items.len();
         let owner = item.named();
-        let Some(fields) = Fields::open(
-            &entry.value,
-            entry.key_at,
-            owner.clone(),
-            Place::Group,
-            self.reading,
-        ) else {
+        let Some(fields) =
+            Fields::open(&entry.value, entry.key_at, owner.clone(), Place::Group, self.reading)
+        else {
             return;
         };
         item.depends_on = depends_on(&fields, self.reading);
@@ -152,10 +130,7 @@ impl Reader<'_, '_> {
         item.body = Body::Group(group_id.map(|group_id| Group { group_id, doc }));
         self.items.push(item);
         let defaults = Settings::defaults(fields.entry("default_args"), &owner, defaults, self.reading);
-        if let Some(map) = fields
-            .entry("tasks")
-            .and_then(|tasks| inside(tasks, &owner, self.reading))
-        {
+        if let Some(map) = fields.entry("tasks").and_then(|tasks| inside(tasks, &owner, self.reading)) {
             self.scope(map, Some(index), &defaults);
         }
         let end = self.items.len();
@@ -252,10 +227,7 @@ fn depends_on(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Vec<(String, At
             return values::list(node, one);
         }
         match node.map() {
-            Some(_) => Err(Problem::new(
-                node.at,
-                "this must be the id of a task, or a list of ids",
-            )),
+            Some(_) => Err(Problem::new(node.at, "this must be the id of a task, or a list of ids")),
             None => one(node).map(|name| vec![name]),
         }
     };

@@ -14,11 +14,7 @@ use crate::{dag::WeightRule, id, span::Span, trigger_rule::TriggerRule};
 
 fn wrong(node: &Node, wanted: &str) -> Problem {
     let problem = Problem::new(node.at, format!("this must be {wanted}, not {}", node.describe()));
-    if node.is_null() {
-        Problem::new(node.at, format!("a value is missing: {wanted}"))
-    } else {
-        problem
-    }
+    if node.is_null() { Problem::new(node.at, format!("a value is missing: {wanted}")) } else { problem }
 }
 
 /// A text that is not blank.
@@ -76,9 +72,7 @@ fn meant_flag(text: &str) -> Option<String> {
 /// A whole number from `least` to `most`.
 pub(super) fn whole<T: TryFrom<i64>>(node: &Node, least: i64, most: i64) -> Result<T, Problem> {
     let Some(Value::Number(number)) = node.scalar().map(|scalar| &scalar.value) else {
-        let quoted = node
-            .scalar()
-            .is_some_and(|scalar| scalar.text.parse::<i64>().is_ok());
+        let quoted = node.scalar().is_some_and(|scalar| scalar.text.parse::<i64>().is_ok());
         return Err(wrong(node, "a whole number").maybe(quoted.then(|| "remove the quotes".to_owned())));
     };
     if number.is_f64() {
@@ -100,10 +94,9 @@ pub(super) fn backoff(node: &Node) -> Result<f64, Problem> {
         Some(Value::Number(number)) => match number.as_f64() {
             Some(0.0) => Ok(0.0),
             Some(factor) if (1.0..=MOST).contains(&factor) => Ok(factor),
-            Some(_) | None => Err(Problem::new(
-                node.at,
-                format!("a factor is from 1 to {MOST}, not {number}"),
-            )),
+            Some(_) | None => {
+                Err(Problem::new(node.at, format!("a factor is from 1 to {MOST}, not {number}")))
+            }
         },
         _ => Err(wrong(node, "true, false or a factor such as 2")),
     }
@@ -137,30 +130,21 @@ pub(super) fn zone(node: &Node) -> Result<Tz, Problem> {
     let name = text(node)?;
     name.parse().map_err(|_| {
         let problem = Problem::new(node.at, format!("`{}` is not a time zone", shown(&name)));
-        problem
-            .hint("use a name of the IANA database such as Europe/Berlin")
-            .maybe(zone_hint(&name))
+        problem.hint("use a name of the IANA database such as Europe/Berlin").maybe(zone_hint(&name))
     })
 }
 
 fn zone_hint(name: &str) -> Option<String> {
     let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
     let city = |zone: &&str| {
-        zone.rsplit('/')
-            .next()
-            .is_some_and(|city| city.eq_ignore_ascii_case(&name.replace(' ', "_")))
+        zone.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(&name.replace(' ', "_")))
     };
-    names()
-        .find(city)
-        .map(|zone| format!("did you mean `{zone}`?"))
-        .or_else(|| did_you_mean(name, names()))
+    names().find(city).map(|zone| format!("did you mean `{zone}`?")).or_else(|| did_you_mean(name, names()))
 }
 
 /// A name of one of the kinds of [`id`].
 pub(super) fn name<T: std::str::FromStr<Err = id::Error>>(node: &Node) -> Result<T, Problem> {
-    text(node)?
-        .parse()
-        .map_err(|error: id::Error| Problem::new(node.at, error.to_string()))
+    text(node)?.parse().map_err(|error: id::Error| Problem::new(node.at, error.to_string()))
 }
 
 pub(super) fn trigger_rule(node: &Node) -> Result<TriggerRule, Problem> {
@@ -190,9 +174,7 @@ fn one_of<T: Copy>(
     }
     let names = || choices.clone().map(|(name, _)| name);
     let problem = Problem::new(node.at, format!("`{}` is not a {kind}", shown(&given)));
-    Err(problem
-        .hint(format!("use {}", alternatives(names(), "or")))
-        .maybe(did_you_mean(&given, names())))
+    Err(problem.hint(format!("use {}", alternatives(names(), "or"))).maybe(did_you_mean(&given, names())))
 }
 
 /// A list, each element read by `read`.

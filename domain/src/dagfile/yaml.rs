@@ -66,20 +66,13 @@ impl<'a> Builder<'a> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => Err(syntax::explain(&error, self.piece)),
             None => Err(Problem::new(
-                At {
-                    line: 1,
-                    column: 1,
-                    width: 1,
-                },
+                At { line: 1, column: 1, width: 1 },
                 "the document ends in the middle of a value",
             )),
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "only a mapping is left of what may start a value"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only a mapping is left of what may start a value")]
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Rc<Node>, Problem> {
         let at = self.place(span);
         let anchor = event.anchor_id();
@@ -102,10 +95,7 @@ impl<'a> Builder<'a> {
 
     fn repeat(&mut self, id: usize, at: At, depth: usize) -> Result<Rc<Node>, Problem> {
         let Some(node) = self.anchors.get(&id).map(Rc::clone) else {
-            return Err(Problem::new(
-                at,
-                "an alias cannot stand inside the value that it repeats",
-            ));
+            return Err(Problem::new(at, "an alias cannot stand inside the value that it repeats"));
         };
         if depth + node.height > MAX_DEPTH {
             return Err(too_deep(at));
@@ -128,12 +118,7 @@ impl<'a> Builder<'a> {
         }
         let height = 1 + items.iter().map(|item| item.height).max().unwrap_or(0);
         let weight = items.iter().fold(1, |sum, item| item.weight.saturating_add(sum));
-        Ok(Node {
-            at,
-            kind: Kind::List(items),
-            height,
-            weight,
-        })
+        Ok(Node { at, kind: Kind::List(items), height, weight })
     }
 
     fn map(&mut self, at: At, depth: usize) -> Result<Node, Problem> {
@@ -148,9 +133,8 @@ impl<'a> Builder<'a> {
                 break;
             }
             let key_at = self.place(span);
-            let is_merge = event
-                .scalar()
-                .is_some_and(|(text, style)| text == "<<" && style == ScalarStyle::Plain);
+            let is_merge =
+                event.scalar().is_some_and(|(text, style)| text == "<<" && style == ScalarStyle::Plain);
             let key = self.key(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.value(event, span, key_at, depth + 1)?;
@@ -164,34 +148,22 @@ impl<'a> Builder<'a> {
             self.merge(&mut map, &source);
         }
         let height = 1 + map.values().map(|entry| entry.value.height).max().unwrap_or(0);
-        let weight = map
-            .values()
-            .fold(1, |sum, entry| entry.value.weight.saturating_add(sum));
-        Ok(Node {
-            at,
-            kind: Kind::Map(map),
-            height,
-            weight,
-        })
+        let weight = map.values().fold(1, |sum, entry| entry.value.weight.saturating_add(sum));
+        Ok(Node { at, kind: Kind::Map(map), height, weight })
     }
 
     fn key(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<String, Problem> {
         let is_mapping = matches!(event, Event::MappingStart(..));
         let at = self.place(span);
         if at.column > 1 && is_mapping && self.source_line(at).contains("{{") {
-            return Err(
-                Problem::new(at, "a value that starts with `{{` is read as a mapping")
-                    .hint("put the whole value in quotes: \"{{ ... }}\""),
-            );
+            return Err(Problem::new(at, "a value that starts with `{{` is read as a mapping")
+                .hint("put the whole value in quotes: \"{{ ... }}\""));
         }
         let node = self.node(event, span, depth)?;
         match node.scalar() {
             Some(_) if node.is_null() => Err(Problem::new(at, "a key is missing before the `:`")),
             Some(scalar) => Ok(scalar.text.clone()),
-            None => Err(Problem::new(
-                at,
-                format!("a key must be a text, this one is {}", node.describe()),
-            )),
+            None => Err(Problem::new(at, format!("a key must be a text, this one is {}", node.describe()))),
         }
     }
 
@@ -199,11 +171,7 @@ impl<'a> Builder<'a> {
     fn value(&mut self, event: Event<'a>, span: Span, key_at: At, depth: usize) -> Result<Rc<Node>, Problem> {
         let node = self.node(event, span, depth)?;
         let absent = node.is_null() && span.start.index() == span.end.index();
-        Ok(if absent {
-            Rc::new(leaf(key_at, String::new(), false))
-        } else {
-            node
-        })
+        Ok(if absent { Rc::new(leaf(key_at, String::new(), false)) } else { node })
     }
 
     fn insert(&mut self, map: &mut Map, key: String, entry: Entry) {
@@ -214,17 +182,14 @@ impl<'a> Builder<'a> {
             map::Entry::Occupied(taken) => {
                 let message = format!("the key `{}` appears twice", shown(taken.key()));
                 let first = format!("first on line {}", taken.get().key_at.line);
-                self.problems
-                    .push(Problem::new(entry.key_at, message).hint(first));
+                self.problems.push(Problem::new(entry.key_at, message).hint(first));
             }
         }
     }
 
     /// `<<` copies what a mapping, or each of several, has and this one has not.
     fn merge(&mut self, map: &mut Map, source: &Rc<Node>) {
-        let sources = source
-            .list()
-            .map_or_else(|| vec![Rc::clone(source)], <[Rc<Node>]>::to_vec);
+        let sources = source.list().map_or_else(|| vec![Rc::clone(source)], <[Rc<Node>]>::to_vec);
         for source in sources {
             let Some(entries) = source.map() else {
                 let message = format!("`<<` copies mappings, this is {}", source.describe());
@@ -250,11 +215,7 @@ impl<'a> Builder<'a> {
 
     fn place(&self, span: Span) -> At {
         let one_line = span.start.line() == span.end.line();
-        let width = if one_line {
-            span.end.col().saturating_sub(span.start.col()).max(1)
-        } else {
-            1
-        };
+        let width = if one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
         At {
             line: to_u32(span.start.line()).saturating_add(self.piece.lines_before),
             column: to_u32(span.start.col()).saturating_add(1),
@@ -273,17 +234,8 @@ pub(super) fn to_u32(number: usize) -> u32 {
 }
 
 fn leaf(at: At, text: String, is_text: bool) -> Node {
-    let value = if is_text {
-        Value::String(text.clone())
-    } else {
-        scalar::plain(&text)
-    };
-    Node {
-        at,
-        kind: Kind::Scalar(Scalar { text, value }),
-        height: 0,
-        weight: 1,
-    }
+    let value = if is_text { Value::String(text.clone()) } else { scalar::plain(&text) };
+    Node { at, kind: Kind::Scalar(Scalar { text, value }), height: 0, weight: 1 }
 }
 
 fn is_text(style: ScalarStyle, tag: Option<&Tag>) -> bool {
@@ -299,18 +251,9 @@ fn check_tag(tag: &Tag, at: At) -> Result<(), Problem> {
     if known {
         return Ok(());
     }
-    Err(Problem::new(
-        at,
-        format!(
-            "the tag `{}` has no meaning in a DAG file",
-            shown(&tag.original())
-        ),
-    ))
+    Err(Problem::new(at, format!("the tag `{}` has no meaning in a DAG file", shown(&tag.original()))))
 }
 
 fn too_deep(at: At) -> Problem {
-    Problem::new(
-        at,
-        format!("lists and mappings are more than {MAX_DEPTH} levels deep here"),
-    )
+    Problem::new(at, format!("lists and mappings are more than {MAX_DEPTH} levels deep here"))
 }

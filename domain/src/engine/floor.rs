@@ -149,7 +149,8 @@ impl Floor {
     /// Replaces the pools.
     pub fn set_pools(&mut self, pools: &[PoolRecord]) {
         self.pools = pools.iter().map(|pool| (pool.name.clone(), pool.slots)).collect();
-        let parked: Vec<Gate> = self.gates.keys().filter(|gate| matches!(gate, Gate::Pool(_))).cloned().collect();
+        let parked: Vec<Gate> =
+            self.gates.keys().filter(|gate| matches!(gate, Gate::Pool(_))).cloned().collect();
         for gate in parked {
             self.unpark_all(&gate);
         }
@@ -209,7 +210,9 @@ impl Floor {
         let limit = match gate {
             Gate::Dag(dag_id) if self.paused.contains(dag_id) => 0,
             Gate::Dag(_) => u64::MAX,
-            Gate::Run(_) | Gate::TaskInRun(..) | Gate::Task(..) => self.limits.get(gate).map_or(u64::MAX, |&n| n.into()),
+            Gate::Run(_) | Gate::TaskInRun(..) | Gate::Task(..) => {
+                self.limits.get(gate).map_or(u64::MAX, |&n| n.into())
+            }
             Gate::Pool(pool) => self.pools.get(pool).map_or(0, |slots| slots.map_or(u64::MAX, u64::from)),
         };
         limit.saturating_sub(used)
@@ -230,14 +233,16 @@ impl Floor {
     fn unpark_one(&mut self, gate: &Gate) {
         let room = self.room(gate);
         let Some(state) = self.gates.get(gate) else { return };
-        let fits = |place: &&Place| self.weight(place.ti, gate).is_some_and(|weight| u64::from(weight) <= room);
+        let fits =
+            |place: &&Place| self.weight(place.ti, gate).is_some_and(|weight| u64::from(weight) <= room);
         if let Some(place) = state.parked.iter().take(LOOK).find(fits).copied() {
             self.unpark(gate, place);
         }
     }
 
     fn unpark_all(&mut self, gate: &Gate) {
-        let places: Vec<Place> = self.gates.get(gate).map(|state| state.parked.iter().copied().collect()).unwrap_or_default();
+        let places: Vec<Place> =
+            self.gates.get(gate).map(|state| state.parked.iter().copied().collect()).unwrap_or_default();
         for place in places {
             self.unpark(gate, place);
         }
@@ -320,7 +325,10 @@ mod tests {
 
     fn floor(pools: &[(&str, u32)]) -> Floor {
         let mut floor = Floor::default();
-        let pool = |&(name, slots): &(&str, u32)| PoolRecord { name: PoolName::new(name).unwrap(), slots: Some(slots) };
+        let pool = |&(name, slots): &(&str, u32)| PoolRecord {
+            name: PoolName::new(name).unwrap(),
+            slots: Some(slots),
+        };
         floor.set_pools(&pools.iter().map(pool).collect::<Vec<_>>());
         floor.set_workers(&[WorkerRecord {
             id: uuid::Uuid::nil(),

@@ -31,7 +31,15 @@ impl Engine {
             Err(refusal) => json!({ "wish": extra, "result": "refused", "reason": refusal }),
         };
         let by = intent.by;
-        self.out.audit.push(AuditRecord { at: now, by, event, dag_id: Some(dag_id), run_id, task_id: None, extra });
+        self.out.audit.push(AuditRecord {
+            at: now,
+            by,
+            event,
+            dag_id: Some(dag_id),
+            run_id,
+            task_id: None,
+            extra,
+        });
     }
 
     fn carry_out(&mut self, wish: Wish, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
@@ -52,20 +60,23 @@ impl Engine {
             return Err(format!("the file of DAG `{}` is gone", trigger.dag_id));
         }
         if RESERVED.iter().any(|prefix| trigger.run_id.as_str().starts_with(prefix)) {
-            return Err(format!("run ids that start with one of {} are given by the scheduler", RESERVED.join(" ")));
+            return Err(format!(
+                "run ids that start with one of {} are given by the scheduler",
+                RESERVED.join(" ")
+            ));
         }
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
         }
         let next = trigger.logical_date.map(|logical_date| NextRun {
             logical_date,
-            data_interval: trigger.data_interval.unwrap_or(crate::timetable::DataInterval {
-                start: logical_date,
-                end: logical_date,
-            }),
+            data_interval: trigger
+                .data_interval
+                .unwrap_or(crate::timetable::DataInterval { start: logical_date, end: logical_date }),
             run_after: trigger.run_after,
         });
-        let new = NewRun { run_type: RunType::Manual, run_id: trigger.run_id, next, run_after: trigger.run_after };
+        let new =
+            NewRun { run_type: RunType::Manual, run_id: trigger.run_id, next, run_after: trigger.run_after };
         let key = self.create_run(&trigger.dag_id, new, now).ok_or("its DAG is gone")?;
         if let Some(run) = self.runs.get_mut(&key) {
             run.record.conf = Arc::new(trigger.conf);
@@ -84,7 +95,13 @@ impl Engine {
         Ok(())
     }
 
-    fn clear_chosen(&mut self, key: RunKey, chosen: &[u32], wanted: impl Fn(TaskState) -> bool, now: DateTime<Utc>) {
+    fn clear_chosen(
+        &mut self,
+        key: RunKey,
+        chosen: &[u32],
+        wanted: impl Fn(TaskState) -> bool,
+        now: DateTime<Utc>,
+    ) {
         let mut cleared = false;
         self.quietly(key, now, |life| {
             for &index in chosen {
@@ -109,7 +126,9 @@ impl Engine {
 
     // A finished run in which something is to run again is queued again; a running one goes on.
     fn reopen(&mut self, key: RunKey, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         if run.record.state.is_finished() {
             run.record.state = RunState::Queued;
             run.record.clear_number += 1;
@@ -145,8 +164,11 @@ impl Engine {
     }
 
     fn behind(&self, key: RunKey, chosen: &[u32]) -> Vec<u32> {
-        let Some(run) = self.runs.get(&key) else { return Vec::new() };
-        let nodes: Vec<usize> = chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&n| n < run.graph.len()).collect();
+        let Some(run) = self.runs.get(&key) else {
+            return Vec::new();
+        };
+        let nodes: Vec<usize> =
+            chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&n| n < run.graph.len()).collect();
         let reached = run.graph.closure(&nodes, false, true);
         let beyond = reached.into_iter().filter(|node| !nodes.contains(node));
         beyond.flat_map(|node| run.nodes[node].instances.iter().copied()).collect()
@@ -155,7 +177,9 @@ impl Engine {
     // A finished run whose instances were marked gets the state that they now give it.
     fn resolve(&mut self, key: RunKey, now: DateTime<Utc>) {
         self.with_run(key, now, |_| {});
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let verdict = run.verdict();
         if run.record.state.is_finished() && run.unfinished == 0 && run.record.state != verdict {
             run.record.state = verdict;
@@ -163,7 +187,14 @@ impl Engine {
         }
     }
 
-    fn mark_run(&mut self, dag_id: &DagId, run_id: &RunId, state: RunState, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
+    fn mark_run(
+        &mut self,
+        dag_id: &DagId,
+        run_id: &RunId,
+        state: RunState,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
         let key = self.key(dag_id, run_id)?;
         match state {
             RunState::Queued => {
@@ -187,7 +218,9 @@ impl Engine {
                 });
                 self.stop_run(key, RunState::Success, TaskState::Success, &reason, now);
             }
-            RunState::Running => return Err("a run can be marked success, failed or queued, not running".to_owned()),
+            RunState::Running => {
+                return Err("a run can be marked success, failed or queued, not running".to_owned());
+            }
         }
         Ok(())
     }
@@ -196,7 +229,9 @@ impl Engine {
         let key = self.key(dag_id, run_id)?;
         let dag = self.dags.get(dag_id).ok_or_else(|| format!("there is no DAG `{dag_id}`"))?;
         let (version, graph) = (dag.record.version, dag.graph.clone());
-        let Some(run) = self.runs.remove(&key) else { return Err("the run is gone".to_owned()) };
+        let Some(run) = self.runs.remove(&key) else {
+            return Err("the run is gone".to_owned());
+        };
         run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
         self.install(run.rebuilt(version, graph), now);
         self.reopen(key, now);
@@ -215,7 +250,9 @@ impl Engine {
 
     fn select(&self, selection: &Selection) -> Result<(RunKey, Vec<u32>), Refusal> {
         let key = self.key(&selection.dag_id, &selection.run_id)?;
-        let Some(run) = self.runs.get(&key) else { return Err("the run is gone".to_owned()) };
+        let Some(run) = self.runs.get(&key) else {
+            return Err("the run is gone".to_owned());
+        };
         if selection.tasks.is_empty() {
             return Ok((key, self.everything(key)));
         }
@@ -223,8 +260,10 @@ impl Engine {
         let mut chosen = Vec::new();
         for task in &selection.tasks {
             let node = run.graph.find(&task.task_id);
-            let node = node.ok_or_else(|| format!("DAG `{}` has no task `{}`", selection.dag_id, task.task_id))?;
-            let wanted = |&&i: &&u32| task.map_index.is_none_or(|n| run.tis[i as usize].record.map_index == n);
+            let node =
+                node.ok_or_else(|| format!("DAG `{}` has no task `{}`", selection.dag_id, task.task_id))?;
+            let wanted =
+                |&&i: &&u32| task.map_index.is_none_or(|n| run.tis[i as usize].record.map_index == n);
             chosen.extend(run.nodes[node].instances.iter().filter(wanted));
             nodes.push(node);
         }

@@ -109,7 +109,9 @@ impl Life<'_> {
 
     /// A worker reports. What is not about the current try of an instance in flight is too late, and changes nothing.
     pub fn report(&mut self, outcome: Outcome) {
-        let Some(ti) = self.run.tis.get_mut(outcome.attempt.ti.index as usize) else { return };
+        let Some(ti) = self.run.tis.get_mut(outcome.attempt.ti.index as usize) else {
+            return;
+        };
         if ti.record.try_number != outcome.attempt.try_number || !ti.record.state.is_in_flight() {
             return;
         }
@@ -168,7 +170,9 @@ impl Life<'_> {
 
     /// Its worker is gone. It starts again without using up a retry, unless that happens too often in a row.
     pub fn lose(&mut self, attempt: TryKey) {
-        let Some(ti) = self.run.tis.get_mut(attempt.ti.index as usize) else { return };
+        let Some(ti) = self.run.tis.get_mut(attempt.ti.index as usize) else {
+            return;
+        };
         if ti.record.try_number != attempt.try_number || !ti.record.state.is_in_flight() {
             return;
         }
@@ -203,7 +207,9 @@ impl Life<'_> {
 
     /// The retry's time has come.
     pub fn retry(&mut self, attempt: TryKey) {
-        let Some(ti) = self.run.tis.get(attempt.ti.index as usize) else { return };
+        let Some(ti) = self.run.tis.get(attempt.ti.index as usize) else {
+            return;
+        };
         if ti.record.try_number == attempt.try_number && ti.record.state == TaskState::UpForRetry {
             self.schedule(attempt.ti.index);
         }
@@ -231,7 +237,8 @@ impl Life<'_> {
             self.stop(index, TaskState::Failed, "stopped, because it was cleared");
         }
         let node = self.run.tis[index as usize].node;
-        let Some(retries) = (node < self.run.graph.len()).then(|| self.run.graph.task(node).retry.retries) else {
+        let Some(retries) = (node < self.run.graph.len()).then(|| self.run.graph.task(node).retry.retries)
+        else {
             return;
         };
         let record = &mut self.run.tis[index as usize].record;

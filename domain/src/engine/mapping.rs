@@ -21,7 +21,9 @@ impl Life<'_> {
         }
         let length = match self.run.mapped_length(node) {
             Ok(length) if length <= MAX_MAPPED => length,
-            Ok(length) => return self.refuse(node, &format!("would have {length} instances, more than {MAX_MAPPED}")),
+            Ok(length) => {
+                return self.refuse(node, &format!("would have {length} instances, more than {MAX_MAPPED}"));
+            }
             Err(reason) => return self.refuse(node, &reason),
         };
         if length == 0 {
@@ -41,7 +43,9 @@ impl Life<'_> {
     }
 
     fn number_placeholder(&mut self, node: usize) {
-        let Some(&first) = self.run.nodes[node].instances.first() else { return };
+        let Some(&first) = self.run.nodes[node].instances.first() else {
+            return;
+        };
         let record = &mut self.run.tis[first as usize].record;
         if record.map_index < 0 {
             record.map_index = 0;

@@ -156,9 +156,12 @@ impl Engine {
 
     // Does something to a run, then everything that follows from it.
     fn with_run(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         self.dirty.insert(key);
-        let mut life = Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
+        let mut life =
+            Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
         act(&mut life);
         life.settle();
         if life.run.record.state == RunState::Running && life.run.unfinished == 0 {
@@ -168,7 +171,9 @@ impl Engine {
     }
 
     fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let was = std::mem::replace(&mut run.record.state, state);
         run.record.ended_at = Some(now);
         run.dirty = true;
@@ -183,7 +188,9 @@ impl Engine {
         let Some(run) = self.runs.get(&key) else { return };
         let timeout = run.graph.dag.dagrun_timeout;
         let started = run.record.started_at.filter(|_| run.record.state == RunState::Running);
-        let (Some(timeout), Some(started)) = (timeout, started) else { return };
+        let (Some(timeout), Some(started)) = (timeout, started) else {
+            return;
+        };
         if started + timeout.delta() > now {
             return;
         }
@@ -193,9 +200,12 @@ impl Engine {
 
     // Ends a run and everything in it. Tries in flight are stopped.
     fn stop_run(&mut self, key: RunKey, state: RunState, rest: TaskState, reason: &str, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         let in_flight = if rest == TaskState::Success { rest } else { TaskState::Failed };
-        let mut life = Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
+        let mut life =
+            Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
         for index in 0..u32::try_from(life.run.tis.len()).unwrap_or(u32::MAX) {
             let current = life.run.tis[index as usize].record.state;
             if current.is_in_flight() {
@@ -272,7 +282,9 @@ impl Engine {
     // Turns everything that changed into decisions, and forgets runs that have ended.
     fn collect(&mut self) {
         for key in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.runs.get_mut(&key) else { continue };
+            let Some(run) = self.runs.get_mut(&key) else {
+                continue;
+            };
             if collect_run(run, &mut self.out) {
                 self.out.changed.push((run.record.dag_id.clone(), run.record.run_id.clone()));
             }

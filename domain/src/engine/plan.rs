@@ -111,7 +111,8 @@ impl Engine {
             }
         }
         let listed: HashSet<&DagId> = flags.iter().map(|(dag_id, _)| dag_id).collect();
-        let deleted: Vec<DagId> = self.dags.keys().filter(|dag_id| !listed.contains(dag_id)).cloned().collect();
+        let deleted: Vec<DagId> =
+            self.dags.keys().filter(|dag_id| !listed.contains(dag_id)).cloned().collect();
         for dag_id in deleted {
             self.drop_dag(&dag_id);
         }
@@ -137,13 +138,18 @@ impl Engine {
 
     fn create_due_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         for _ in 0..RUNS_PER_TURN {
-            let Some(dag) = self.dags.get_mut(dag_id) else { return };
+            let Some(dag) = self.dags.get_mut(dag_id) else {
+                return;
+            };
             let next = dag.next_run(now).filter(|next| next.run_after <= now && dag.may_create());
             let Some(next) = next else { return };
             dag.record.cursor = Some(next.data_interval);
             dag.announced = None;
-            let Ok(run_id) = scheduled_id(next.run_after) else { return };
-            let template = NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
+            let Ok(run_id) = scheduled_id(next.run_after) else {
+                return;
+            };
+            let template =
+                NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
             self.create_run(dag_id, template, now);
         }
         // There may be more: look again in the next turn.
@@ -180,7 +186,9 @@ impl Engine {
 
     fn start_queued_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         while let Some(dag) = self.dags.get_mut(dag_id) {
-            let Some(&(run_after, key)) = dag.queued.first() else { return };
+            let Some(&(run_after, key)) = dag.queued.first() else {
+                return;
+            };
             if dag.record.is_paused || !dag.has_room() {
                 return;
             }
@@ -194,7 +202,9 @@ impl Engine {
     }
 
     fn start_run(&mut self, key: RunKey, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
         run.record.state = RunState::Running;
         run.record.started_at = Some(now);
         run.dirty = true;
@@ -207,7 +217,9 @@ impl Engine {
 
     // Writes what comes next, for pages to show, and sets the alarm for it.
     fn announce(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
-        let Some(dag) = self.dags.get_mut(dag_id) else { return };
+        let Some(dag) = self.dags.get_mut(dag_id) else {
+            return;
+        };
         let next = dag.next_run(now).filter(|_| !dag.record.is_stale);
         if let Some(next) = next.filter(|next| next.run_after > now) {
             self.timers.set(next.run_after, Timer::Dag(dag_id.clone()));

@@ -154,7 +154,9 @@ impl Run {
                 let task = self.graph.task(node);
                 let length = if task.is_mapped() { self.static_length(node) } else { None };
                 match length {
-                    Some(length) if length > 0 => (0..length).for_each(|n| self.add_instance(node, index_of(n))),
+                    Some(length) if length > 0 => {
+                        (0..length).for_each(|n| self.add_instance(node, index_of(n)))
+                    }
                     Some(_) | None => self.add_instance(node, -1),
                 }
             }
@@ -165,7 +167,8 @@ impl Run {
     fn settle(&mut self) {
         for node in 0..self.nodes.len() {
             let instances = std::mem::take(&mut self.nodes[node].instances);
-            let states: Vec<TaskState> = instances.iter().map(|&i| self.tis[i as usize].record.state).collect();
+            let states: Vec<TaskState> =
+                instances.iter().map(|&i| self.tis[i as usize].record.state).collect();
             let first = instances.first().map_or(-1, |&i| self.tis[i as usize].record.map_index);
             let mapped = self.graph.task(node).is_mapped();
             let state = &mut self.nodes[node];
@@ -259,7 +262,9 @@ impl Run {
     /// How the tasks ended that a task is mapped over: `None` while one of them has not, skipped if one was, else success.
     pub fn source_state(&self, node: usize) -> Option<TaskState> {
         let sources = sources(self.graph.task(node)).filter_map(|id| self.graph.find(id));
-        let states = sources.flat_map(|source| &self.nodes[source].instances).map(|&i| self.tis[i as usize].record.state);
+        let states = sources
+            .flat_map(|source| &self.nodes[source].instances)
+            .map(|&i| self.tis[i as usize].record.state);
         states.into_iter().try_fold(TaskState::Success, |sum, state| {
             let sum = if state == TaskState::Skipped { state } else { sum };
             state.is_finished().then_some(sum)
@@ -300,7 +305,9 @@ impl Run {
         }
         match self.lengths.get(&(task_id.clone(), -1, xcom.to_owned())) {
             Some(Some(length)) => Ok(*length),
-            Some(None) => Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which is no list")),
+            Some(None) => {
+                Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which is no list"))
+            }
             None => Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which left none")),
         }
     }

@@ -45,7 +45,9 @@ impl TryFrom<Form> for Catchup {
             Form::Flag(false) => Ok(Self::None),
             Form::Flag(true) => Ok(Self::All),
             Form::Word(word) if word == "last" => Ok(Self::Last),
-            Form::Word(word) => Err(format!("`{word}` is not a catchup: write true, false, last or {{window: 6h}}")),
+            Form::Word(word) => {
+                Err(format!("`{word}` is not a catchup: write true, false, last or {{window: 6h}}"))
+            }
             Form::Table { window } => Ok(Self::Window(window)),
         }
     }

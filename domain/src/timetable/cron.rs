@@ -12,8 +12,8 @@ use super::{
     zone::Era,
 };
 
-/// The words that stand for an expression (Airflow's, and the two synonyms of cron).
-pub const PRESETS: [(&str, &str); 8] = [
+/// The words that stand for an expression: Airflow's, and others that cron programs know.
+pub const PRESETS: [(&str, &str); 9] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -22,6 +22,7 @@ pub const PRESETS: [(&str, &str); 8] = [
     ("@quarterly", "0 0 1 */3 *"),
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
+    ("@minutely", "* * * * *"),
 ];
 
 /// A run at the times of the wall clock that match a cron expression: five fields (minute, hour, day of the month, month,
@@ -103,8 +104,8 @@ impl Cron {
     /// The last tick before `moment`.
     #[must_use]
     pub fn previous_before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let whole = whole_second(moment)?;
-        let mut before = if whole < moment { whole + SECOND_LONG } else { whole }.min(LAST);
+        let whole = whole_second(moment)?.min(LAST);
+        let mut before = if whole < moment { whole + SECOND_LONG } else { whole };
         for _ in 0..LEAPS {
             if before < FIRST {
                 return None;
@@ -127,9 +128,9 @@ impl Cron {
         let opens = era.reading(era.start);
         let after = era.reading(after).max(opens - SECOND_LONG);
         let own = self.plan.next(after).filter(|tick| *tick < self.closes(era));
-        let moved = self.gap(era).and_then(|gap| {
-            self.plan.next(after - gap).filter(|tick| *tick < opens).map(|tick| tick + gap)
-        });
+        let moved = self
+            .gap(era)
+            .and_then(|gap| self.plan.next(after - gap).filter(|tick| *tick < opens).map(|tick| tick + gap));
         own.into_iter().chain(moved).min().map(|tick| era.moment(tick))
     }
 
@@ -139,7 +140,10 @@ impl Cron {
         let before = era.reading(before);
         let own = self.plan.previous(before.min(self.closes(era))).filter(|tick| *tick >= opens);
         let moved = self.gap(era).and_then(|gap| {
-            self.plan.previous((before - gap).min(opens)).filter(|tick| *tick >= opens - gap).map(|tick| tick + gap)
+            self.plan
+                .previous((before - gap).min(opens))
+                .filter(|tick| *tick >= opens - gap)
+                .map(|tick| tick + gap)
         });
         own.into_iter().chain(moved).max().map(|tick| era.moment(tick))
     }
@@ -165,7 +169,8 @@ impl Cron {
 /// Two schedules are equal when they are written alike, for the same zone.
 impl PartialEq for Cron {
     fn eq(&self, other: &Self) -> bool {
-        (&self.expression, self.zone, self.data_interval) == (&other.expression, other.zone, other.data_interval)
+        (&self.expression, self.zone, self.data_interval)
+            == (&other.expression, other.zone, other.data_interval)
     }
 }
 
@@ -219,7 +224,9 @@ fn unknown(text: &str) -> Error {
     let near = words().map(|word| (strsim::damerau_levenshtein(word, text), word)).min();
     Error::Preset {
         word: text.to_owned(),
-        hint: near.filter(|(far, _)| *far <= 2).map_or(String::new(), |(_, word)| format!(", did you mean {word}?")),
+        hint: near
+            .filter(|(far, _)| *far <= 2)
+            .map_or(String::new(), |(_, word)| format!(", did you mean `{word}`?")),
         known: words().collect::<Vec<_>>().join(", "),
     }
 }
@@ -262,8 +269,7 @@ impl Plan {
         let (seconds, minutes) = (list(&self.seconds, 60), list(&self.minutes, 60));
         let (hours, months) = (list(&self.hours, 24), list(&self.months, 12));
         let text = format!("{seconds} {minutes} {hours} {day} {months} {weekday}");
-        let schedule: Schedule =
-            text.parse().map_err(|_| super::field::DAY.shape(&text, place))?;
+        let schedule: Schedule = text.parse().map_err(|_| super::field::DAY.shape(&text, place))?;
         Ok(Rule { days, schedule })
     }
 

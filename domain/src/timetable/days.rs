@@ -27,10 +27,7 @@ pub(super) enum Days {
 }
 
 /// The days of the two day fields of an expression.
-pub(super) fn parse(
-    day: (&str, &Place),
-    weekday: (&str, &Place),
-) -> Result<Vec<Days>, Error> {
+pub(super) fn parse(day: (&str, &Place), weekday: (&str, &Place)) -> Result<Vec<Days>, Error> {
     let mut all = Vec::new();
     if !free(day.0) {
         all.extend(month_days(day.0, day.1)?);

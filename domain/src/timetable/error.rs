@@ -31,7 +31,9 @@ pub enum Error {
         length: usize,
     },
     /// Neither 5 nor 6 fields.
-    #[error("`{expression}` has {found}: a cron expression has 5 (minute hour day month weekday), or 6 with seconds first")]
+    #[error(
+        "`{expression}` has {found}: a cron expression has 5 (minute hour day month weekday), or 6 with seconds first"
+    )]
     FieldCount {
         /// The expression.
         expression: String,
@@ -61,7 +63,9 @@ pub enum Error {
         place: Place,
     },
     /// Something that is not a value, a range, a list or a step.
-    #[error("`{text}` is not a {field}: write {allowed}, a range as 1-5, a list as 1,3 or a step as */2 ({place})")]
+    #[error(
+        "`{text}` is not a {field}: write {allowed}, a range as 1-5, a list as 1,3 or a step as */2 ({place})"
+    )]
     Shape {
         /// The text.
         text: String,

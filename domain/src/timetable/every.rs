@@ -47,9 +47,15 @@ impl Every {
     }
 
     /// The last tick before `moment` of the grid through `anchor`.
-    pub(super) fn previous_before(&self, anchor: DateTime<Utc>, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(super) fn previous_before(
+        &self,
+        anchor: DateTime<Utc>,
+        moment: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         let last = self.index(anchor, moment);
-        self.tick(anchor, last).filter(|tick| *tick < moment).or_else(|| self.tick(anchor, last.checked_sub(1)?))
+        self.tick(anchor, last)
+            .filter(|tick| *tick < moment)
+            .or_else(|| self.tick(anchor, last.checked_sub(1)?))
     }
 
     /// The number of the last tick that is not after `moment`.

@@ -22,7 +22,8 @@ pub(super) const SECOND: Field = Field::plain("second", 0, 59, "0-59", "; for lo
 pub(super) const MINUTE: Field = Field::plain("minute", 0, 59, "0-59", "; for longer write {every: 90m}");
 pub(super) const HOUR: Field = Field::plain("hour", 0, 23, "0-23", "; for longer write {every: 36h}");
 pub(super) const DAY: Field = Field::plain("day of the month", 1, 31, "1-31", "");
-pub(super) const MONTH: Field = Field { names: &MONTHS, ..Field::plain("month", 1, 12, "1-12 or jan-dec", "") };
+pub(super) const MONTH: Field =
+    Field { names: &MONTHS, ..Field::plain("month", 1, 12, "1-12 or jan-dec", "") };
 pub(super) const WEEKDAY: Field = Field {
     last: 7,
     names: &WEEKDAYS,
@@ -87,12 +88,7 @@ impl Field {
     }
 
     pub(super) fn shape(&self, text: &str, place: &Place) -> Error {
-        Error::Shape {
-            text: text.to_owned(),
-            field: self.name,
-            allowed: self.allowed,
-            place: place.clone(),
-        }
+        Error::Shape { text: text.to_owned(), field: self.name, allowed: self.allowed, place: place.clone() }
     }
 
     /// How many values there are.

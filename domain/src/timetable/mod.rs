@@ -128,7 +128,11 @@ impl Timetable {
 
     /// The runs of this schedule that start at `after` or later, oldest first, as if none had ever been missed.
     /// May be endless.
-    pub fn runs<'a>(&'a self, after: DateTime<Utc>, bounds: &Bounds) -> impl Iterator<Item = NextRun> + use<'a> {
+    pub fn runs<'a>(
+        &'a self,
+        after: DateTime<Utc>,
+        bounds: &Bounds,
+    ) -> impl Iterator<Item = NextRun> + use<'a> {
         law::runs(self, after, *bounds)
     }
 

@@ -114,7 +114,8 @@ fn monday_first(weekdays: &[u32]) -> Vec<u32> {
 fn step(values: &[u32], size: u32) -> Option<u32> {
     let count = u32::try_from(values.len()).ok()?;
     let step = size.checked_div(count)?;
-    let even = step * count == size && values.iter().zip(0_u32..).all(|(value, index)| *value == index * step);
+    let even =
+        step * count == size && values.iter().zip(0_u32..).all(|(value, index)| *value == index * step);
     (even && count > 1).then_some(step)
 }
 
@@ -144,7 +145,17 @@ fn name(names: &[&str], index: u32) -> String {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

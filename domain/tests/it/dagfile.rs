@@ -26,9 +26,7 @@ pub(crate) fn dag(text: &str) -> Dag {
     let parsed = load(text);
     let told: Vec<String> = parsed.errors.iter().map(ToString::to_string).collect();
     assert_eq!(told, Vec::<String>::new());
-    let [loaded] = parsed.dags.as_slice() else {
-        panic!("{} DAGs", parsed.dags.len())
-    };
+    let [loaded] = parsed.dags.as_slice() else { panic!("{} DAGs", parsed.dags.len()) };
     loaded.dag.clone()
 }
 
@@ -50,12 +48,7 @@ fn the_documented_example_becomes_the_dag_it_describes() {
     let golden = include_str!("golden/dagfile/flights.json");
     let expected: serde_json::Value = serde_json::from_str(golden).unwrap();
     let actual = serde_json::to_value(&dag).unwrap();
-    assert_eq!(
-        actual,
-        expected,
-        "{}",
-        serde_json::to_string_pretty(&actual).unwrap()
-    );
+    assert_eq!(actual, expected, "{}", serde_json::to_string_pretty(&actual).unwrap());
 }
 
 #[test]
@@ -71,22 +64,12 @@ fn a_dag_survives_its_normal_form() {
 fn the_least_that_is_a_dag() {
     let dag = dag("tasks: {hello: {bash: echo hello}}");
     assert_eq!(dag.dag_id.as_str(), "flights");
-    assert_eq!(
-        (dag.max_active_runs, dag.max_active_tasks, dag.owner.as_str()),
-        (16, 16, "tradewind")
-    );
+    assert_eq!((dag.max_active_runs, dag.max_active_tasks, dag.owner.as_str()), (16, 16, "tradewind"));
     assert_eq!(serde_json::to_value(&dag.schedule).unwrap(), json!(null));
     let hello = task(&dag, "hello");
+    assert_eq!((hello.pool.as_str(), hello.pool_slots, hello.queue.as_str()), ("default_pool", 1, "default"));
     assert_eq!(
-        (hello.pool.as_str(), hello.pool_slots, hello.queue.as_str()),
-        ("default_pool", 1, "default")
-    );
-    assert_eq!(
-        (
-            hello.retry.retries,
-            hello.retry.delay.to_string().as_str(),
-            hello.retry.backoff
-        ),
+        (hello.retry.retries, hello.retry.delay.to_string().as_str(), hello.retry.backoff),
         (0, "5m", 0.0)
     );
     assert!(hello.do_xcom_push);
@@ -105,10 +88,7 @@ fn comments_and_nothing_are_no_dag_and_no_problem() {
         "%YAML 1.2\n---\n",
     ] {
         let parsed = load(text);
-        assert!(
-            parsed.dags.is_empty() && parsed.errors.is_empty(),
-            "{text:?}: {parsed:?}"
-        );
+        assert!(parsed.dags.is_empty() && parsed.errors.is_empty(), "{text:?}: {parsed:?}");
     }
 }
 
@@ -117,11 +97,8 @@ fn every_document_is_a_dag_with_its_line() {
     let text =
         "# two\ndag_id: a\ntasks: {t: {empty: {}}}\n---\n# second\n\ndag_id: b\ntasks: {t: {empty: }}\n";
     let parsed = load(text);
-    let found: Vec<(&str, u32)> = parsed
-        .dags
-        .iter()
-        .map(|loaded| (loaded.dag.dag_id.as_str(), loaded.line))
-        .collect();
+    let found: Vec<(&str, u32)> =
+        parsed.dags.iter().map(|loaded| (loaded.dag.dag_id.as_str(), loaded.line)).collect();
     assert_eq!(found, [("a", 2), ("b", 7)]);
 }
 
@@ -129,14 +106,7 @@ fn every_document_is_a_dag_with_its_line() {
 fn a_broken_document_does_not_hide_the_others() {
     let text = "dag_id: a\ntasks: {t: {empty: {}}}\n---\n}{ [\n---\ndag_id: c\ntasks: {t: {empty: {}}}\n";
     let parsed = load(text);
-    assert_eq!(
-        parsed
-            .dags
-            .iter()
-            .map(|loaded| loaded.dag.dag_id.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "c"]
-    );
+    assert_eq!(parsed.dags.iter().map(|loaded| loaded.dag.dag_id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
     assert_eq!(parsed.errors.len(), 1);
     assert_eq!(parsed.errors[0].line, 4);
 }
@@ -194,10 +164,7 @@ tasks:
     assert_eq!(upstream(&dag, "outer.inner.one"), ["outer.root"]);
     assert_eq!(upstream(&dag, "outer.inner.two"), ["outer.inner.one"]);
     assert_eq!(upstream(&dag, "outer.inner.lone"), ["outer.root"]);
-    assert_eq!(
-        upstream(&dag, "outer.last"),
-        ["outer.inner.lone", "outer.inner.two"]
-    );
+    assert_eq!(upstream(&dag, "outer.last"), ["outer.inner.lone", "outer.inner.two"]);
     assert_eq!(upstream(&dag, "after"), ["outer.free", "outer.last"]);
     assert_eq!(upstream(&dag, "beside.x"), ["outer.free", "outer.last"]);
     assert_eq!(upstream(&dag, "beside.y"), ["beside.x"]);
@@ -222,26 +189,14 @@ tasks:
       more: {bash: x, env: {A: on}}
 ");
     let plain = task(&dag, "plain");
-    assert_eq!(
-        (plain.retry.retries, plain.retry.backoff, plain.owner.as_deref()),
-        (2, 2.0, Some("team"))
-    );
+    assert_eq!((plain.retry.retries, plain.retry.backoff, plain.owner.as_deref()), (2, 2.0, Some("team")));
     assert_eq!(plain.execution_timeout.unwrap().to_string(), "10m");
     let own = task(&dag, "own");
-    assert_eq!(
-        (own.retry.retries, own.retry.backoff, own.execution_timeout),
-        (0, 1.5, None)
-    );
-    assert_eq!(
-        serde_json::to_value(&own.env).unwrap(),
-        json!({"A": "dag", "B": "task", "C": "1.10"})
-    );
+    assert_eq!((own.retry.retries, own.retry.backoff, own.execution_timeout), (0, 1.5, None));
+    assert_eq!(serde_json::to_value(&own.env).unwrap(), json!({"A": "dag", "B": "task", "C": "1.10"}));
     let inside = task(&dag, "g.inside");
     assert_eq!((inside.retry.retries, inside.retry.backoff), (5, 2.0));
-    assert_eq!(
-        serde_json::to_value(&inside.env).unwrap(),
-        json!({"A": "dag", "B": "group"})
-    );
+    assert_eq!(serde_json::to_value(&inside.env).unwrap(), json!({"A": "dag", "B": "group"}));
     assert_eq!(task(&dag, "g.more").env["A"], "on");
 }
 
@@ -260,9 +215,7 @@ tasks:
     );
     assert_eq!(upstream(&dag, "pulled"), ["extract"]);
     assert_eq!(upstream(&dag, "keyed"), ["extract", "list"]);
-    let Expand::XCom { task_id, key } = &task(&dag, "keyed").expand["n"] else {
-        panic!("no XCom")
-    };
+    let Expand::XCom { task_id, key } = &task(&dag, "keyed").expand["n"] else { panic!("no XCom") };
     assert_eq!((task_id.as_str(), key.as_str()), ("extract", "files"));
 }
 
@@ -280,22 +233,13 @@ tasks:
 ");
     let operator = |id: &str| serde_json::to_value(&task(&dag, id).operator).unwrap();
     assert_eq!(operator("a"), json!({"type": "python", "source": "print(1)"}));
-    assert_eq!(
-        operator("b"),
-        json!({"type": "python", "source": "print(1)\n", "file": "scripts/report.py"})
-    );
+    assert_eq!(operator("b"), json!({"type": "python", "source": "print(1)\n", "file": "scripts/report.py"}));
     assert_eq!(
         operator("c"),
         json!({"type": "sql", "conn_id": "warehouse", "sql": "insert into delays select 1;", "file": "load.sql"})
     );
-    assert_eq!(
-        operator("d"),
-        json!({"type": "sql", "conn_id": "warehouse", "sql": "select 1"})
-    );
-    assert_eq!(
-        operator("e"),
-        json!({"type": "http", "method": "GET", "url": "https://example.org/x"})
-    );
+    assert_eq!(operator("d"), json!({"type": "sql", "conn_id": "warehouse", "sql": "select 1"}));
+    assert_eq!(operator("e"), json!({"type": "http", "method": "GET", "url": "https://example.org/x"}));
     assert_eq!(
         operator("f"),
         json!({"type": "http", "conn_id": "api", "method": "POST", "url": "/x", "headers": {"A": "x", "B": "1"}, "body": {"n": 1, "a": [true]}})
@@ -333,26 +277,13 @@ fn schedules_in_all_their_forms() {
         ("\"null\"", json!(null)),
         ("\"@once\"", json!("@once")),
         ("{every: 15m}", json!({"every": "15m"})),
-        (
-            "{every: 15m, data_interval: true}",
-            json!({"every": "15m", "data_interval": true}),
-        ),
-        (
-            "\"30 2 * * *\"",
-            json!({"cron": "30 2 * * *", "timezone": "Europe/Berlin"}),
-        ),
-        (
-            "\"15 30 2 * * *\"",
-            json!({"cron": "15 30 2 * * *", "timezone": "Europe/Berlin"}),
-        ),
-        (
-            "{cron: 30 2 * * *, timezone: Asia/Tokyo}",
-            json!({"cron": "30 2 * * *", "timezone": "Asia/Tokyo"}),
-        ),
+        ("{every: 15m, data_interval: true}", json!({"every": "15m", "data_interval": true})),
+        ("\"30 2 * * *\"", json!({"cron": "30 2 * * *", "timezone": "Europe/Berlin"})),
+        ("\"15 30 2 * * *\"", json!({"cron": "15 30 2 * * *", "timezone": "Europe/Berlin"})),
+        ("{cron: 30 2 * * *, timezone: Asia/Tokyo}", json!({"cron": "30 2 * * *", "timezone": "Asia/Tokyo"})),
     ] {
-        let dag = dag(&format!(
-            "timezone: Europe/Berlin\nschedule: {written}\ntasks: {{t: {{empty: {{}}}}}}"
-        ));
+        let dag =
+            dag(&format!("timezone: Europe/Berlin\nschedule: {written}\ntasks: {{t: {{empty: {{}}}}}}"));
         assert_eq!(serde_json::to_value(&dag.schedule).unwrap(), normal, "{written}");
     }
     for (written, normal) in [
@@ -398,19 +329,13 @@ tasks:
   a: {bash: x, <<: *common}
   b: {<<: *common, bash: y, retries: 1}
 ");
-    assert_eq!(
-        (task(&dag, "a").retry.retries, task(&dag, "b").retry.retries),
-        (3, 1)
-    );
+    assert_eq!((task(&dag, "a").retry.retries, task(&dag, "b").retry.retries), (3, 1));
     assert_eq!(task(&dag, "b").pool.as_str(), "small");
 }
 
 #[test]
 fn line_ends_of_windows_mean_the_same() {
-    assert_eq!(
-        dag(&FLIGHTS.replace('\n', "\r\n")).content_hash(),
-        dag(FLIGHTS).content_hash()
-    );
+    assert_eq!(dag(&FLIGHTS.replace('\n', "\r\n")).content_hash(), dag(FLIGHTS).content_hash());
 }
 
 #[test]

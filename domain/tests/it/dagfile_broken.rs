@@ -38,11 +38,7 @@ fn every_problem_is_told_where_it_is() {
         std::fs::write(&path, &fresh).unwrap();
         return;
     }
-    let difference = golden
-        .lines()
-        .zip(fresh.lines())
-        .enumerate()
-        .find(|(_, (old, new))| old != new);
+    let difference = golden.lines().zip(fresh.lines()).enumerate().find(|(_, (old, new))| old != new);
     assert_eq!(difference, None, "the first difference");
     assert_eq!(golden, fresh);
 }
@@ -50,12 +46,7 @@ fn every_problem_is_told_where_it_is() {
 fn said(bytes: &[u8]) -> String {
     let parsed = parse(bytes, "big.yaml", &read);
     assert!(parsed.dags.is_empty());
-    parsed
-        .errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    parsed.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -64,10 +55,7 @@ fn what_is_no_text_is_refused_unread() {
         said(&vec![b'a'; 10 << 20]),
         "big.yaml:1:1: the file has 10485760 bytes, a DAG file has at most 1048576 (move data and long scripts into files of their own)"
     );
-    assert_eq!(
-        said(b"a: 1\nb: \0"),
-        "big.yaml:2:4: this is not a text file: it contains a NUL byte"
-    );
+    assert_eq!(said(b"a: 1\nb: \0"), "big.yaml:2:4: this is not a text file: it contains a NUL byte");
     assert_eq!(
         said(b"a: 1\nb: \xc3\xa4\xff"),
         "big.yaml:2:5: this is not a text file in UTF-8 (save it as UTF-8)"
@@ -98,9 +86,7 @@ fn a_file_that_multiplies_itself_is_refused_quickly() {
 
 #[test]
 fn two_groups_cannot_make_more_edges_than_memory() {
-    let tasks: String = (0..3000)
-        .map(|number| format!("t{number}: {{empty: }}, "))
-        .collect();
+    let tasks: String = (0..3000).map(|number| format!("t{number}: {{empty: }}, ")).collect();
     let text = format!("tasks:\n  a: {{tasks: {{{tasks}}}}}\n  b: {{depends_on: a, tasks: {{{tasks}}}}}\n");
     assert_eq!(
         said(text.as_bytes()).lines().next().unwrap(),
@@ -120,11 +106,7 @@ fn too_many_documents_and_too_many_problems() {
         .collect();
     let parsed = load(&format!("tasks:\n{tasks}"));
     assert_eq!(parsed.errors.len(), MAX_DIAGNOSTICS);
-    assert!(
-        parsed.errors[MAX_DIAGNOSTICS - 1]
-            .message
-            .ends_with("; and 3900 more problems")
-    );
+    assert!(parsed.errors[MAX_DIAGNOSTICS - 1].message.ends_with("; and 3900 more problems"));
 }
 
 #[test]
@@ -133,10 +115,7 @@ fn a_file_as_large_as_allowed_is_read() {
     let mut number = 0;
     while text.len() < MAX_BYTES - 60 {
         number += 1;
-        text.push_str(&format!(
-            "  t{number}: {{empty: , depends_on: t{}}}\n",
-            number - 1
-        ));
+        text.push_str(&format!("  t{number}: {{empty: , depends_on: t{}}}\n", number - 1));
     }
     let parsed = load(&text);
     assert_eq!(parsed.errors, []);

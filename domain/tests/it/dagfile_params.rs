@@ -22,26 +22,18 @@ tasks: {t: {empty: {}}}
 ";
 
 fn object(value: Value) -> Map<String, Value> {
-    value
-        .as_object()
-        .cloned()
-        .unwrap_or_else(|| panic!("{value} is no object"))
+    value.as_object().cloned().unwrap_or_else(|| panic!("{value} is no object"))
 }
 
 fn told(conf: Value) -> Vec<String> {
-    let errors = resolve(&dag(PARAMS).params, &object(conf))
-        .err()
-        .unwrap_or_default();
+    let errors = resolve(&dag(PARAMS).params, &object(conf)).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn conf_lies_over_the_defaults_and_strangers_stay_out() {
-    let values = resolve(
-        &dag(PARAMS).params,
-        &object(json!({"needed": "yes", "count": 4, "stranger": 1})),
-    )
-    .unwrap();
+    let values =
+        resolve(&dag(PARAMS).params, &object(json!({"needed": "yes", "count": 4, "stranger": 1}))).unwrap();
     assert_eq!(values["count"], 4);
     assert_eq!(values["day"], "2013-01-01");
     assert_eq!(values["note"], Value::Null);
@@ -70,17 +62,12 @@ fn each_refusal_names_the_param_the_value_and_what_is_wanted() {
         told(json!({"needed": "ok", "day": "2013-02-30"})),
         ["param `day` must be a date such as 2026-01-31, not `2013-02-30`"]
     );
-    assert_eq!(
-        told(json!({"needed": null})),
-        ["param `needed` must be a text, not null"]
-    );
+    assert_eq!(told(json!({"needed": null})), ["param `needed` must be a text, not null"]);
 }
 
 fn form(fields: &[(&str, &str)]) -> Result<Map<String, Value>, Vec<String>> {
-    let fields: Vec<(String, String)> = fields
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect();
+    let fields: Vec<(String, String)> =
+        fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     from_form(&dag(PARAMS).params, &fields).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -113,10 +100,7 @@ fn a_form_becomes_typed_values() {
 fn what_a_form_leaves_out() {
     let values = form(&[("count", ""), ("names", "a"), ("names", "b"), ("needed", "")]).unwrap();
     // A box that is not ticked is not sent; an empty number is as good as none; a field may be sent several times.
-    assert_eq!(
-        Value::Object(values),
-        json!({"full": false, "names": ["a", "b"], "needed": ""})
-    );
+    assert_eq!(Value::Object(values), json!({"full": false, "names": ["a", "b"], "needed": ""}));
 }
 
 #[test]

@@ -6,18 +6,14 @@ use serde_json::{Value, json};
 use crate::dagfile::load;
 
 fn validator() -> jsonschema::Validator {
-    jsonschema::draft7::options()
-        .build(&json_schema())
-        .unwrap_or_else(|error| panic!("{error}"))
+    jsonschema::draft7::options().build(&json_schema()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The keys that the schema publishes at one place.
 fn keys(pointer: &str) -> Vec<String> {
     let schema = json_schema();
-    let properties = schema
-        .pointer(pointer)
-        .and_then(Value::as_object)
-        .unwrap_or_else(|| panic!("nothing at {pointer}"));
+    let properties =
+        schema.pointer(pointer).and_then(Value::as_object).unwrap_or_else(|| panic!("nothing at {pointer}"));
     properties.keys().cloned().collect()
 }
 
@@ -32,40 +28,19 @@ fn the_reader_knows_and_reads_every_published_key() {
     for (pointer, text) in [
         ("/properties", "KEY: WRONG"),
         ("/definitions/task/properties", "tasks: {t: {KEY: WRONG}}"),
-        (
-            "/definitions/default_args/properties",
-            "default_args: {KEY: WRONG}",
-        ),
-        (
-            "/definitions/group/properties",
-            "tasks: {g: {tasks: {t: {empty: {}}}, KEY: WRONG}}",
-        ),
-        (
-            "/properties/schedule/anyOf/0/anyOf/1/properties",
-            "schedule: {KEY: WRONG}",
-        ),
+        ("/definitions/default_args/properties", "default_args: {KEY: WRONG}"),
+        ("/definitions/group/properties", "tasks: {g: {tasks: {t: {empty: {}}}, KEY: WRONG}}"),
+        ("/properties/schedule/anyOf/0/anyOf/1/properties", "schedule: {KEY: WRONG}"),
         ("/properties/catchup/anyOf/2/properties", "catchup: {KEY: WRONG}"),
-        (
-            "/definitions/task/properties/python/anyOf/1/properties",
-            "tasks: {t: {python: {KEY: WRONG}}}",
-        ),
-        (
-            "/definitions/task/properties/sql/properties",
-            "tasks: {t: {sql: {KEY: WRONG}}}",
-        ),
-        (
-            "/definitions/task/properties/http/anyOf/1/properties",
-            "tasks: {t: {http: {KEY: WRONG}}}",
-        ),
+        ("/definitions/task/properties/python/anyOf/1/properties", "tasks: {t: {python: {KEY: WRONG}}}"),
+        ("/definitions/task/properties/sql/properties", "tasks: {t: {sql: {KEY: WRONG}}}"),
+        ("/definitions/task/properties/http/anyOf/1/properties", "tasks: {t: {http: {KEY: WRONG}}}"),
     ] {
         for key in keys(pointer) {
             let told = said(&text.replace("KEY", &key).replace("WRONG", wrong));
             let anything = key == "body";
             assert!(!told.contains("unknown key"), "{key} at {pointer}: {told}");
-            assert!(
-                !told.contains(&format!("`{key}` is not supported")),
-                "{key} at {pointer}: {told}"
-            );
+            assert!(!told.contains(&format!("`{key}` is not supported")), "{key} at {pointer}: {told}");
             let named = told.contains(&format!("`{key}`")) || told.contains("appears twice");
             assert!(named || anything, "{key} at {pointer} is not read: {told}");
         }
@@ -78,10 +53,8 @@ fn the_schema_accepts_what_the_reader_accepts() {
     let text = include_str!("golden/dagfile/all_keys.json");
     let all: Value = serde_json::from_str(text).unwrap();
     assert_eq!(said(text), "");
-    let errors: Vec<String> = validator
-        .iter_errors(&all)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
+    let errors: Vec<String> =
+        validator.iter_errors(&all).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert_eq!(errors, Vec::<String>::new());
 }
 
@@ -120,12 +93,7 @@ fn every_key_is_explained_to_editors() {
             && !path.contains("/param/")
         {
             for (name, property) in properties {
-                assert!(
-                    property["description"]
-                        .as_str()
-                        .is_some_and(|text| text.len() > 5),
-                    "{path}/{name}"
-                );
+                assert!(property["description"].as_str().is_some_and(|text| text.len() > 5), "{path}/{name}");
             }
         }
         for (name, inner) in fields {

@@ -16,10 +16,7 @@ const SPLINTERS: [&str; 24] = [
 fn check(text: &str) -> Result<(), TestCaseError> {
     let lines = text.split('\n').count() + text.matches('\r').count() + 1;
     for error in load(text).errors {
-        prop_assert!(
-            error.line >= 1 && error.column >= 1 && (error.line as usize) <= lines,
-            "{error}"
-        );
+        prop_assert!(error.line >= 1 && error.column >= 1 && (error.line as usize) <= lines, "{error}");
         prop_assert!(!error.message.is_empty());
         prop_assert!(error.message.len() < 3000, "{}", error.message);
         drop(error.to_string());
@@ -28,10 +25,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
 }
 
 fn cut(text: &str, position: usize) -> usize {
-    (0..=position.min(text.len()))
-        .rev()
-        .find(|index| text.is_char_boundary(*index))
-        .unwrap_or(0)
+    (0..=position.min(text.len())).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0)
 }
 
 proptest! {

@@ -10,4 +10,6 @@ mod dagfile_schema;
 mod dagfile_wild;
 mod simulation;
 mod timetable;
+mod timetable_airflow;
+mod timetable_law;
 mod world;

@@ -100,9 +100,13 @@ fn ask(world: &mut World, wish: Wish) {
 fn wish(world: &mut World) {
     let count = world.records.runs.len() as u64;
     let place = world.chance.below(count) as usize;
-    let Some(run) = world.records.runs.values().nth(place).cloned() else { return };
+    let Some(run) = world.records.runs.values().nth(place).cloned() else {
+        return;
+    };
     let tis: Vec<_> = world.tis(run.key).map(|ti| (ti.task_id.clone(), ti.map_index)).collect();
-    let Some((task_id, map_index)) = tis.get(world.chance.below(tis.len() as u64) as usize).cloned() else { return };
+    let Some((task_id, map_index)) = tis.get(world.chance.below(tis.len() as u64) as usize).cloned() else {
+        return;
+    };
     let selection = Selection {
         dag_id: run.dag_id.clone(),
         run_id: run.run_id.clone(),

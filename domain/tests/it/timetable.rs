@@ -102,9 +102,15 @@ fn with_data_intervals_a_run_is_about_the_time_before() {
     let start = Bounds { start: Some(at("2026-01-01T00:00:00Z")), end: None };
     let now = at("2026-01-03T12:00:00Z");
     let first = daily.next_run(None, &start, Catchup::All, now).unwrap();
-    assert_eq!((first.logical_date, first.run_after), (at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z")));
+    assert_eq!(
+        (first.logical_date, first.run_after),
+        (at("2026-01-01T00:00:00Z"), at("2026-01-02T00:00:00Z"))
+    );
     let second = daily.next_run(Some(&first.data_interval), &start, Catchup::All, now).unwrap();
-    assert_eq!((second.logical_date, second.run_after), (at("2026-01-02T00:00:00Z"), at("2026-01-03T00:00:00Z")));
+    assert_eq!(
+        (second.logical_date, second.run_after),
+        (at("2026-01-02T00:00:00Z"), at("2026-01-03T00:00:00Z"))
+    );
     let last = daily.next_run(None, &start, Catchup::None, now).unwrap();
     assert_eq!(last, second);
 }
@@ -141,7 +147,8 @@ fn every_timetable_reads_back_from_its_normal_form() {
 }
 
 fn expression() -> impl Strategy<Value = String> {
-    let minute = prop_oneof!["[1-5]?[0-9]", Just("*".to_owned()), Just("*/7".to_owned()), Just("10-20".to_owned())];
+    let minute =
+        prop_oneof!["[1-5]?[0-9]", Just("*".to_owned()), Just("*/7".to_owned()), Just("10-20".to_owned())];
     let hour = prop_oneof!["1?[0-9]", Just("*".to_owned()), Just("*/5".to_owned()), Just("8,17".to_owned())];
     let day = prop_oneof![Just("*".to_owned()), "[1-9]", Just("28-31".to_owned())];
     let month = prop_oneof![Just("*".to_owned()), "[1-9]"];

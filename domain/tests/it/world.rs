@@ -58,7 +58,10 @@ pub const SLOTS: u32 = 4;
 
 impl World {
     pub fn new(seed: u64, dags: Vec<Dag>, pools: &[(&str, u32)]) -> Self {
-        let pool = |&(name, slots): &(&str, u32)| PoolRecord { name: PoolName::new(name).unwrap(), slots: Some(slots) };
+        let pool = |&(name, slots): &(&str, u32)| PoolRecord {
+            name: PoolName::new(name).unwrap(),
+            slots: Some(slots),
+        };
         let dags = (1..).zip(dags).map(|(id, dag)| DagRecord {
             version: VersionId(id),
             dag: Arc::new(dag),
@@ -66,7 +69,8 @@ impl World {
             is_stale: false,
             cursor: None,
         });
-        let records = Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
+        let records =
+            Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
         let mut world = Self {
             chance: Chance::new(seed),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -159,7 +163,8 @@ impl World {
             Message::Outcome(outcome) => self.engine.handle(Event::Outcome(Box::new(outcome)), self.now),
             Message::Intent(intent) => {
                 let (dag_id, run_id) = intent.wish.subject();
-                let run = self.records.runs.values().find(|run| run.dag_id == *dag_id && run.run_id == *run_id);
+                let run =
+                    self.records.runs.values().find(|run| run.dag_id == *dag_id && run.run_id == *run_id);
                 if let Some(run) = run.filter(|_| !self.engine.knows_run(dag_id, run_id)) {
                     let snapshot = self.run_snapshot(run);
                     self.engine.handle(Event::Run(Box::new(snapshot)), self.now);
@@ -178,7 +183,12 @@ impl World {
             assert_eq!(record.state, change.old, "run {:?}", change.new.key);
             // One turn may take several steps at once: a finished run that is cleared is queued and may start right away.
             let steps = [change.old, RunState::Queued];
-            assert!(steps.iter().any(|step| step.may_become(change.new.state)), "{} -> {}", change.old, change.new.state);
+            assert!(
+                steps.iter().any(|step| step.may_become(change.new.state)),
+                "{} -> {}",
+                change.old,
+                change.new.state
+            );
             *record = change.new.clone();
         }
         for ti in &decisions.tis_created {
@@ -191,7 +201,9 @@ impl World {
             assert!(self.records.tries.insert(attempt), "try {attempt} ended twice");
         }
         for (run, task_id, map_index) in &decisions.xcoms_cleared {
-            self.records.xcoms.retain(|(r, t, m, _), _| !(r == run && t == task_id.as_str() && m == map_index));
+            self.records
+                .xcoms
+                .retain(|(r, t, m, _), _| !(r == run && t == task_id.as_str() && m == map_index));
         }
         for xcom in &decisions.xcoms {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
@@ -229,14 +241,21 @@ impl World {
             tally.total += 1;
             tally.add(up.state);
         }
-        assert_eq!(judge(task.trigger_rule, &tally), Verdict::Run, "{} started too early: {tally:?}", record.task_id);
+        assert_eq!(
+            judge(task.trigger_rule, &tally),
+            Verdict::Run,
+            "{} started too early: {tally:?}",
+            record.task_id
+        );
     }
 
     fn check_limits(&self) {
         let in_flight = || self.records.tis.values().filter(|ti| ti.state.is_in_flight());
         for pool in &self.records.pools {
-            let used: u32 =
-                in_flight().filter(|ti| ti.placement.pool == pool.name).map(|ti| ti.placement.pool_slots).sum();
+            let used: u32 = in_flight()
+                .filter(|ti| ti.placement.pool == pool.name)
+                .map(|ti| ti.placement.pool_slots)
+                .sum();
             assert!(used <= pool.slots.unwrap_or(u32::MAX), "pool {} holds {used}", pool.name);
         }
         for run in self.records.runs.values().filter(|run| run.state == RunState::Running) {
@@ -266,7 +285,9 @@ impl World {
         if faults && self.chance.one_in(20) {
             return; // lost between the queue and the worker
         }
-        let Some(record) = self.records.tis.get_mut(&attempt.ti) else { return };
+        let Some(record) = self.records.tis.get_mut(&attempt.ti) else {
+            return;
+        };
         if record.state == TaskState::Queued && record.try_number == attempt.try_number {
             let worker = self.workers[self.chance.below(self.workers.len() as u64) as usize];
             record.state = TaskState::Running;
@@ -279,7 +300,8 @@ impl World {
 
     /// A try ends and its worker reports, perhaps twice.
     pub fn finish(&mut self, faults: bool) {
-        let Some((&attempt, &worker)) = self.running.iter().nth(self.chance.below(self.running.len().max(1) as u64) as usize)
+        let Some((&attempt, &worker)) =
+            self.running.iter().nth(self.chance.below(self.running.len().max(1) as u64) as usize)
         else {
             return;
         };
@@ -310,9 +332,15 @@ impl World {
     /// A worker dies; what it ran goes on for a while and reports too late.
     pub fn lose_worker(&mut self) {
         let place = self.chance.below(self.workers.len() as u64) as usize;
-        let worker = std::mem::replace(&mut self.workers[place], Uuid::from_u128(u128::from(self.chance.next())));
-        let tries: Vec<TryKey> = self.records.tis.values().filter(|ti| ti.worker == Some(worker) && ti.state == TaskState::Running)
-            .map(|ti| TryKey { ti: ti.key, try_number: ti.try_number }).collect();
+        let worker =
+            std::mem::replace(&mut self.workers[place], Uuid::from_u128(u128::from(self.chance.next())));
+        let tries: Vec<TryKey> = self
+            .records
+            .tis
+            .values()
+            .filter(|ti| ti.worker == Some(worker) && ti.state == TaskState::Running)
+            .map(|ti| TryKey { ti: ti.key, try_number: ti.try_number })
+            .collect();
         if self.chance.one_in(2) {
             self.running.retain(|_, owner| *owner != worker);
         }
@@ -341,7 +369,9 @@ impl World {
         let mut rebuilt = Engine::restore(self.snapshot(), self.now);
         let decisions = rebuilt.poll(self.now);
         assert!(
-            decisions.runs_created.is_empty() && decisions.runs_changed.is_empty() && decisions.tis_created.is_empty()
+            decisions.runs_created.is_empty()
+                && decisions.runs_changed.is_empty()
+                && decisions.tis_created.is_empty()
                 && decisions.tis_changed.is_empty(),
             "a rebuilt engine would do more: {decisions:#?}"
         );

@@ -113,8 +113,16 @@ impl Browser {
 async fn connect(port: u16, folder: &std::path::Path) -> Client {
     let profile = format!("--user-data-dir={}", folder.join("profile").display());
     let args = json!([
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", profile,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+        profile,
     ]);
     let mut capabilities = Map::new();
     capabilities.insert("goog:chromeOptions".into(), json!({"args": args}));

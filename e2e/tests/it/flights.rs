@@ -65,7 +65,8 @@ async fn check_truths(standalone: &Standalone) {
 }
 
 async fn count(standalone: &Standalone, query: &str) -> i64 {
-    let (client, connection) = tokio_postgres::connect(&standalone.database_url("warehouse"), NoTls).await.unwrap();
+    let (client, connection) =
+        tokio_postgres::connect(&standalone.database_url("warehouse"), NoTls).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     client.query_one(query, &[]).await.unwrap().get(0)
 }

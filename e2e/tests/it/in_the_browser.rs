@@ -61,14 +61,19 @@ async fn trigger_with_a_form(browser: &Browser, standalone: &Standalone) {
     assert_eq!(browser.is_accessible().await, Vec::<String>::new());
     browser.fill("[name$=times]", "not a number").await;
     browser.fill("[name$=name]", "Ada").await;
-    browser.client.execute("document.querySelector('[name$=times]').type = 'text'", Vec::new()).await.unwrap();
+    browser
+        .client
+        .execute("document.querySelector('[name$=times]').type = 'text'", Vec::new())
+        .await
+        .unwrap();
     browser.fill("[name$=times]", "many").await;
     browser.click("main .form-foot button.button-main").await;
-    browser.read("[role=alert]", "integer").await;
+    browser.read(".field-bad .error", "whole number").await;
     browser.fill("[name$=times]", "3").await;
     browser.click("main .form-foot button.button-main").await;
     // A log grows while one looks at it.
-    let run = standalone.until("the run exists", "/dags/show/dagRuns", |answer| answer["total_entries"] == 1).await;
+    let run =
+        standalone.until("the run exists", "/dags/show/dagRuns", |answer| answer["total_entries"] == 1).await;
     let run_id = run["dag_runs"][0]["dag_run_id"].as_str().unwrap().to_owned();
     assert_eq!(run["dag_runs"][0]["conf"]["name"], "Ada");
     let log = format!("/dags/show/runs/{run_id}/tasks/slow");
@@ -136,8 +141,17 @@ async fn the_first_screen_is_not_empty_and_every_page_is_accessible() {
     browser.click("button.button-main").await;
     browser.see("tr[data-key=hello] .dots .state-success").await;
     let pages = [
-        "/dags", "/dags/hello", "/dags/hello/graph", "/dags/hello/runs", "/dags/hello/details", "/dags/hello/trigger",
-        "/import-errors", "/pools", "/variables", "/connections", "/audit",
+        "/dags",
+        "/dags/hello",
+        "/dags/hello/graph",
+        "/dags/hello/runs",
+        "/dags/hello/details",
+        "/dags/hello/trigger",
+        "/import-errors",
+        "/pools",
+        "/variables",
+        "/connections",
+        "/audit",
     ];
     for page in pages {
         browser.goto(&format!("{}{page}", standalone.url)).await;

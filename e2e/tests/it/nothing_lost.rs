@@ -68,7 +68,11 @@ async fn check_records(database: &Client) {
     let all = i64::try_from(TASKS + 2).unwrap();
     assert_eq!(count("SELECT count(*) FROM task_instance WHERE state = 'success'").await, all);
     assert_eq!(count("SELECT count(*) FROM task_instance").await, all);
-    assert_eq!(count("SELECT count(*) FROM task_try WHERE state = 'success'").await, all, "one success for each");
+    assert_eq!(
+        count("SELECT count(*) FROM task_try WHERE state = 'success'").await,
+        all,
+        "one success for each"
+    );
     let twice = "SELECT count(*) FROM (SELECT 1 FROM task_try WHERE state = 'success'
                  GROUP BY run_key, index HAVING count(*) > 1) AS twice";
     assert_eq!(count(twice).await, 0, "no success is recorded twice");
@@ -84,7 +88,10 @@ async fn check_records(database: &Client) {
 async fn until_done(database: &Client, wanted: i64) {
     let began = std::time::Instant::now();
     loop {
-        let row = database.query_one("SELECT count(*) FROM task_instance WHERE state = 'success'", &[]).await.unwrap();
+        let row = database
+            .query_one("SELECT count(*) FROM task_instance WHERE state = 'success'", &[])
+            .await
+            .unwrap();
         if row.get::<_, i64>(0) >= wanted {
             return;
         }

@@ -62,7 +62,9 @@ impl Platform {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(tradewind());
         command.args(args).env("TRADEWIND_HOME", self.folder.path().join("home"));
-        command.env("TRADEWIND_DATABASE_URL", self.database_url()).env("TRADEWIND_REDIS_URL", self.redis.url());
+        command
+            .env("TRADEWIND_DATABASE_URL", self.database_url())
+            .env("TRADEWIND_REDIS_URL", self.redis.url());
         command.env("TRADEWIND_DAGS_FOLDER", self.dags()).env("TRADEWIND_ADMIN_PASSWORD", PASSWORD);
         command.env("TRADEWIND_PORT", self.port.to_string());
         command
@@ -119,7 +121,11 @@ impl Platform {
             if holds(&answer) {
                 return answer;
             }
-            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}; last answer: {answer:#}\n{}", self.logs());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "waited in vain until {what}; last answer: {answer:#}\n{}",
+                self.logs()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -198,7 +204,11 @@ impl Standalone {
             if holds(&answer) {
                 return answer;
             }
-            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}: {answer:#}\n{}", self.process.said());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "waited in vain until {what}: {answer:#}\n{}",
+                self.process.said()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -206,7 +216,10 @@ impl Standalone {
 
 async fn start_postgres(folder: &Path) -> PrivatePostgres {
     let home = folder.join("postgres-home");
-    tokio::task::spawn_blocking(move || PrivatePostgres::start(&Settings::for_tests(home))).await.unwrap().unwrap()
+    tokio::task::spawn_blocking(move || PrivatePostgres::start(&Settings::for_tests(home)))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn client() -> Client {

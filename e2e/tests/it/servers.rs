@@ -69,7 +69,16 @@ impl Redis {
 
     fn launch(&mut self) {
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &self.port.to_string()]);
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--port",
+            &self.port.to_string(),
+        ]);
         command.arg("--dir").arg(&self.folder);
         self.process = Some(Process::start(&mut command, self.folder.join("redis.log")));
     }

@@ -62,9 +62,7 @@ impl Lanes {
         let mut lanes = held(&self.lanes);
         let mut best = Vec::new();
         while best.len() < n {
-            let heads = queues
-                .iter()
-                .filter_map(|queue| Some((lanes.get(queue)?.order.first()?, queue)));
+            let heads = queues.iter().filter_map(|queue| Some((lanes.get(queue)?.order.first()?, queue)));
             let Some((_, queue)) = heads.min_by_key(|(head, _)| *head) else {
                 break;
             };
@@ -87,15 +85,11 @@ impl Lanes {
     }
 
     pub(crate) fn depth(&self, queue: &QueueName) -> u64 {
-        held(&self.lanes)
-            .get(queue)
-            .map_or(0, |lane| lane.order.len() as u64)
+        held(&self.lanes).get(queue).map_or(0, |lane| lane.order.len() as u64)
     }
 
     pub(crate) fn contains(&self, queue: &QueueName, ticket: Ticket) -> bool {
-        held(&self.lanes)
-            .get(queue)
-            .is_some_and(|lane| lane.ranks.contains_key(&ticket))
+        held(&self.lanes).get(queue).is_some_and(|lane| lane.ranks.contains_key(&ticket))
     }
 
     pub(crate) fn tickets(&self, queue: &QueueName, limit: usize) -> Vec<Ticket> {
@@ -133,8 +127,6 @@ impl Lane {
     }
 
     fn remove(&mut self, ticket: Ticket) -> bool {
-        self.ranks
-            .remove(&ticket)
-            .is_some_and(|rank| self.order.remove(&(rank, ticket)))
+        self.ranks.remove(&ticket).is_some_and(|rank| self.order.remove(&(rank, ticket)))
     }
 }

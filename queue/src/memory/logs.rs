@@ -83,9 +83,8 @@ impl Logs {
             tokio::pin!(grown);
             // Listening begins before the look, so bytes appended between the two wake us.
             grown.as_mut().enable();
-            let readable = held(&self.shelf)
-                .find(id, Instant::now())
-                .is_some_and(|log| log.ended || log.end > from);
+            let readable =
+                held(&self.shelf).find(id, Instant::now()).is_some_and(|log| log.ended || log.end > from);
             if readable || tokio::time::timeout_at(deadline, grown).await.is_err() {
                 return readable;
             }
@@ -137,12 +136,8 @@ impl Shelf {
             self.forget(&id);
         }
         if self.total > TOTAL_CAP {
-            let over: Vec<LogId> = self
-                .logs
-                .iter()
-                .filter(|(_, log)| log.until <= now)
-                .map(|(id, _)| *id)
-                .collect();
+            let over: Vec<LogId> =
+                self.logs.iter().filter(|(_, log)| log.until <= now).map(|(id, _)| *id).collect();
             for id in over {
                 self.forget(&id);
             }
@@ -158,19 +153,12 @@ impl Shelf {
 
 impl Log {
     fn new(now: Instant) -> Log {
-        Log {
-            entries: VecDeque::new(),
-            end: 0,
-            ended: false,
-            until: now + ABANDONED_LOG_KEPT,
-        }
+        Log { entries: VecDeque::new(), end: 0, ended: false, until: now + ABANDONED_LOG_KEPT }
     }
 
     /// The entries that have bytes at or after an offset.
     fn after(&self, from: u64) -> impl Iterator<Item = &(u64, Bytes)> {
-        let first = self
-            .entries
-            .partition_point(|(start, bytes)| start + bytes.len() as u64 <= from);
+        let first = self.entries.partition_point(|(start, bytes)| start + bytes.len() as u64 <= from);
         self.entries.range(first..)
     }
 
@@ -195,11 +183,7 @@ mod tests {
     use crate::Ticket;
 
     fn log(run: i64) -> LogId {
-        LogId(Ticket {
-            run,
-            index: 0,
-            try_number: 1,
-        })
+        LogId(Ticket { run, index: 0, try_number: 1 })
     }
 
     #[test]

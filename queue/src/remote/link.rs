@@ -32,14 +32,8 @@ struct Shared {
 
 impl Link {
     pub(crate) fn new(url: &str) -> Result<Link, Error> {
-        let client = open(url).map_err(|error| Error::Url {
-            reason: error.to_string(),
-        })?;
-        Ok(Link {
-            client,
-            shared: tokio::sync::Mutex::default(),
-            spare: Mutex::default(),
-        })
+        let client = open(url).map_err(|error| Error::Url { reason: error.to_string() })?;
+        Ok(Link { client, shared: tokio::sync::Mutex::default(), spare: Mutex::default() })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -51,11 +45,7 @@ impl Link {
     }
 
     pub(crate) fn address(&self) -> String {
-        format!(
-            "redis://{}/{}",
-            self.client.get_connection_info().addr(),
-            self.database()
-        )
+        format!("redis://{}/{}", self.client.get_connection_info().addr(), self.database())
     }
 
     /// Runs a pipeline on the shared connection, within [`CALL_LIMIT`].
@@ -173,9 +163,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))
             .set_response_timeout(response_limit);
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 }
 

@@ -32,18 +32,8 @@ impl Listener {
     pub(crate) fn spawn(client: Client, channels: [(BellKind, String); 4], hub: Arc<Hub>) -> Listener {
         let (wanted, wanted_by_others) = watch::channel(Kinds::default());
         let (heard_by_task, heard) = watch::channel(Kinds::default());
-        let ear = Ear {
-            client,
-            channels,
-            hub,
-            wanted: wanted_by_others,
-            heard: heard_by_task,
-        };
-        Listener {
-            wanted,
-            heard,
-            task: tokio::spawn(ear.listen()),
-        }
+        let ear = Ear { client, channels, hub, wanted: wanted_by_others, heard: heard_by_task };
+        Listener { wanted, heard, task: tokio::spawn(ear.listen()) }
     }
 
     /// Adds kinds, and waits up to [`CALL_LIMIT`] until they are heard.
@@ -93,12 +83,7 @@ impl Ear {
 
     /// Serves one connection until it breaks.
     async fn session(&mut self) -> RedisResult<Never> {
-        if self
-            .wanted
-            .wait_for(|wanted| *wanted != Kinds::default())
-            .await
-            .is_err()
-        {
+        if self.wanted.wait_for(|wanted| *wanted != Kinds::default()).await.is_err() {
             // Nobody can want anything any more; the task is about to be aborted.
             return std::future::pending().await;
         }
@@ -140,11 +125,7 @@ impl Ear {
 
     fn hear(&self, message: &Msg) {
         let channel = message.get_channel_name();
-        let kind = self
-            .channels
-            .iter()
-            .find(|(_, name)| name == channel)
-            .map(|(kind, _)| *kind);
+        let kind = self.channels.iter().find(|(_, name)| name == channel).map(|(kind, _)| *kind);
         match kind.and_then(|kind| Bell::from_payload(kind, message.get_payload_bytes())) {
             Some(bell) => self.hub.ring(&bell),
             None => tracing::warn!(channel, "ignoring a message that is no bell"),

@@ -52,33 +52,16 @@ impl Remote {
         let key = self.log_key(log);
         let mut command = Cmd::new();
         command.arg("XADD").arg(&key).arg(id(u64::MAX)).arg(END).arg(1);
-        self.send(
-            &[Entry {
-                key,
-                command,
-                bytes: 0,
-            }],
-            FINISHED_LOG_KEPT,
-        )
-        .await
+        self.send(&[Entry { key, command, bytes: 0 }], FINISHED_LOG_KEPT).await
     }
 
     fn entry(&self, log: &LogId, start: u64, bytes: &Bytes) -> Entry {
         let key = self.log_key(log);
         let end = start.saturating_add(bytes.len() as u64);
         let mut command = Cmd::new();
-        command
-            .arg("XADD")
-            .arg(&key)
-            .arg("MINID")
-            .arg("=")
-            .arg(id(end.saturating_sub(LOG_CAP)));
+        command.arg("XADD").arg(&key).arg("MINID").arg("=").arg(id(end.saturating_sub(LOG_CAP)));
         command.arg(id(end)).arg(BYTES).arg(&bytes[..]);
-        Entry {
-            key,
-            command,
-            bytes: bytes.len(),
-        }
+        Entry { key, command, bytes: bytes.len() }
     }
 
     /// Runs the commands, then sets the expiry of each stream.
@@ -108,11 +91,7 @@ impl Remote {
     async fn send_once(&self, pipe: &Pipeline) -> Result<(), Error> {
         const ACTION: &str = "append to a log";
         let answers: Vec<RedisResult<Value>> = self.link.query(ACTION, pipe).await?;
-        match answers
-            .into_iter()
-            .filter_map(Result::err)
-            .find(|error| !is_repetition(error))
-        {
+        match answers.into_iter().filter_map(Result::err).find(|error| !is_repetition(error)) {
             Some(error) => Err(Error::from_redis(ACTION, &error)),
             None => Ok(()),
         }
@@ -166,19 +145,10 @@ impl Remote {
         count: usize,
     ) -> Result<Vec<(u64, Option<Vec<u8>>)>, Error> {
         let mut pipe = Pipeline::new();
-        pipe.cmd("XRANGE")
-            .arg(key)
-            .arg(format!("({}", id(from)))
-            .arg("+")
-            .arg("COUNT")
-            .arg(count);
-        let (found,): (Vec<(String, Vec<Vec<u8>>)>,) = self
-            .query_or_repair("read a log", &pipe, std::slice::from_ref(key), "stream")
-            .await?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(id, fields)| read_entry(&id, fields))
-            .collect())
+        pipe.cmd("XRANGE").arg(key).arg(format!("({}", id(from))).arg("+").arg("COUNT").arg(count);
+        let (found,): (Vec<(String, Vec<Vec<u8>>)>,) =
+            self.query_or_repair("read a log", &pipe, std::slice::from_ref(key), "stream").await?;
+        Ok(found.into_iter().filter_map(|(id, fields)| read_entry(&id, fields)).collect())
     }
 }
 
@@ -193,10 +163,7 @@ fn read_entry(id: &str, fields: Vec<Vec<u8>>) -> Option<(u64, Option<Vec<u8>>)> 
     if name == END.as_bytes() {
         return Some((end, None));
     }
-    (name == BYTES.as_bytes())
-        .then(|| fields.next())
-        .flatten()
-        .map(|bytes| (end, Some(bytes)))
+    (name == BYTES.as_bytes()).then(|| fields.next()).flatten().map(|bytes| (end, Some(bytes)))
 }
 
 /// Whether Redis refused an entry because the log already reaches that far (or has ended).

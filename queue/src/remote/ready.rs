@@ -38,10 +38,7 @@ impl Remote {
     async fn push_batch(&self, ready: &[Ready]) -> Result<usize, Error> {
         let mut by_queue: HashMap<&QueueName, Vec<(u64, String)>> = HashMap::new();
         for entry in ready {
-            by_queue
-                .entry(&entry.queue)
-                .or_default()
-                .push((entry.rank(), entry.ticket.member()));
+            by_queue.entry(&entry.queue).or_default().push((entry.rank(), entry.ticket.member()));
         }
         let mut pipe = Pipeline::new();
         let mut keys = Vec::with_capacity(by_queue.len());
@@ -68,9 +65,7 @@ impl Remote {
                 for members in batch.chunks(MEMBERS_LIMIT) {
                     pipe.cmd("ZREM").arg(&key).arg(members);
                 }
-                removed += self
-                    .count("remove tickets", &pipe, std::slice::from_ref(&key))
-                    .await?;
+                removed += self.count("remove tickets", &pipe, std::slice::from_ref(&key)).await?;
             }
         }
         Ok(removed)
@@ -151,13 +146,8 @@ impl Remote {
         };
         let answers: Vec<RedisResult<Value>> = self.link.block(ACTION, commands, wait).await?;
         let mut answers = answers.into_iter();
-        let first = answers
-            .next()
-            .unwrap_or(Ok(Value::Nil))
-            .and_then(|answer| read_first(keys, answer));
-        let rest = answers
-            .next()
-            .map_or(Ok(Vec::new()), |answer| read_claim(keys, answer?));
+        let first = answers.next().unwrap_or(Ok(Value::Nil)).and_then(|answer| read_first(keys, answer));
+        let rest = answers.next().map_or(Ok(Vec::new()), |answer| read_claim(keys, answer?));
         match (first, rest) {
             (Ok(None), Err(error)) | (Err(error), Err(_)) => Err(Error::from_redis(ACTION, &error)),
             (Err(error), Ok(rest)) if rest.is_empty() => Err(Error::from_redis(ACTION, &error)),
@@ -173,9 +163,7 @@ impl Remote {
         let key = self.ready_key(queue);
         let mut pipe = Pipeline::new();
         pipe.cmd("ZCARD").arg(&key);
-        let (depth,) = self
-            .query_or_repair("count tickets", &pipe, &[key], "zset")
-            .await?;
+        let (depth,) = self.query_or_repair("count tickets", &pipe, &[key], "zset").await?;
         Ok(depth)
     }
 
@@ -183,9 +171,8 @@ impl Remote {
         let key = self.ready_key(queue);
         let mut pipe = Pipeline::new();
         pipe.cmd("ZSCORE").arg(&key).arg(ticket.member());
-        let (rank,): (Option<f64>,) = self
-            .query_or_repair("look for a ticket", &pipe, &[key], "zset")
-            .await?;
+        let (rank,): (Option<f64>,) =
+            self.query_or_repair("look for a ticket", &pipe, &[key], "zset").await?;
         Ok(rank.is_some())
     }
 
@@ -193,13 +180,8 @@ impl Remote {
         let key = self.ready_key(queue);
         let mut pipe = Pipeline::new();
         pipe.cmd("ZRANGE").arg(&key).arg(0).arg(limit.saturating_sub(1));
-        let (members,): (Vec<Vec<u8>>,) = self
-            .query_or_repair("list tickets", &pipe, &[key], "zset")
-            .await?;
-        Ok(members
-            .iter()
-            .filter_map(|member| read_member(queue, member))
-            .collect())
+        let (members,): (Vec<Vec<u8>>,) = self.query_or_repair("list tickets", &pipe, &[key], "zset").await?;
+        Ok(members.iter().filter_map(|member| read_member(queue, member)).collect())
     }
 
     pub(crate) async fn clear(&self, queue: &QueueName) -> Result<(), Error> {
@@ -214,12 +196,7 @@ fn claim_command(keys: &[String], n: usize) -> Cmd {
     let mut command = Cmd::new();
     match keys {
         [key] => command.arg("ZPOPMIN").arg(key).arg(n),
-        _ => command
-            .arg("EVALSHA")
-            .arg(CLAIM.get_hash())
-            .arg(keys.len())
-            .arg(keys)
-            .arg(n),
+        _ => command.arg("EVALSHA").arg(CLAIM.get_hash()).arg(keys.len()).arg(keys).arg(n),
     };
     command
 }
@@ -233,10 +210,7 @@ fn read_claim(keys: &[String], answer: Value) -> RedisResult<Vec<Found>> {
     };
     if keys.len() == 1 {
         let popped: Vec<(Vec<u8>, f64)> = from_redis_value(answer)?;
-        return Ok(popped
-            .into_iter()
-            .map(|(member, rank)| found((1, member, rank)))
-            .collect());
+        return Ok(popped.into_iter().map(|(member, rank)| found((1, member, rank))).collect());
     }
     let claimed: Vec<(usize, Vec<u8>, f64)> = from_redis_value(answer)?;
     Ok(claimed.into_iter().map(found).collect())

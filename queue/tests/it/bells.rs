@@ -20,10 +20,7 @@ conformance!(
 );
 
 fn changed(dag_id: &str, run_id: Option<&str>) -> Bell {
-    Bell::Changed {
-        dag_id: dag_id.to_owned(),
-        run_id: run_id.map(str::to_owned),
-    }
+    Bell::Changed { dag_id: dag_id.to_owned(), run_id: run_id.map(str::to_owned) }
 }
 
 /// Takes bells until `last`, which is left out.
@@ -41,12 +38,7 @@ async fn until(bells: &mut Bells, last: &Bell) -> Vec<Bell> {
 async fn subscribers_hear_their_kinds(queue: Queue) {
     let mut engine = queue.subscribe(&[BellKind::Engine]).await;
     let mut rest = queue.subscribe(&[BellKind::Config, BellKind::Stop]).await;
-    for bell in [
-        Bell::Stop(ticket(1, 2)),
-        changed("d", None),
-        Bell::Engine,
-        Bell::Config,
-    ] {
+    for bell in [Bell::Stop(ticket(1, 2)), changed("d", None), Bell::Engine, Bell::Config] {
         queue.ring(bell).await.unwrap();
     }
     assert_eq!(engine.next(LONG).await, Some(Bell::Engine));
@@ -92,12 +84,8 @@ async fn a_burst_is_heard_once(queue: Queue) {
 
 async fn equal_bells_of_one_ring_are_one(queue: Queue) {
     let mut bells = queue.subscribe(&[BellKind::Changed, BellKind::Engine]).await;
-    let rung = [
-        changed("a", Some("1")),
-        changed("a", Some("1")),
-        changed("a", Some("2")),
-        changed("a", None),
-    ];
+    let rung =
+        [changed("a", Some("1")), changed("a", Some("1")), changed("a", Some("2")), changed("a", None)];
     queue.ring_all(&rung).await.unwrap();
     queue.ring(Bell::Engine).await.unwrap();
     assert_eq!(until(&mut bells, &Bell::Engine).await, rung[1..]);
@@ -106,9 +94,7 @@ async fn equal_bells_of_one_ring_are_one(queue: Queue) {
 async fn too_many_different_bells_are_missed(queue: Queue) {
     let mut sleeper = queue.subscribe(&[BellKind::Changed]).await;
     let mut watcher = queue.subscribe(&[BellKind::Config]).await;
-    let rung: Vec<_> = (0..3000)
-        .map(|run| changed("d", Some(&run.to_string())))
-        .collect();
+    let rung: Vec<_> = (0..3000).map(|run| changed("d", Some(&run.to_string()))).collect();
     queue.ring_all(&rung).await.unwrap();
     queue.ring(Bell::Config).await.unwrap();
     assert_eq!(watcher.next(LONG).await, Some(Bell::Config));

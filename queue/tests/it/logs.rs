@@ -37,11 +37,7 @@ fn piece(run: i64, start: u64, text: &str) -> (LogId, u64, Bytes) {
 }
 
 fn chunk(start: u64, text: &str, end_of_log: bool) -> LiveChunk {
-    LiveChunk {
-        start,
-        bytes: text.into(),
-        end_of_log,
-    }
+    LiveChunk { start, bytes: text.into(), end_of_log }
 }
 
 /// Reads from an offset until there is no more, in steps of `max`: the first offset, the bytes, and whether it ended.
@@ -61,64 +57,38 @@ async fn read_all(queue: &Queue, log: &LogId, from: u64, max: usize) -> LiveChun
 
 /// Bytes that tell where they stand.
 fn pattern(from: u64, len: usize) -> Bytes {
-    (from..from + len as u64)
-        .map(|offset| (offset % 251) as u8)
-        .collect()
+    (from..from + len as u64).map(|offset| (offset % 251) as u8).collect()
 }
 
 async fn what_was_written_is_read(queue: Queue) {
-    queue
-        .append(&[piece(1, 0, "hello\n"), piece(1, 6, "world\n")])
-        .await
-        .unwrap();
-    assert_eq!(
-        queue.read(&log(1), 0, ALL).await,
-        Ok(chunk(0, "hello\nworld\n", false))
-    );
+    queue.append(&[piece(1, 0, "hello\n"), piece(1, 6, "world\n")]).await.unwrap();
+    assert_eq!(queue.read(&log(1), 0, ALL).await, Ok(chunk(0, "hello\nworld\n", false)));
     queue.append(&[piece(1, 12, "bye\n")]).await.unwrap();
     queue.finish(&log(1)).await.unwrap();
-    assert_eq!(
-        queue.read(&log(1), 0, ALL).await,
-        Ok(chunk(0, "hello\nworld\nbye\n", true))
-    );
+    assert_eq!(queue.read(&log(1), 0, ALL).await, Ok(chunk(0, "hello\nworld\nbye\n", true)));
     let binary = Bytes::from((0..=255).collect::<Vec<u8>>());
-    queue
-        .append(&[(log(2), 0, binary.clone()), (log(2), 256, Bytes::new())])
-        .await
-        .unwrap();
+    queue.append(&[(log(2), 0, binary.clone()), (log(2), 256, Bytes::new())]).await.unwrap();
     assert_eq!(queue.read(&log(2), 0, ALL).await.unwrap().bytes, binary);
 }
 
 async fn reading_begins_anywhere(queue: Queue) {
-    queue
-        .append(&[piece(1, 0, "abc"), piece(1, 3, "def"), piece(1, 6, "ghi")])
-        .await
-        .unwrap();
+    queue.append(&[piece(1, 0, "abc"), piece(1, 3, "def"), piece(1, 6, "ghi")]).await.unwrap();
     for from in 0..=9_usize {
         let read = queue.read(&log(1), from as u64, ALL).await.unwrap();
         assert_eq!(read, chunk(from as u64, &"abcdefghi"[from..], false));
     }
     assert_eq!(queue.read(&log(1), 50, ALL).await, Ok(chunk(50, "", false)));
-    assert_eq!(
-        queue.read(&log(1), u64::MAX, ALL).await,
-        Ok(chunk(u64::MAX, "", false))
-    );
+    assert_eq!(queue.read(&log(1), u64::MAX, ALL).await, Ok(chunk(u64::MAX, "", false)));
 }
 
 async fn reading_stops_at_the_limit(queue: Queue) {
-    queue
-        .append(&[piece(1, 0, "abc"), piece(1, 3, "def")])
-        .await
-        .unwrap();
+    queue.append(&[piece(1, 0, "abc"), piece(1, 3, "def")]).await.unwrap();
     queue.finish(&log(1)).await.unwrap();
     assert_eq!(queue.read(&log(1), 1, 3).await, Ok(chunk(1, "bcd", false)));
     assert_eq!(queue.read(&log(1), 4, 2).await, Ok(chunk(4, "ef", true)));
     assert_eq!(queue.read(&log(1), 0, 0).await, Ok(chunk(0, "a", false)));
     assert_eq!(read_all(&queue, &log(1), 0, 1).await, chunk(0, "abcdef", true));
-    assert_eq!(
-        queue.read(&log(1), 0, usize::MAX).await,
-        Ok(chunk(0, "abcdef", true))
-    );
+    assert_eq!(queue.read(&log(1), 0, usize::MAX).await, Ok(chunk(0, "abcdef", true)));
 }
 
 async fn writing_twice_is_writing_once(queue: Queue) {
@@ -130,10 +100,7 @@ async fn writing_twice_is_writing_once(queue: Queue) {
 }
 
 async fn a_gap_ends_a_chunk(queue: Queue) {
-    queue
-        .append(&[piece(1, 0, "abc"), piece(1, 10, "xyz")])
-        .await
-        .unwrap();
+    queue.append(&[piece(1, 0, "abc"), piece(1, 10, "xyz")]).await.unwrap();
     queue.finish(&log(1)).await.unwrap();
     assert_eq!(queue.read(&log(1), 0, ALL).await, Ok(chunk(0, "abc", false)));
     assert_eq!(queue.read(&log(1), 3, ALL).await, Ok(chunk(10, "xyz", true)));
@@ -163,19 +130,13 @@ async fn old_output_is_trimmed(queue: Queue) {
     const STEP: usize = 10_000;
     let total = 3 * LOG_CAP / STEP as u64 * STEP as u64;
     for batch in (0..total).step_by(STEP).collect::<Vec<_>>().chunks(20) {
-        let pieces: Vec<_> = batch
-            .iter()
-            .map(|start| (log(1), *start, pattern(*start, STEP)))
-            .collect();
+        let pieces: Vec<_> = batch.iter().map(|start| (log(1), *start, pattern(*start, STEP))).collect();
         queue.append(&pieces).await.unwrap();
     }
     let kept = read_all(&queue, &log(1), 0, 100_000).await;
     assert_eq!(kept.next(), total);
     let len = kept.bytes.len() as u64;
-    assert!(
-        (LOG_CAP - STEP as u64..=LOG_CAP + STEP as u64).contains(&len),
-        "{len} bytes"
-    );
+    assert!((LOG_CAP - STEP as u64..=LOG_CAP + STEP as u64).contains(&len), "{len} bytes");
     assert!(kept.bytes == pattern(kept.start, kept.bytes.len()));
     let middle = queue.read(&log(1), total - 15_000, ALL).await.unwrap();
     assert!(middle.start == total - 15_000 && middle.bytes == pattern(middle.start, 15_000));
@@ -183,10 +144,7 @@ async fn old_output_is_trimmed(queue: Queue) {
 
 async fn a_huge_piece_keeps_its_end(queue: Queue) {
     let total = 5 * LOG_CAP + 17;
-    queue
-        .append(&[(log(1), 0, pattern(0, total as usize))])
-        .await
-        .unwrap();
+    queue.append(&[(log(1), 0, pattern(0, total as usize))]).await.unwrap();
     queue.finish(&log(1)).await.unwrap();
     let kept = read_all(&queue, &log(1), 0, ALL).await;
     assert_eq!((kept.next(), kept.end_of_log), (total, true));
@@ -195,9 +153,7 @@ async fn a_huge_piece_keeps_its_end(queue: Queue) {
 }
 
 async fn many_tiny_pieces(queue: Queue) {
-    let pieces: Vec<_> = (0..20_000)
-        .map(|start| (log(1), start, pattern(start, 1)))
-        .collect();
+    let pieces: Vec<_> = (0..20_000).map(|start| (log(1), start, pattern(start, 1))).collect();
     queue.append(&pieces).await.unwrap();
     let whole = read_all(&queue, &log(1), 0, 65_536).await;
     assert!(whole.start == 0 && whole.bytes == pattern(0, 20_000));
@@ -239,10 +195,7 @@ async fn logs_do_not_mix(queue: Queue) {
     let pieces: Vec<_> = (0..50).map(|run| piece(run, 0, &format!("log {run}"))).collect();
     queue.append(&pieces).await.unwrap();
     for run in 0..50 {
-        assert_eq!(
-            queue.read(&log(run), 0, ALL).await,
-            Ok(chunk(0, &format!("log {run}"), false))
-        );
+        assert_eq!(queue.read(&log(run), 0, ALL).await, Ok(chunk(0, &format!("log {run}"), false)));
     }
 }
 

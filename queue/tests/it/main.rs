@@ -1,9 +1,5 @@
 //! The queue's tests: one suite that both backends pass, and what only Redis can do to us.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod bells;
 mod logs;

@@ -22,12 +22,7 @@ fn entries() -> impl Strategy<Value = Ready> {
     // Few different values, so that ties and repetitions are common.
     (0..QUEUES.len(), 0..12_i64, 0..4_u32, -3..3_i32, 0..4_i64).prop_map(
         |(queue, run, index, priority, at)| {
-            ready(
-                QUEUES[queue],
-                ticket(run, index),
-                priority,
-                1_764_000_000_000 + at,
-            )
+            ready(QUEUES[queue], ticket(run, index), priority, 1_764_000_000_000 + at)
         },
     )
 }
@@ -50,11 +45,7 @@ impl Model {
     fn push(&mut self, entries: &[Ready]) -> usize {
         let before = self.0.len();
         for entry in entries {
-            if !self
-                .0
-                .iter()
-                .any(|known| known.queue == entry.queue && known.ticket == entry.ticket)
-            {
+            if !self.0.iter().any(|known| known.queue == entry.queue && known.ticket == entry.ticket) {
                 self.0.push(entry.clone());
             }
         }
@@ -74,16 +65,12 @@ impl Model {
             self.0.drain(..).partition(|entry| queues.contains(&entry.queue));
         self.0 = others;
         self.0.extend(wanted.split_off(n.min(wanted.len())));
-        wanted
-            .into_iter()
-            .map(|entry| (entry.queue, entry.ticket))
-            .collect()
+        wanted.into_iter().map(|entry| (entry.queue, entry.ticket)).collect()
     }
 
     fn remove(&mut self, entries: &[(QueueName, Ticket)]) -> usize {
         let before = self.0.len();
-        self.0
-            .retain(|known| !entries.contains(&(known.queue.clone(), known.ticket)));
+        self.0.retain(|known| !entries.contains(&(known.queue.clone(), known.ticket)));
         before - self.0.len()
     }
 }
@@ -95,10 +82,7 @@ async fn check(queue: &Queue, steps: &[Step]) -> Result<(), TestCaseError> {
         match step {
             Step::Push(entries) => prop_assert_eq!(queue.push(entries).await, Ok(model.push(entries))),
             Step::Pop { queues, n } => {
-                prop_assert_eq!(
-                    queue.pop(queues, *n, Duration::ZERO).await,
-                    Ok(model.pop(queues, *n))
-                );
+                prop_assert_eq!(queue.pop(queues, *n, Duration::ZERO).await, Ok(model.pop(queues, *n)));
             }
             Step::Remove(entries) => prop_assert_eq!(queue.remove(entries).await, Ok(model.remove(entries))),
         }
@@ -108,15 +92,9 @@ async fn check(queue: &Queue, steps: &[Step]) -> Result<(), TestCaseError> {
 
 fn behaves_like_a_sorted_list(queue: &Queue, cases: u32) {
     let runtime = Runtime::new().unwrap();
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let cases = prop::collection::vec(steps(), 1..25);
-    TestRunner::new(config)
-        .run(&cases, |steps| runtime.block_on(check(queue, &steps)))
-        .unwrap();
+    TestRunner::new(config).run(&cases, |steps| runtime.block_on(check(queue, &steps))).unwrap();
 }
 
 #[test]

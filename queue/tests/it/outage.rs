@@ -38,18 +38,9 @@ async fn every_call_fails(queue: &Queue) {
 
 async fn fails<T>(what: &str, call: impl Future<Output = Result<T, Error>>) {
     let started = Instant::now();
-    let Err(error) = call.await else {
-        panic!("{what} succeeded without Redis")
-    };
-    assert!(
-        started.elapsed() < CALL_LIMIT + SLACK,
-        "{what} took {:?}",
-        started.elapsed()
-    );
-    assert!(
-        matches!(error, Error::Timeout { .. } | Error::Unreachable { .. }),
-        "{what}: {error:?}"
-    );
+    let Err(error) = call.await else { panic!("{what} succeeded without Redis") };
+    assert!(started.elapsed() < CALL_LIMIT + SLACK, "{what} took {:?}", started.elapsed());
+    assert!(matches!(error, Error::Timeout { .. } | Error::Unreachable { .. }), "{what}: {error:?}");
 }
 
 async fn until_missed(bells: &mut Bells) {
@@ -87,10 +78,7 @@ async fn calls_work_again_after_a_restart() {
     server.kill();
     server.restart();
     assert_eq!(queue.marker_present().await, Ok(false));
-    queue
-        .push(&[ready("q", ticket(2, 0), 0, 0), ready("r", ticket(2, 1), 0, 0)])
-        .await
-        .unwrap();
+    queue.push(&[ready("q", ticket(2, 0), 0, 0), ready("r", ticket(2, 1), 0, 0)]).await.unwrap();
     assert_eq!(queue.pop(&both, 5, LONG).await.unwrap().len(), 2);
 }
 
@@ -123,10 +111,7 @@ async fn a_blocked_consumer_survives_a_restart() {
     let (popped, failures) = consumer.await.unwrap();
     assert_eq!(popped, [(name("q"), ticket(3, 0))]);
     let most = 2 + lasted.as_millis() / 250;
-    assert!(
-        (1..=most).contains(&failures),
-        "{failures} failures in {lasted:?}"
-    );
+    assert!((1..=most).contains(&failures), "{failures} failures in {lasted:?}");
 }
 
 #[tokio::test]
@@ -156,15 +141,9 @@ async fn waiting_consumers_reuse_their_connection() {
         });
         assert_eq!(popped, Ok(vec![(name("q"), ticket(1, index))]));
     }
-    let clients: String = redis::cmd("CLIENT")
-        .arg("LIST")
-        .query_async(&mut server.client().await)
-        .await
-        .unwrap();
-    let blocking = clients
-        .lines()
-        .filter(|line| line.contains("cmd=bzpopmin"))
-        .count();
+    let clients: String =
+        redis::cmd("CLIENT").arg("LIST").query_async(&mut server.client().await).await.unwrap();
+    let blocking = clients.lines().filter(|line| line.contains("cmd=bzpopmin")).count();
     assert_eq!(blocking, 1, "{clients}");
 }
 
@@ -236,31 +215,19 @@ async fn flushall_takes_everything_and_breaks_nothing() {
     let mut bells = queue.subscribe(&[BellKind::Engine]).await;
     queue.set_marker().await.unwrap();
     queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap();
-    queue
-        .append(&[(log, 0, Bytes::from_static(b"early"))])
-        .await
-        .unwrap();
+    queue.append(&[(log, 0, Bytes::from_static(b"early"))]).await.unwrap();
     let consumer = tokio::spawn({
         let queue = queue.clone();
         async move { queue.pop(&[name("other")], 5, LONG).await }
     });
     server.blocked(1).await;
-    let _: () = redis::cmd("FLUSHALL")
-        .query_async(&mut server.client().await)
-        .await
-        .unwrap();
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut server.client().await).await.unwrap();
     assert_eq!(queue.marker_present().await, Ok(false));
     assert_eq!(queue.depth(&q).await, Ok(0));
-    queue
-        .push(&[ready("q", ticket(1, 0), 0, 0), ready("other", ticket(1, 1), 0, 0)])
-        .await
-        .unwrap();
+    queue.push(&[ready("q", ticket(1, 0), 0, 0), ready("other", ticket(1, 1), 0, 0)]).await.unwrap();
     assert_eq!(consumer.await.unwrap(), Ok(vec![(name("other"), ticket(1, 1))]));
     assert_eq!(queue.pop(&[q], 5, LONG).await.unwrap().len(), 1);
-    queue
-        .append(&[(log, 5, Bytes::from_static(b" late"))])
-        .await
-        .unwrap();
+    queue.append(&[(log, 5, Bytes::from_static(b" late"))]).await.unwrap();
     let read = queue.read(&log, 0, 100).await.unwrap();
     assert_eq!((read.start, &read.bytes[..]), (5, &b" late"[..]));
     queue.ring(Bell::Engine).await.unwrap();

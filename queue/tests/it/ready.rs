@@ -31,20 +31,11 @@ pub(crate) fn name(text: &str) -> QueueName {
 }
 
 pub(crate) fn ticket(run: i64, index: u32) -> Ticket {
-    Ticket {
-        run,
-        index,
-        try_number: 1,
-    }
+    Ticket { run, index, try_number: 1 }
 }
 
 pub(crate) fn ready(queue: &str, ticket: Ticket, priority: i32, ready_at_ms: i64) -> Ready {
-    Ready {
-        queue: name(queue),
-        ticket,
-        priority,
-        ready_at_ms,
-    }
+    Ready { queue: name(queue), ticket, priority, ready_at_ms }
 }
 
 /// Everything of a queue that is there now, in order.
@@ -68,14 +59,7 @@ async fn pops_by_priority_then_time_then_number(queue: Queue) {
         ready("q", ticket(5, 0), -9, NOW - 100),
     ];
     assert_eq!(queue.push(&entries).await, Ok(6));
-    let order = [
-        ticket(8, 1),
-        ticket(8, 0),
-        ticket(3, 0),
-        ticket(10, 0),
-        ticket(1, 0),
-        ticket(5, 0),
-    ];
+    let order = [ticket(8, 1), ticket(8, 0), ticket(3, 0), ticket(10, 0), ticket(1, 0), ticket(5, 0)];
     assert_eq!(queue.tickets(&name("q"), 100).await.unwrap(), order);
     let first = queue.pop(&[name("q")], 2, LONG).await.unwrap();
     assert_eq!(first, [(name("q"), order[0]), (name("q"), order[1])]);
@@ -93,47 +77,22 @@ async fn takes_the_best_over_all_queues(queue: Queue) {
     queue.push(&entries).await.unwrap();
     let two = [name("a"), name("b")];
     let best = queue.pop(&two, 3, LONG).await.unwrap();
-    assert_eq!(
-        best,
-        [
-            (name("b"), ticket(2, 0)),
-            (name("a"), ticket(1, 1)),
-            (name("a"), ticket(1, 0))
-        ]
-    );
+    assert_eq!(best, [(name("b"), ticket(2, 0)), (name("a"), ticket(1, 1)), (name("a"), ticket(1, 0))]);
     assert_eq!(drain(&queue, &two).await, [ticket(2, 1)]);
     assert_eq!(queue.depth(&name("c")).await, Ok(1));
 }
 
 async fn a_queue_named_twice_is_one_queue(queue: Queue) {
-    queue
-        .push(&[ready("a", ticket(1, 0), 0, NOW), ready("a", ticket(1, 1), 0, NOW)])
-        .await
-        .unwrap();
-    assert_eq!(
-        drain(&queue, &[name("a"), name("b"), name("a")]).await,
-        [ticket(1, 0), ticket(1, 1)]
-    );
+    queue.push(&[ready("a", ticket(1, 0), 0, NOW), ready("a", ticket(1, 1), 0, NOW)]).await.unwrap();
+    assert_eq!(drain(&queue, &[name("a"), name("b"), name("a")]).await, [ticket(1, 0), ticket(1, 1)]);
 }
 
 async fn pushing_twice_is_pushing_once(queue: Queue) {
     let (first, second) = (ready("q", ticket(1, 0), 0, NOW), ready("q", ticket(2, 0), 0, NOW));
-    assert_eq!(
-        queue.push(&[first.clone(), second.clone(), first.clone()]).await,
-        Ok(2)
-    );
-    let again = Ready {
-        priority: -5,
-        ..first.clone()
-    };
-    assert_eq!(
-        queue.push(&[again, ready("q", ticket(1, 1), 0, NOW + 1)]).await,
-        Ok(1)
-    );
-    assert_eq!(
-        drain(&queue, &[name("q")]).await,
-        [ticket(1, 0), ticket(2, 0), ticket(1, 1)]
-    );
+    assert_eq!(queue.push(&[first.clone(), second.clone(), first.clone()]).await, Ok(2));
+    let again = Ready { priority: -5, ..first.clone() };
+    assert_eq!(queue.push(&[again, ready("q", ticket(1, 1), 0, NOW + 1)]).await, Ok(1));
+    assert_eq!(drain(&queue, &[name("q")]).await, [ticket(1, 0), ticket(2, 0), ticket(1, 1)]);
     assert_eq!(queue.push(&[]).await, Ok(0));
     assert_eq!(queue.push(&[first]).await, Ok(1));
 }
@@ -170,16 +129,9 @@ async fn a_push_to_any_queue_wakes_the_waiting(queue: Queue) {
 
 async fn a_dropped_wait_takes_nothing(queue: Queue) {
     let names = [name("q")];
-    assert!(
-        tokio::time::timeout(SHORT, queue.pop(&names, 10, LONG))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(SHORT, queue.pop(&names, 10, LONG)).await.is_err());
     queue.push(&[ready("q", ticket(1, 0), 0, NOW)]).await.unwrap();
-    assert_eq!(
-        queue.pop(&names, 10, LONG).await,
-        Ok(vec![(name("q"), ticket(1, 0))])
-    );
+    assert_eq!(queue.pop(&names, 10, LONG).await, Ok(vec![(name("q"), ticket(1, 0))]));
 }
 
 async fn nothing_to_take_is_waited_out(queue: Queue) {
@@ -200,18 +152,7 @@ async fn looks_without_taking(queue: Queue) {
     queue.push(&batch).await.unwrap();
     assert_eq!(queue.depth(&q).await, Ok(5));
     assert_eq!(queue.contains(&q, ticket(1, 4)).await, Ok(true));
-    assert_eq!(
-        queue
-            .contains(
-                &q,
-                Ticket {
-                    try_number: 2,
-                    ..ticket(1, 4)
-                }
-            )
-            .await,
-        Ok(false)
-    );
+    assert_eq!(queue.contains(&q, Ticket { try_number: 2, ..ticket(1, 4) }).await, Ok(false));
     assert_eq!(queue.contains(&name("other"), ticket(1, 4)).await, Ok(false));
     assert_eq!(queue.tickets(&q, 2).await, Ok(vec![ticket(1, 0), ticket(1, 1)]));
     assert_eq!(queue.tickets(&q, 0).await, Ok(Vec::new()));
@@ -221,23 +162,14 @@ async fn looks_without_taking(queue: Queue) {
 async fn removes_and_clears(queue: Queue) {
     let (a, b) = (name("a"), name("b"));
     for queue_name in ["a", "b"] {
-        let batch: Vec<_> = (0..4)
-            .map(|index| ready(queue_name, ticket(1, index), 0, NOW))
-            .collect();
+        let batch: Vec<_> = (0..4).map(|index| ready(queue_name, ticket(1, index), 0, NOW)).collect();
         queue.push(&batch).await.unwrap();
     }
-    let gone = [
-        (a.clone(), ticket(1, 1)),
-        (a.clone(), ticket(9, 9)),
-        (b.clone(), ticket(1, 0)),
-    ];
+    let gone = [(a.clone(), ticket(1, 1)), (a.clone(), ticket(9, 9)), (b.clone(), ticket(1, 0))];
     assert_eq!(queue.remove(&gone).await, Ok(2));
     assert_eq!(queue.remove(&gone).await, Ok(0));
     assert_eq!(queue.remove(&[]).await, Ok(0));
-    assert_eq!(
-        queue.tickets(&a, 9).await,
-        Ok(vec![ticket(1, 0), ticket(1, 2), ticket(1, 3)])
-    );
+    assert_eq!(queue.tickets(&a, 9).await, Ok(vec![ticket(1, 0), ticket(1, 2), ticket(1, 3)]));
     queue.clear(&a).await.unwrap();
     assert_eq!((queue.depth(&a).await, queue.depth(&b).await), (Ok(0), Ok(3)));
 }
@@ -261,14 +193,7 @@ async fn many_consumers_take_each_ticket_once(queue: Queue) {
     }
     for run in 0..20 {
         let batch: Vec<_> = (0..100_u32)
-            .map(|index| {
-                ready(
-                    if index % 2 == 0 { "a" } else { "b" },
-                    ticket(run, index),
-                    0,
-                    NOW + run,
-                )
-            })
+            .map(|index| ready(if index % 2 == 0 { "a" } else { "b" }, ticket(run, index), 0, NOW + run))
             .collect();
         queue.push(&batch).await.unwrap();
     }
@@ -280,14 +205,7 @@ async fn many_consumers_take_each_ticket_once(queue: Queue) {
 async fn a_hundred_thousand_tickets(queue: Queue) {
     const TICKETS: usize = 100_000;
     let entries: Vec<_> = (0..TICKETS)
-        .map(|number| {
-            ready(
-                "q",
-                ticket(number as i64 % 100, number as u32 / 100),
-                0,
-                NOW + number as i64,
-            )
-        })
+        .map(|number| ready("q", ticket(number as i64 % 100, number as u32 / 100), 0, NOW + number as i64))
         .collect();
     assert_eq!(queue.push(&entries).await, Ok(TICKETS));
     assert_eq!(queue.depth(&name("q")).await, Ok(TICKETS as u64));
@@ -314,23 +232,11 @@ async fn the_marker_shows_a_wipe(queue: Queue) {
 async fn limits(queue: Queue) {
     let names: Vec<_> = (0..300).map(|number| name(&format!("q{number}"))).collect();
     let error = queue.pop(&names, 1, LONG).await.unwrap_err();
-    assert_eq!(
-        error,
-        Error::TooManyQueues {
-            count: 300,
-            limit: 256
-        }
-    );
+    assert_eq!(error, Error::TooManyQueues { count: 300, limit: 256 });
     let odd = name(&"ü*{} ?".repeat(30));
     queue
-        .push(&[Ready {
-            queue: odd.clone(),
-            ..ready("x", ticket(1, 0), i32::MAX, i64::MIN)
-        }])
+        .push(&[Ready { queue: odd.clone(), ..ready("x", ticket(1, 0), i32::MAX, i64::MIN) }])
         .await
         .unwrap();
-    assert_eq!(
-        queue.pop(std::slice::from_ref(&odd), 1, LONG).await,
-        Ok(vec![(odd, ticket(1, 0))])
-    );
+    assert_eq!(queue.pop(std::slice::from_ref(&odd), 1, LONG).await, Ok(vec![(odd, ticket(1, 0))]));
 }

@@ -25,9 +25,7 @@ impl Server {
 
     pub(crate) fn start_with(password: Option<&'static str>) -> Server {
         // Somebody else may take the free port first.
-        (0..5)
-            .find_map(|_| Server::try_start(password))
-            .expect("Redis did not start on five ports")
+        (0..5).find_map(|_| Server::try_start(password)).expect("Redis did not start on five ports")
     }
 
     fn try_start(password: Option<&'static str>) -> Option<Server> {
@@ -57,17 +55,12 @@ impl Server {
     /// Sends the process a signal, `STOP` or `CONT`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.as_ref().expect("a running Redis").id();
-        let status = Command::new("kill")
-            .args([format!("-{name}"), pid.to_string()])
-            .status();
+        let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
         assert!(status.expect("the kill command").success());
     }
 
     pub(crate) fn url(&self) -> String {
-        let login = self
-            .password
-            .map(|password| format!(":{password}@"))
-            .unwrap_or_default();
+        let login = self.password.map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis://{login}127.0.0.1:{}/0", self.port)
     }
 
@@ -82,10 +75,7 @@ impl Server {
     /// A connection for doing things behind the queue's back.
     pub(crate) async fn client(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url()).expect("a good URL");
-        client
-            .get_multiplexed_async_connection()
-            .await
-            .expect("a connection")
+        client.get_multiplexed_async_connection().await.expect("a connection")
     }
 
     /// Waits until this many clients are blocked in a command.
@@ -94,11 +84,8 @@ impl Server {
         let wanted = format!("blocked_clients:{count}\r\n");
         let deadline = Instant::now() + crate::LONG;
         loop {
-            let info: String = redis::cmd("INFO")
-                .arg("clients")
-                .query_async(&mut client)
-                .await
-                .expect("INFO");
+            let info: String =
+                redis::cmd("INFO").arg("clients").query_async(&mut client).await.expect("INFO");
             if info.contains(&wanted) {
                 return;
             }
@@ -123,11 +110,7 @@ impl Server {
         if let Some(password) = self.password {
             command.args(["--requirepass", password]);
         }
-        let process = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
+        let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut process = process.expect("redis-server must be installed (apt-get install redis-server)");
         let output = process.stdout.take().expect("a piped output");
         self.process = Some(process);
@@ -156,8 +139,5 @@ impl Drop for Server {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port")
-        .port()
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a free port").port()
 }

@@ -19,26 +19,15 @@ async fn a_queue_of_a_foreign_type_is_moved_aside() {
     }
     assert_eq!(queue.pop(&names, 5, Duration::ZERO).await, Ok(Vec::new()));
     assert_eq!(queue.push(&entry).await, Ok(1));
-    assert_eq!(
-        queue.pop(&names, 5, LONG).await,
-        Ok(vec![(name("b"), ticket(1, 0))])
-    );
+    assert_eq!(queue.pop(&names, 5, LONG).await, Ok(vec![(name("b"), ticket(1, 0))]));
     let aside: String = client.get("tw:aside:tw:ready:a").await.unwrap();
     assert_eq!(aside, "mine");
 
     for key in ["tw:ready:a", "tw:ready:b"] {
         let _: () = client.lpush(key, "mine").await.unwrap();
     }
-    assert_eq!(
-        queue
-            .push(&[ready("a", ticket(2, 0), 0, 0), ready("b", ticket(2, 1), 0, 0)])
-            .await,
-        Ok(2)
-    );
-    assert_eq!(
-        queue.pop(&names[..1], 5, LONG).await,
-        Ok(vec![(name("a"), ticket(2, 0))])
-    );
+    assert_eq!(queue.push(&[ready("a", ticket(2, 0), 0, 0), ready("b", ticket(2, 1), 0, 0)]).await, Ok(2));
+    assert_eq!(queue.pop(&names[..1], 5, LONG).await, Ok(vec![(name("a"), ticket(2, 0))]));
 }
 
 #[tokio::test]
@@ -70,10 +59,7 @@ async fn a_log_or_marker_of_a_foreign_type_does_no_harm() {
     let _: () = client.set("tw:log:1:0:1", "mine").await.unwrap();
     assert_eq!(queue.read(&log, 0, 100).await.unwrap().bytes, b"");
     let _: () = client.set("tw:log:1:0:1", "mine").await.unwrap();
-    queue
-        .append(&[(log, 0, Bytes::from_static(b"ours"))])
-        .await
-        .unwrap();
+    queue.append(&[(log, 0, Bytes::from_static(b"ours"))]).await.unwrap();
     assert_eq!(queue.read(&log, 0, 100).await.unwrap().bytes, b"ours");
     let _: () = client.lpush("tw:marker", "mine").await.unwrap();
     assert_eq!(queue.marker_present().await, Ok(true));
@@ -84,31 +70,18 @@ async fn a_log_or_marker_of_a_foreign_type_does_no_harm() {
 async fn foreign_entries_are_dropped() {
     let server = Server::start();
     let (queue, mut client) = (server.queue(), server.client().await);
-    for (member, rank) in [
-        (&b"hello"[..], 1.0),
-        (b"\xff\xfe", f64::NEG_INFINITY),
-        (b"1:2", 2.5),
-    ] {
+    for (member, rank) in [(&b"hello"[..], 1.0), (b"\xff\xfe", f64::NEG_INFINITY), (b"1:2", 2.5)] {
         let _: () = client.zadd("tw:ready:q", member, rank).await.unwrap();
     }
     queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap();
     assert_eq!(queue.tickets(&name("q"), 9).await, Ok(vec![ticket(1, 0)]));
-    assert_eq!(
-        queue.pop(&[name("q"), name("r")], 9, LONG).await,
-        Ok(vec![(name("q"), ticket(1, 0))])
-    );
+    assert_eq!(queue.pop(&[name("q"), name("r")], 9, LONG).await, Ok(vec![(name("q"), ticket(1, 0))]));
     assert_eq!(queue.depth(&name("q")).await, Ok(0));
 
     let log = LogId(ticket(1, 0));
-    queue
-        .append(&[(log, 0, Bytes::from_static(b"abc"))])
-        .await
-        .unwrap();
+    queue.append(&[(log, 0, Bytes::from_static(b"abc"))]).await.unwrap();
     let _: () = client.xadd("tw:log:1:0:1", "4-7", &[("x", "y")]).await.unwrap();
-    queue
-        .append(&[(log, 3, Bytes::from_static(b"def"))])
-        .await
-        .unwrap();
+    queue.append(&[(log, 3, Bytes::from_static(b"def"))]).await.unwrap();
     assert_eq!(queue.read(&log, 0, 100).await.unwrap().bytes, b"abcdef");
 }
 
@@ -117,11 +90,9 @@ async fn foreign_messages_are_no_bells() {
     let server = Server::start();
     let (queue, mut client) = (server.queue(), server.client().await);
     let mut bells = queue.subscribe(&BellKind::ALL).await;
-    for (channel, text) in [
-        ("tw:bell:0:stop", "everything"),
-        ("tw:bell:0:changed", "[1]"),
-        ("tw:bell:0:changed", ""),
-    ] {
+    for (channel, text) in
+        [("tw:bell:0:stop", "everything"), ("tw:bell:0:changed", "[1]"), ("tw:bell:0:changed", "")]
+    {
         let heard: usize = client.publish(channel, text).await.unwrap();
         assert_eq!(heard, 1);
     }
@@ -140,29 +111,17 @@ async fn prefixes_and_databases_are_apart() {
     for (number, queue) in queues.iter().enumerate() {
         bells.push(queue.subscribe(&[BellKind::Stop]).await);
         queue.set_marker().await.unwrap();
-        queue
-            .push(&[ready("q", ticket(number as i64, 0), 0, 0)])
-            .await
-            .unwrap();
+        queue.push(&[ready("q", ticket(number as i64, 0), 0, 0)]).await.unwrap();
     }
     for (number, queue) in queues.iter().enumerate() {
         queue.ring(Bell::Stop(ticket(number as i64, 0))).await.unwrap();
-        assert_eq!(
-            bells[number].next(LONG).await,
-            Some(Bell::Stop(ticket(number as i64, 0)))
-        );
-        assert_eq!(
-            queue.tickets(&name("q"), 9).await,
-            Ok(vec![ticket(number as i64, 0)])
-        );
+        assert_eq!(bells[number].next(LONG).await, Some(Bell::Stop(ticket(number as i64, 0))));
+        assert_eq!(queue.tickets(&name("q"), 9).await, Ok(vec![ticket(number as i64, 0)]));
     }
     queues[0].wipe().await.unwrap();
     assert_eq!(queues[0].marker_present().await, Ok(false));
     for queue in &queues[1..] {
-        assert_eq!(
-            (queue.marker_present().await, queue.depth(&name("q")).await),
-            (Ok(true), Ok(1))
-        );
+        assert_eq!((queue.marker_present().await, queue.depth(&name("q")).await), (Ok(true), Ok(1)));
     }
 }
 
@@ -170,10 +129,7 @@ async fn prefixes_and_databases_are_apart() {
 async fn logs_expire() {
     let server = Server::start();
     let (queue, mut client) = (server.queue(), server.client().await);
-    queue
-        .append(&[(LogId(ticket(1, 0)), 0, Bytes::from_static(b"abc"))])
-        .await
-        .unwrap();
+    queue.append(&[(LogId(ticket(1, 0)), 0, Bytes::from_static(b"abc"))]).await.unwrap();
     let running: u64 = client.ttl("tw:log:1:0:1").await.unwrap();
     queue.finish(&LogId(ticket(1, 0))).await.unwrap();
     let ended: u64 = client.ttl("tw:log:1:0:1").await.unwrap();
@@ -199,16 +155,9 @@ async fn passwords_are_used_and_not_told() {
 async fn a_full_redis_says_so() {
     let server = Server::start();
     let (queue, mut client) = (server.queue(), server.client().await);
-    let _: () = redis::cmd("CONFIG")
-        .arg(&["SET", "maxmemory", "1"])
-        .query_async(&mut client)
-        .await
-        .unwrap();
+    let _: () = redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).query_async(&mut client).await.unwrap();
     let error = queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused { reason, .. } if reason.contains("OOM")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::Refused { reason, .. } if reason.contains("OOM")), "{error:?}");
     let log = [(LogId(ticket(1, 0)), 0, Bytes::from_static(b"abc"))];
     assert!(matches!(queue.append(&log).await, Err(Error::Refused { .. })));
 }

@@ -30,18 +30,13 @@ impl DatabaseUrl {
     pub(super) fn parse(text: &str) -> Result<DatabaseUrl, Expected> {
         let expected = "a URL such as postgres://user:password@host:5432/database";
         check(text, &["postgres", "postgresql"], expected)?;
-        let place = text
-            .split_once("://")
-            .map_or("", |(_, rest)| rest.split('?').next().unwrap_or_default());
-        let database = place
-            .rsplit_once('@')
-            .map_or(place, |(_, place)| place)
-            .split_once('/');
+        let place = text.split_once("://").map_or("", |(_, rest)| rest.split('?').next().unwrap_or_default());
+        let database = place.rsplit_once('@').map_or(place, |(_, place)| place).split_once('/');
         match database {
             Some((_, name)) if !name.is_empty() => Ok(DatabaseUrl(text.to_owned())),
-            Some(_) | None => Err(Expected::new(format!(
-                "{expected}, with the name of the database at the end"
-            ))),
+            Some(_) | None => {
+                Err(Expected::new(format!("{expected}, with the name of the database at the end")))
+            }
         }
     }
 
@@ -87,14 +82,9 @@ impl LogsUrl {
                 .map(|folder| LogsUrl::folder(&folder))
                 .map_err(|_| expected());
         }
-        let url = Url::parse(text)
-            .ok()
-            .filter(|_| text.len() <= LONGEST)
-            .ok_or_else(expected)?;
+        let url = Url::parse(text).ok().filter(|_| text.len() <= LONGEST).ok_or_else(expected)?;
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-            return Err(Expected::new(
-                "without credentials: they come from the provider's own variables",
-            ));
+            return Err(Expected::new("without credentials: they come from the provider's own variables"));
         }
         let named = url.host_str().is_some_and(|host| !host.is_empty());
         match url.scheme() {

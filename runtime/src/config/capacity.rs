@@ -29,14 +29,8 @@ pub struct Queues(Vec<QueueName>);
 
 impl Parallelism {
     pub(super) fn parse(text: &str) -> Result<Parallelism, Expected> {
-        let number = text
-            .trim()
-            .parse::<NonZeroU16>()
-            .ok()
-            .filter(|number| number.get() <= MOST_TASKS);
-        number
-            .map(Parallelism)
-            .ok_or_else(|| Expected::new(format!("a whole number from 1 to {MOST_TASKS}")))
+        let number = text.trim().parse::<NonZeroU16>().ok().filter(|number| number.get() <= MOST_TASKS);
+        number.map(Parallelism).ok_or_else(|| Expected::new(format!("a whole number from 1 to {MOST_TASKS}")))
     }
 
     /// The number of tasks.
@@ -50,12 +44,7 @@ impl Default for Parallelism {
     fn default() -> Parallelism {
         let processors = available_parallelism().map_or(1, usize::from);
         let tasks = (2 * processors).clamp(8, usize::from(MOST_TASKS));
-        Parallelism(
-            u16::try_from(tasks)
-                .ok()
-                .and_then(NonZeroU16::new)
-                .unwrap_or(NonZeroU16::MIN),
-        )
+        Parallelism(u16::try_from(tasks).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN))
     }
 }
 
@@ -69,9 +58,7 @@ impl QueueName {
     /// Reads a name; `None` when it is not one.
     pub fn parse(text: &str) -> Option<QueueName> {
         let ok = (1..=LONGEST_QUEUE).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
         ok.then(|| QueueName(text.to_owned()))
     }
 

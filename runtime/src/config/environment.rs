@@ -12,7 +12,7 @@ const PREFIX: &str = "TRADEWIND_";
 
 /// Variables that a task's environment carries. They are seen here when a task runs `tradewind`, and are no
 /// settings. Those that end in `_` are beginnings.
-const TASK_VARIABLES: [&str; 15] = [
+const TASK_VARIABLES: [&str; 17] = [
     "TRADEWIND_DAG_ID",
     "TRADEWIND_TASK_ID",
     "TRADEWIND_RUN_ID",
@@ -29,6 +29,9 @@ const TASK_VARIABLES: [&str; 15] = [
     "TRADEWIND_PYTHON",
     "TRADEWIND_CONN_",
     "TRADEWIND_VAR_",
+    // Marks that a worker puts on its processes.
+    "TRADEWIND_WORKER_ID",
+    "TRADEWIND_WARDEN_OF",
 ];
 
 /// The furthest a name may be from a known one to be taken for a misspelling of it, in edits.
@@ -61,19 +64,12 @@ impl Environment {
     /// Those of this process.
     pub fn process() -> Environment {
         let ours = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        Environment(
-            ours.filter(|(name, _)| name == "HOME" || name.starts_with(PREFIX))
-                .collect(),
-        )
+        Environment(ours.filter(|(name, _)| name == "HOME" || name.starts_with(PREFIX)).collect())
     }
 
     /// Made-up ones.
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Environment {
-        Environment(
-            variables
-                .map(|(name, value)| (name.to_owned(), OsString::from(value)))
-                .into(),
-        )
+        Environment(variables.map(|(name, value)| (name.to_owned(), OsString::from(value))).into())
     }
 
     /// The value of `name` as it is.
@@ -85,9 +81,7 @@ impl Environment {
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
         let text = |value: &'_ OsString| value.to_str().is_some();
         match self.0.get(name) {
-            Some(value) if !text(value) => Err(Error::NotText {
-                variable: name.to_owned(),
-            }),
+            Some(value) if !text(value) => Err(Error::NotText { variable: name.to_owned() }),
             Some(value) => Ok(value.to_str()),
             None => Ok(None),
         }
@@ -95,16 +89,8 @@ impl Environment {
 
     /// The variables that look like ours but are not.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        let unknown = self
-            .0
-            .keys()
-            .filter(|name| name.starts_with(PREFIX) && !is_known(name));
-        unknown
-            .map(|name| Warning {
-                variable: name.clone(),
-                meant: closest(name),
-            })
-            .collect()
+        let unknown = self.0.keys().filter(|name| name.starts_with(PREFIX) && !is_known(name));
+        unknown.map(|name| Warning { variable: name.clone(), meant: closest(name) }).collect()
     }
 }
 
@@ -123,8 +109,6 @@ fn is_known(name: &str) -> bool {
 
 fn closest(name: &str) -> Option<&'static str> {
     let known = setting::all().into_iter().map(|setting| setting.variable);
-    let (distance, meant) = known
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()?;
+    let (distance, meant) = known.map(|known| (strsim::damerau_levenshtein(name, known), known)).min()?;
     (distance <= FURTHEST_GUESS).then_some(meant)
 }

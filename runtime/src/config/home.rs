@@ -64,10 +64,7 @@ impl Home {
     pub fn create(&self) -> Result<(), Unusable> {
         let made = make_private_folder(&self.0);
         let checked = made.and_then(|()| Ok(access(&self.0, AccessFlags::W_OK | AccessFlags::X_OK)?));
-        checked.map_err(|source| Unusable {
-            folder: self.0.clone(),
-            source,
-        })
+        checked.map_err(|source| Unusable { folder: self.0.clone(), source })
     }
 }
 

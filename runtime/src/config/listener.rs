@@ -15,16 +15,11 @@ pub struct Port(u16);
 
 impl Host {
     pub(super) fn parse(text: &str) -> Result<Host, Expected> {
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|text| text.strip_suffix(']'))
-            .unwrap_or(text);
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if bare.parse::<IpAddr>().is_ok() || is_host_name(bare) {
             return Ok(Host(bare.to_owned()));
         }
-        Err(Expected::new(
-            "an IP address or a host name, such as 127.0.0.1, 0.0.0.0 or localhost",
-        ))
+        Err(Expected::new("an IP address or a host name, such as 127.0.0.1, 0.0.0.0 or localhost"))
     }
 
     /// The address or name, without brackets.
@@ -47,10 +42,7 @@ impl fmt::Display for Host {
 
 impl Port {
     pub(super) fn parse(text: &str) -> Result<Port, Expected> {
-        text.trim()
-            .parse()
-            .map(Port)
-            .map_err(|_| Expected::new("a whole number from 0 to 65535"))
+        text.trim().parse().map(Port).map_err(|_| Expected::new("a whole number from 0 to 65535"))
     }
 
     /// The number.
@@ -75,9 +67,7 @@ impl fmt::Display for Port {
 fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

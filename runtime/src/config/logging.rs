@@ -41,10 +41,7 @@ impl LogFilter {
         }
         text.split(',').try_for_each(check_part)?;
         let targets = text.to_ascii_lowercase().parse().map_err(|_| expected(None))?;
-        Ok(LogFilter {
-            text: text.to_owned(),
-            targets,
-        })
+        Ok(LogFilter { text: text.to_owned(), targets })
     }
 
     /// The filter itself.
@@ -55,10 +52,7 @@ impl LogFilter {
 
 impl Default for LogFilter {
     fn default() -> LogFilter {
-        LogFilter {
-            text: "info".to_owned(),
-            targets: Targets::new().with_default(tracing::Level::INFO),
-        }
+        LogFilter { text: "info".to_owned(), targets: Targets::new().with_default(tracing::Level::INFO) }
     }
 }
 
@@ -93,33 +87,19 @@ impl fmt::Display for LogFormat {
 /// mean "everything of a module of that name, and nothing else".
 fn check_part(part: &str) -> Result<(), Expected> {
     let (module, level) = part.trim().split_once('=').unwrap_or(("", part.trim()));
-    let plain = module
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"_:-".contains(&b));
+    let plain = module.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-".contains(&b));
     let known = LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
-    if plain && known {
-        Ok(())
-    } else {
-        Err(expected(Some(level)))
-    }
+    if plain && known { Ok(()) } else { Err(expected(Some(level))) }
 }
 
 fn expected(level: Option<&str>) -> Expected {
-    let meant = level
-        .and_then(closest)
-        .map(|meant| format!(" (did you mean {meant}?)"))
-        .unwrap_or_default();
+    let meant = level.and_then(closest).map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
     let levels = LEVELS.join(", ");
-    Expected::new(format!(
-        "one of {levels}, or parts such as info,scheduler=debug{meant}"
-    ))
+    Expected::new(format!("one of {levels}, or parts such as info,scheduler=debug{meant}"))
 }
 
 fn closest(level: &str) -> Option<&'static str> {
     let level = level.to_ascii_lowercase();
-    let near = LEVELS
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&level, known), *known))
-        .min()?;
+    let near = LEVELS.iter().map(|known| (strsim::damerau_levenshtein(&level, known), *known)).min()?;
     (near.0 <= FURTHEST_GUESS).then_some(near.1)
 }

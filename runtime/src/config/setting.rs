@@ -21,13 +21,7 @@ const fn plain(
     flag: Option<&'static str>,
     about: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        variable,
-        flag,
-        secret: false,
-        about,
-    }
+    Setting { name, variable, flag, secret: false, about }
 }
 
 const fn secret(
@@ -36,13 +30,7 @@ const fn secret(
     flag: Option<&'static str>,
     about: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        variable,
-        flag,
-        secret: true,
-        about,
-    }
+    Setting { name, variable, flag, secret: true, about }
 }
 
 /// Tradewind's home folder.
@@ -67,12 +55,8 @@ pub static REDIS_URL: Setting = secret(
     "The Redis server of the queue; without it, standalone keeps the queue in memory.",
 );
 /// The DAG files.
-pub static DAGS_FOLDER: Setting = plain(
-    "dags_folder",
-    "TRADEWIND_DAGS_FOLDER",
-    Some("--dags"),
-    "The folder with the DAG files.",
-);
+pub static DAGS_FOLDER: Setting =
+    plain("dags_folder", "TRADEWIND_DAGS_FOLDER", Some("--dags"), "The folder with the DAG files.");
 /// Log storage.
 pub static LOGS_URL: Setting = plain(
     "logs_url",
@@ -88,12 +72,8 @@ pub static SECRET_KEY: Setting = secret(
     "The key that protects sessions, tokens and stored secrets; the same for all processes of one installation.",
 );
 /// Where the web server listens.
-pub static HOST: Setting = plain(
-    "host",
-    "TRADEWIND_HOST",
-    Some("--host"),
-    "The address the web server listens on.",
-);
+pub static HOST: Setting =
+    plain("host", "TRADEWIND_HOST", Some("--host"), "The address the web server listens on.");
 /// Which port the web server listens on.
 pub static PORT: Setting = plain(
     "port",
@@ -123,12 +103,8 @@ pub static ADMIN_PASSWORD: Setting = secret(
     "The password of the user admin, set at the first start.",
 );
 /// What Tradewind logs about itself.
-pub static LOG: Setting = plain(
-    "log",
-    "TRADEWIND_LOG",
-    None,
-    "What Tradewind logs about itself: a level, or levels by module.",
-);
+pub static LOG: Setting =
+    plain("log", "TRADEWIND_LOG", None, "What Tradewind logs about itself: a level, or levels by module.");
 /// How Tradewind logs about itself.
 pub static LOG_FORMAT: Setting = plain(
     "log_format",

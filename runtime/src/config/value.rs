@@ -40,18 +40,11 @@ pub struct Value<T> {
 impl<T> Value<T> {
     /// A value that nobody gave.
     pub fn default(value: T) -> Value<T> {
-        Value {
-            value,
-            origin: Origin::Default,
-        }
+        Value { value, origin: Origin::Default }
     }
 
     pub(super) fn listed(&self, setting: &'static Setting, show: impl FnOnce(&T) -> String) -> Listed {
-        Listed {
-            setting,
-            value: show(&self.value),
-            origin: self.origin,
-        }
+        Listed { setting, value: show(&self.value), origin: self.origin }
     }
 }
 
@@ -119,16 +112,9 @@ impl<'a> Sources<'a> {
         flag: Option<&str>,
         parse: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Result<Option<Value<T>>, Error> {
-        let variable = self
-            .environment
-            .text(setting.variable)?
-            .filter(|text| !text.is_empty());
+        let variable = self.environment.text(setting.variable)?.filter(|text| !text.is_empty());
         let (text, origin, given) = match (flag, variable) {
-            (Some(text), _) => (
-                text,
-                Origin::Flag,
-                Given::Flag(setting.flag.unwrap_or(setting.name)),
-            ),
+            (Some(text), _) => (text, Origin::Flag, Given::Flag(setting.flag.unwrap_or(setting.name))),
             (None, Some(text)) => (text, Origin::Environment, Given::Variable(setting.variable)),
             (None, None) => return Ok(None),
         };
@@ -158,9 +144,7 @@ impl<'a> Sources<'a> {
         flag: Option<&str>,
         parse: impl FnOnce(&str) -> Result<T, Expected>,
     ) -> Result<Value<T>, Error> {
-        Ok(self
-            .find(setting, flag, parse)?
-            .unwrap_or_else(|| Value::default(T::default())))
+        Ok(self.find(setting, flag, parse)?.unwrap_or_else(|| Value::default(T::default())))
     }
 }
 

@@ -79,11 +79,7 @@ pub struct ArtifactBody {
 impl Default for ArtifactLimits {
     /// 200 files of up to 64 MiB, 256 MiB together.
     fn default() -> ArtifactLimits {
-        ArtifactLimits {
-            files: 200,
-            file_bytes: 64 << 20,
-            total_bytes: 256 << 20,
-        }
+        ArtifactLimits { files: 200, file_bytes: 64 << 20, total_bytes: 256 << 20 }
     }
 }
 
@@ -142,9 +138,7 @@ impl From<ArtifactName> for String {
 
 impl fmt::Debug for ArtifactBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArtifactBody")
-            .field("size", &self.size)
-            .finish_non_exhaustive()
+        f.debug_struct("ArtifactBody").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -161,15 +155,10 @@ impl LogStore {
         let root = folder.to_owned();
         let found = tokio::task::spawn_blocking(move || walk(&root, limits));
         let (files, left_out) = found.await.map_err(|error| Error::Storage(error.into()))??;
-        let mut artifacts = Artifacts {
-            kept: Vec::new(),
-            left_out,
-        };
+        let mut artifacts = Artifacts { kept: Vec::new(), left_out };
         for (name, local) in files {
             let file = open_plain(local.clone()).await?;
-            let size = self
-                .put_artifact(key, &name, file, &local, limits.file_bytes)
-                .await?;
+            let size = self.put_artifact(key, &name, file, &local, limits.file_bytes).await?;
             artifacts.kept.push(Artifact { name, size });
         }
         Ok(artifacts)
@@ -181,16 +170,10 @@ impl LogStore {
         let mut found = self.store.list(Some(&prefix)).take(MOST_LISTED);
         let mut artifacts = Vec::new();
         while let Some(meta) = found.try_next().await.map_err(Error::Storage)? {
-            let below = meta
-                .location
-                .as_ref()
-                .strip_prefix(prefix.as_ref())
-                .and_then(|name| name.strip_prefix('/'));
+            let below =
+                meta.location.as_ref().strip_prefix(prefix.as_ref()).and_then(|name| name.strip_prefix('/'));
             if let Some(name) = below.and_then(ArtifactName::from_object) {
-                artifacts.push(Artifact {
-                    name,
-                    size: meta.size,
-                });
+                artifacts.push(Artifact { name, size: meta.size });
             }
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -200,11 +183,7 @@ impl LogStore {
     /// The content of one artifact.
     pub async fn read_artifact(&self, key: &LogKey, name: &ArtifactName) -> Result<ArtifactBody, Error> {
         let path = self.artifact_path(key, name);
-        let found = self
-            .store
-            .get(&path)
-            .await
-            .map_err(|error| Error::of(error, &path))?;
+        let found = self.store.get(&path).await.map_err(|error| Error::of(error, &path))?;
         Ok(ArtifactBody {
             size: found.meta.size,
             stream: found.into_stream().map_err(Error::Storage).boxed(),
@@ -233,27 +212,15 @@ pub(super) async fn open_plain(path: PathBuf) -> Result<File, Error> {
         let open = || -> io::Result<fs::File> {
             // Without blocking, because a pipe would wait for somebody to write to it.
             let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-            let file = OpenOptions::new()
-                .read(true)
-                .custom_flags(flags.bits())
-                .open(&path)?;
+            let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&path)?;
             if !file.metadata()?.is_file() {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "it is not a plain file",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"));
             }
             Ok(file)
         };
-        open().map_err(|source| Error::File {
-            doing: "opening",
-            path,
-            source,
-        })
+        open().map_err(|source| Error::File { doing: "opening", path, source })
     });
-    Ok(File::from_std(
-        opened.await.map_err(|error| Error::Storage(error.into()))??,
-    ))
+    Ok(File::from_std(opened.await.map_err(|error| Error::Storage(error.into()))??))
 }
 
 type Found = (Vec<(ArtifactName, PathBuf)>, Vec<LeftOut>);
@@ -275,22 +242,11 @@ fn walk(root: &Path, limits: ArtifactLimits) -> Result<Found, Error> {
         Ok(_) => return Ok((Vec::new(), Vec::new())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
         Err(source) => {
-            return Err(Error::File {
-                doing: "reading",
-                path: root.to_owned(),
-                source,
-            });
+            return Err(Error::File { doing: "reading", path: root.to_owned(), source });
         }
     };
     let (files, left_out) = (Vec::new(), Vec::new());
-    let mut walk = Walk {
-        root,
-        device: meta.dev(),
-        limits,
-        total: 0,
-        files,
-        left_out,
-    };
+    let mut walk = Walk { root, device: meta.dev(), limits, total: 0, files, left_out };
     walk.folder(root, 1)?;
     Ok((walk.files, walk.left_out))
 }
@@ -301,24 +257,14 @@ impl Walk<'_> {
     const MOST_LEFT_OUT: usize = 100;
 
     fn folder(&mut self, folder: &Path, depth: usize) -> Result<(), Error> {
-        let failed = |source| Error::File {
-            doing: "reading",
-            path: folder.to_owned(),
-            source,
-        };
+        let failed = |source| Error::File { doing: "reading", path: folder.to_owned(), source };
         let entries = fs::read_dir(folder).map_err(failed)?.take(Self::MOST_ENTRIES);
-        let mut paths = entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed)?;
+        let mut paths =
+            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
         paths.sort();
         for path in paths {
             let meta = fs::symlink_metadata(&path);
-            let meta = meta.map_err(|source| Error::File {
-                doing: "reading",
-                path: path.clone(),
-                source,
-            })?;
+            let meta = meta.map_err(|source| Error::File { doing: "reading", path: path.clone(), source })?;
             if meta.is_dir() && depth < DEEPEST && meta.dev() == self.device {
                 self.folder(&path, depth + 1)?;
             } else {

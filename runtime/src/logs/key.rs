@@ -40,15 +40,9 @@ impl LogKey {
     fn attempt(&self) -> String {
         let [dag_id, run_id, task_id] =
             [&self.dag_id, &self.run_id, &self.task_id].map(|id| encode_short(id));
-        let map_index = if self.map_index < 0 {
-            String::new()
-        } else {
-            format!("map_index={}/", self.map_index)
-        };
-        format!(
-            "dag_id={dag_id}/run_id={run_id}/task_id={task_id}/{map_index}attempt={}",
-            self.try_number
-        )
+        let map_index =
+            if self.map_index < 0 { String::new() } else { format!("map_index={}/", self.map_index) };
+        format!("dag_id={dag_id}/run_id={run_id}/task_id={task_id}/{map_index}attempt={}", self.try_number)
     }
 }
 
@@ -148,16 +142,7 @@ mod tests {
     #[test]
     fn different_ids_have_different_names() {
         let long = "x".repeat(250);
-        let ids = [
-            "a",
-            "A",
-            "a ",
-            "a%20",
-            "ä",
-            long.as_str(),
-            &long[1..],
-            &format!("{long}y"),
-        ];
+        let ids = ["a", "A", "a ", "a%20", "ä", long.as_str(), &long[1..], &format!("{long}y")];
         let names: std::collections::HashSet<String> = ids.iter().map(|id| key(id, -1).log()).collect();
         assert_eq!(names.len(), ids.len());
     }

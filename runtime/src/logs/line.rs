@@ -71,10 +71,7 @@ impl<'a> LogLine<'a> {
         log.extend([b' ', stream.letter() as u8, b' ']);
         let begin = log.len();
         log.extend_from_slice(kept);
-        log[begin..]
-            .iter_mut()
-            .filter(|byte| **byte == b'\n')
-            .for_each(|byte| *byte = b' ');
+        log[begin..].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         if kept.len() < text.len() {
             log.extend_from_slice(
                 format!(" [{} more bytes cut by Tradewind]", text.len() - kept.len()).as_bytes(),
@@ -87,16 +84,10 @@ impl<'a> LogLine<'a> {
     pub fn parse(line: &'a [u8]) -> LogLine<'a> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         match parse_prefix(line) {
-            Some((at, stream)) => LogLine {
-                at: Some(at),
-                stream,
-                text: String::from_utf8_lossy(&line[PREFIX..]),
-            },
-            None => LogLine {
-                at: None,
-                stream: Stream::Output,
-                text: String::from_utf8_lossy(line),
-            },
+            Some((at, stream)) => {
+                LogLine { at: Some(at), stream, text: String::from_utf8_lossy(&line[PREFIX..]) }
+            }
+            None => LogLine { at: None, stream: Stream::Output, text: String::from_utf8_lossy(line) },
         }
     }
 
@@ -112,10 +103,7 @@ fn cut(text: &[u8]) -> usize {
         return text.len();
     }
     let is_inner = |at: usize| text[at] & 0b1100_0000 == 0b1000_0000;
-    (LONGEST_TEXT - 3..=LONGEST_TEXT)
-        .rev()
-        .find(|&at| !is_inner(at))
-        .unwrap_or(LONGEST_TEXT)
+    (LONGEST_TEXT - 3..=LONGEST_TEXT).rev().find(|&at| !is_inner(at)).unwrap_or(LONGEST_TEXT)
 }
 
 /// The time with its digits put down one by one: this is done for every line of every task, and the general
@@ -204,16 +192,12 @@ mod tests {
         let line = LogLine::parse(&log);
         let left = text.len() - LONGEST_TEXT / 3 * 3;
         assert!(
-            line.text
-                .ends_with(&format!("€ [{left} more bytes cut by Tradewind]")),
+            line.text.ends_with(&format!("€ [{left} more bytes cut by Tradewind]")),
             "{}",
             &line.text[16_300..]
         );
         assert!(!line.text.contains('\u{fffd}'));
-        assert_eq!(
-            written(&vec![b'x'; LONGEST_TEXT]).len(),
-            PREFIX + LONGEST_TEXT + 1
-        );
+        assert_eq!(written(&vec![b'x'; LONGEST_TEXT]).len(), PREFIX + LONGEST_TEXT + 1);
     }
 
     #[test_case("" ; "empty")]
@@ -229,9 +213,7 @@ mod tests {
     #[test]
     fn a_piece_of_a_log_is_read_line_by_line() {
         let log = b"lf\n2026-03-27T10:15:30.123Z O one\n2026-03-27T10:15:31.000Z T two";
-        let texts: Vec<_> = LogLine::parse_all(log)
-            .map(|line| line.text.into_owned())
-            .collect();
+        let texts: Vec<_> = LogLine::parse_all(log).map(|line| line.text.into_owned()).collect();
         assert_eq!(texts, ["lf", "one", "two"]);
     }
 }

@@ -10,22 +10,12 @@ use test_case::test_case;
 use super::*;
 
 fn bucket() -> LogStore {
-    LogStore {
-        store: Arc::new(InMemory::new()),
-        prefix: ObjectPath::from("team/tradewind"),
-        root: None,
-    }
+    LogStore { store: Arc::new(InMemory::new()), prefix: ObjectPath::from("team/tradewind"), root: None }
 }
 
 fn key(try_number: u32) -> LogKey {
     let [dag_id, run_id, task_id] = ["d", "r", "t"].map(str::to_owned);
-    LogKey {
-        dag_id,
-        run_id,
-        task_id,
-        map_index: 0,
-        try_number,
-    }
+    LogKey { dag_id, run_id, task_id, map_index: 0, try_number }
 }
 
 #[test_case(0 ; "empty")]
@@ -45,29 +35,17 @@ async fn a_log_is_sent_read_and_deleted(size: usize) {
 
     let mut read = Vec::new();
     loop {
-        let piece = bucket
-            .read_range(&key(1), read.len() as u64, 1_000_000)
-            .await
-            .unwrap();
+        let piece = bucket.read_range(&key(1), read.len() as u64, 1_000_000).await.unwrap();
         if piece.is_empty() {
             break;
         }
         read.extend_from_slice(&piece);
     }
     assert!(read == content);
-    assert!(
-        bucket
-            .read_range(&key(1), size as u64 + 5, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(bucket.read_range(&key(1), size as u64 + 5, 10).await.unwrap().is_empty());
     bucket.delete(&key(1)).await.unwrap();
     bucket.delete(&key(1)).await.unwrap();
-    assert!(matches!(
-        bucket.read_range(&key(1), 0, 10).await,
-        Err(Error::NotFound(_))
-    ));
+    assert!(matches!(bucket.read_range(&key(1), 0, 10).await, Err(Error::NotFound(_))));
 }
 
 #[tokio::test]
@@ -76,18 +54,12 @@ async fn artifacts_are_those_of_one_try() {
     fs::write(folder.path().join("a b.txt"), "12345").unwrap();
     let bucket = bucket();
     for attempt in [1, 10] {
-        bucket
-            .put_artifact_dir(&key(attempt), folder.path(), ArtifactLimits::default())
-            .await
-            .unwrap();
+        bucket.put_artifact_dir(&key(attempt), folder.path(), ArtifactLimits::default()).await.unwrap();
     }
     let listed = bucket.list_artifacts(&key(1)).await.unwrap();
     assert_eq!(listed.len(), 1);
     let body = bucket.read_artifact(&key(1), &listed[0].name).await.unwrap();
-    assert_eq!(
-        body.stream.try_collect::<Vec<_>>().await.unwrap().concat(),
-        b"12345"
-    );
+    assert_eq!(body.stream.try_collect::<Vec<_>>().await.unwrap().concat(), b"12345");
     bucket.delete(&key(1)).await.unwrap();
     assert_eq!(bucket.list_artifacts(&key(10)).await.unwrap().len(), 1);
 }

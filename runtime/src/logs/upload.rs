@@ -32,10 +32,7 @@ pub(super) async fn send(
     let first = read_piece(&mut file, local).await?;
     if first.len() < PIECE {
         let size = first.len() as u64;
-        store
-            .put(path, first.freeze().into())
-            .await
-            .map_err(Error::Storage)?;
+        store.put(path, first.freeze().into()).await.map_err(Error::Storage)?;
         return Ok(size);
     }
     let started = store.put_multipart(path).await.map_err(Error::Storage)?;
@@ -64,10 +61,7 @@ async fn send_pieces(
     let mut piece = first;
     while !piece.is_empty() {
         size += piece.len() as u64;
-        upload
-            .wait_for_capacity(PIECES_AT_ONCE)
-            .await
-            .map_err(Error::Storage)?;
+        upload.wait_for_capacity(PIECES_AT_ONCE).await.map_err(Error::Storage)?;
         upload.put(piece.freeze());
         piece = read_piece(file, local).await?;
     }
@@ -81,11 +75,7 @@ async fn read_piece(file: &mut (impl AsyncRead + Unpin), local: &Path) -> Result
         piece.reserve(READ.min(PIECE - piece.len()));
         let mut rest = (&mut *file).take((PIECE - piece.len()) as u64);
         let read = rest.read_buf(&mut piece).await;
-        let read = read.map_err(|source| Error::File {
-            doing: "reading",
-            path: local.to_owned(),
-            source,
-        })?;
+        let read = read.map_err(|source| Error::File { doing: "reading", path: local.to_owned(), source })?;
         if read == 0 {
             break;
         }

@@ -122,8 +122,5 @@ pub(super) fn clean_command(program: &Path) -> Command {
 }
 
 fn lookup(found: nix::Result<Option<User>>) -> Result<Option<User>, Error> {
-    found.map_err(|errno| Error::Io {
-        doing: "looking up a user".to_owned(),
-        source: errno.into(),
-    })
+    found.map_err(|errno| Error::Io { doing: "looking up a user".to_owned(), source: errno.into() })
 }

@@ -105,10 +105,7 @@ impl Child {
         for (stop, patience) in STOPS {
             self.signal(stop);
             let status = self.end.lock();
-            let wait = self
-                .end
-                .changed
-                .wait_timeout_while(status, patience, |status| status.is_none());
+            let wait = self.end.changed.wait_timeout_while(status, patience, |status| status.is_none());
             let (status, timeout) = wait.unwrap_or_else(PoisonError::into_inner);
             drop(status);
             if !timeout.timed_out() {
@@ -136,11 +133,7 @@ fn guard_child(mut command: Command, started: &mpsc::SyncSender<io::Result<Pid>>
         }
     };
     let pid = Pid::from_raw(child.id().cast_signed());
-    let watcher = if cfg!(target_os = "linux") {
-        None
-    } else {
-        watch_parent(pid).ok()
-    };
+    let watcher = if cfg!(target_os = "linux") { None } else { watch_parent(pid).ok() };
     let _ = started.send(Ok(pid));
 
     wait_without_reaping(pid);
@@ -174,10 +167,7 @@ fn describe(waited: io::Result<ExitStatus>) -> String {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(
-    unsafe_code,
-    reason = "the parent-death signal can only be set in the child, between fork and exec"
-)]
+#[expect(unsafe_code, reason = "the parent-death signal can only be set in the child, between fork and exec")]
 fn end_with_parent(command: &mut Command) {
     use nix::errno::Errno;
     use nix::sys::prctl::set_pdeathsig;
@@ -203,11 +193,7 @@ fn watch_parent(pid: Pid) -> io::Result<process::Child> {
     let script = r#"read -r _; kill -INT "$0""#;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script, &pid.to_string()]).process_group(0);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 #[cfg(test)]

@@ -28,10 +28,7 @@ pub(super) fn prepare(folder: &Folder, account: &Account, fsync: bool) -> Result
 /// Creates a database; an existing one is left alone.
 pub(super) fn create_database(binaries: &Binaries, address: &Address, name: &str) -> Result<(), Error> {
     let mut command = clean_command(&binaries.createdb());
-    command
-        .arg("-h")
-        .arg(&address.socket_folder)
-        .args(["-p", &address.port.to_string()]);
+    command.arg("-h").arg(&address.socket_folder).args(["-p", &address.port.to_string()]);
     command.args(["-U", ROLE, "--maintenance-db", "postgres", name]);
     let output = output_of(&mut command)?;
     if output.status.success() || String::from_utf8_lossy(&output.stderr).contains("already exists") {
@@ -66,9 +63,7 @@ fn written_by(data: &Path) -> Result<Option<u32>, Error> {
     };
     let major = text.trim().split('.').next().and_then(|major| major.parse().ok());
     let unreadable = || io::Error::new(io::ErrorKind::InvalidData, format!("it says {:?}", text.trim()));
-    major
-        .map(Some)
-        .ok_or_else(|| failed_to("reading the version in", &path)(unreadable()))
+    major.map(Some).ok_or_else(|| failed_to("reading the version in", &path)(unreadable()))
 }
 
 /// Runs `initdb` in a folder of another name and renames it when it is whole, so that a start that was cut short
@@ -81,18 +76,12 @@ fn initialise(folder: &Folder, account: &Account, binaries: &Binaries, fsync: bo
         }
         Ok(()) | Err(_) => {}
     }
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&unfinished)
-        .map_err(failed_to("making", &unfinished))?;
+    DirBuilder::new().mode(0o700).create(&unfinished).map_err(failed_to("making", &unfinished))?;
     account.own(&unfinished)?;
     remember_databases(folder, std::iter::empty())?;
 
     let mut command = account.command(&binaries.initdb());
-    command
-        .arg("-D")
-        .arg(&unfinished)
-        .args(["-U", ROLE, "--auth=reject"]);
+    command.arg("-D").arg(&unfinished).args(["-U", ROLE, "--auth=reject"]);
     // Byte order: the same on every machine, and it cannot change under an index when the system's locale does.
     command.args(["--encoding=UTF8", "--no-locale"]);
     if !fsync {
@@ -111,10 +100,7 @@ fn initialise(folder: &Folder, account: &Account, binaries: &Binaries, fsync: bo
 
 fn output_of(command: &mut Command) -> Result<Output, Error> {
     let output = command.stdin(Stdio::null()).output();
-    output.map_err(|source| Error::Io {
-        doing: format!("running {}", program(command)),
-        source,
-    })
+    output.map_err(|source| Error::Io { doing: format!("running {}", program(command)), source })
 }
 
 fn failure(command: &Command, output: &Output) -> Error {

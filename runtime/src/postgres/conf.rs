@@ -46,9 +46,7 @@ pub(super) fn arguments(settings: &Settings, folder: &Folder, socket: &Path) -> 
         ("log_min_error_statement", "panic".to_owned()),
         ("log_checkpoints", "off".to_owned()),
     ];
-    conf.iter()
-        .flat_map(|(key, value)| ["-c".into(), format!("{key}={value}").into()])
-        .collect()
+    conf.iter().flat_map(|(key, value)| ["-c".into(), format!("{key}={value}").into()]).collect()
 }
 
 /// Writes who may connect: the system users `account` and the caller, as [`ROLE`], through the socket. The
@@ -58,15 +56,8 @@ pub(super) fn write_access(folder: &Folder, account: &Account) -> Result<(), Err
     if account.caller != account.name {
         users.push(&account.caller);
     }
-    let map: String = users
-        .iter()
-        .map(|user| format!("tradewind {} {ROLE}\n", quote(user)))
-        .collect();
-    folder.write(
-        &folder.hba(),
-        &format!("local all {ROLE} peer map=tradewind\n"),
-        0o644,
-    )?;
+    let map: String = users.iter().map(|user| format!("tradewind {} {ROLE}\n", quote(user))).collect();
+    folder.write(&folder.hba(), &format!("local all {ROLE} peer map=tradewind\n"), 0o644)?;
     folder.write(&folder.ident(), &map, 0o644)
 }
 

@@ -68,11 +68,7 @@ impl Folder {
         let home = std::path::absolute(home).map_err(failed_to("resolving", home))?;
         make_private_folder(&home).map_err(failed_to("making the home folder", &home))?;
         let home = home.canonicalize().map_err(failed_to("resolving", &home))?;
-        let base = if account.is_switched() {
-            reachable_base(&home, account)?
-        } else {
-            home.clone()
-        };
+        let base = if account.is_switched() { reachable_base(&home, account)? } else { home.clone() };
         Ok(Folder { home, base })
     }
 
@@ -145,10 +141,7 @@ impl Folder {
         if private && meta.uid() == geteuid().as_raw() {
             return account.own(folder);
         }
-        Err(Error::UnsafeSocketFolder {
-            folder: folder.to_owned(),
-            user: account.name.clone(),
-        })
+        Err(Error::UnsafeSocketFolder { folder: folder.to_owned(), user: account.name.clone() })
     }
 
     /// Opens the log for appending, putting a large one aside.
@@ -158,11 +151,7 @@ impl Folder {
             let old = self.base.join("postgres.log.old");
             fs::rename(&path, &old).map_err(failed_to("putting aside", &path))?;
         }
-        let opened = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path);
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         opened.map_err(failed_to("opening", &path))
     }
 
@@ -176,10 +165,7 @@ impl Folder {
             file.take(SHOWN_LOG).read_to_end(&mut text)?;
             Ok(text)
         };
-        read().map_or_else(
-            |error| error.to_string(),
-            |text| String::from_utf8_lossy(&text).trim().to_owned(),
-        )
+        read().map_or_else(|error| error.to_string(), |text| String::from_utf8_lossy(&text).trim().to_owned())
     }
 
     /// Replaces the file `path` of this folder at once, so that nobody sees half of it. `mode` is its permission
@@ -187,12 +173,8 @@ impl Folder {
     pub(super) fn write(&self, path: &Path, text: &str, mode: u32) -> Result<(), Error> {
         let draft = path.with_extension("draft");
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(mode)
-                .open(&draft)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
             file.set_permissions(Permissions::from_mode(mode))?;
             file.write_all(text.as_bytes())?;
             fs::rename(&draft, path)
@@ -205,26 +187,16 @@ impl Lock {
     /// Takes the lock of `folder`, or says who has it.
     pub(super) fn take(folder: &Folder) -> Result<Lock, Error> {
         let path = folder.home.join("postgres.lock");
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(failed_to("opening", &path))?;
         if !try_lock(&file).map_err(failed_to("locking", &path))? {
             let mut text = String::new();
             let read = (&mut file).take(32).read_to_string(&mut text);
             let pid = read.ok().and_then(|_| text.trim().parse().ok());
-            return Err(Error::AlreadyRunning {
-                home: folder.home.clone(),
-                pid,
-            });
+            return Err(Error::AlreadyRunning { home: folder.home.clone(), pid });
         }
-        let write = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         write.map_err(failed_to("writing", &path))?;
         Ok(Lock { _file: file })
     }
@@ -232,11 +204,7 @@ impl Lock {
 
 /// The folder for the data of a server whose account is not the caller (who is root).
 fn reachable_base(home: &Path, account: &Account) -> Result<PathBuf, Error> {
-    let look = |path: &Path| {
-        account
-            .blocked_at(path)
-            .map_err(failed_to("reading the permissions of", path))
-    };
+    let look = |path: &Path| account.blocked_at(path).map_err(failed_to("reading the permissions of", path));
     let Some(mut blocked) = look(home)? else {
         return Ok(home.to_owned());
     };
@@ -250,10 +218,7 @@ fn reachable_base(home: &Path, account: &Account) -> Result<PathBuf, Error> {
         }
     }
     if !is_in_own_home(home) {
-        return Err(Error::Unreachable {
-            user: account.name.clone(),
-            blocked,
-        });
+        return Err(Error::Unreachable { user: account.name.clone(), blocked });
     }
     let name = home.to_string_lossy().trim_start_matches('/').replace('/', "-");
     let name: String = name.chars().take(100).collect();
@@ -261,10 +226,7 @@ fn reachable_base(home: &Path, account: &Account) -> Result<PathBuf, Error> {
     make_private_folder(&base).map_err(failed_to("making", &base))?;
     match look(&base)? {
         None => Ok(base),
-        Some(blocked) => Err(Error::Unreachable {
-            user: account.name.clone(),
-            blocked,
-        }),
+        Some(blocked) => Err(Error::Unreachable { user: account.name.clone(), blocked }),
     }
 }
 
@@ -284,10 +246,7 @@ fn remove_socket_files(folder: &Path) -> Result<(), Error> {
 }
 
 fn is_in_own_home(path: &Path) -> bool {
-    let own = User::from_uid(geteuid())
-        .ok()
-        .flatten()
-        .and_then(|user| user.dir.canonicalize().ok());
+    let own = User::from_uid(geteuid()).ok().flatten().and_then(|user| user.dir.canonicalize().ok());
     own.is_some_and(|own| own != Path::new("/") && path.starts_with(own))
 }
 

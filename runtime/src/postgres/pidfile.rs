@@ -40,13 +40,8 @@ pub struct Address {
 impl Address {
     /// The URL of `database`: the folder of the socket, percent-encoded, is the host.
     pub fn url(&self, database: &str) -> String {
-        let host: String = self
-            .socket_folder
-            .as_os_str()
-            .as_bytes()
-            .iter()
-            .map(|&byte| encode(byte))
-            .collect();
+        let host: String =
+            self.socket_folder.as_os_str().as_bytes().iter().map(|&byte| encode(byte)).collect();
         format!("postgres://{ROLE}@{host}:{}/{database}", self.port)
     }
 }
@@ -100,16 +95,9 @@ pub(super) fn settle(data: &Path) -> Result<(), Error> {
             let path = path_in(data);
             return fs::remove_file(&path).map_err(failed_to("removing the stale", &path));
         }
-        let patience = if file.state == "stopping" {
-            ORPHAN_STOP
-        } else {
-            ORPHAN_NOTICE
-        };
+        let patience = if file.state == "stopping" { ORPHAN_STOP } else { ORPHAN_NOTICE };
         if begin.elapsed() > patience {
-            return Err(Error::ForeignServer {
-                folder: data.to_owned(),
-                pid: file.pid,
-            });
+            return Err(Error::ForeignServer { folder: data.to_owned(), pid: file.pid });
         }
         sleep(LOOK * 5);
     }
@@ -128,11 +116,7 @@ pub(super) fn find_running(data: &Path) -> Result<Option<Address>, Error> {
     if file.state != "ready" || !is_alive(file.pid) || !is_server_on(file.pid, &data) {
         return Ok(None);
     }
-    Ok(Some(Address {
-        socket_folder: file.socket_folder,
-        port: file.port,
-        pid: file.pid,
-    }))
+    Ok(Some(Address { socket_folder: file.socket_folder, port: file.port, pid: file.pid }))
 }
 
 fn path_in(data: &Path) -> PathBuf {
@@ -171,10 +155,7 @@ fn is_server_on(pid: i32, data: &Path) -> bool {
         Err(error) if error.kind() == io::ErrorKind::NotFound && Path::new("/proc/self").exists() => {
             return false;
         }
-        Err(_) => match Command::new("ps")
-            .args(["-o", "command=", "-p", &pid.to_string()])
-            .output()
-        {
+        Err(_) => match Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output() {
             Ok(output) => output.stdout,
             // Not to be told: the careful answer is that it is one.
             Err(_) => return true,
@@ -213,11 +194,7 @@ mod tests {
 
     #[test]
     fn the_url_holds_the_folder_as_its_host() {
-        let address = Address {
-            socket_folder: "/tmp/a b%/ü".into(),
-            port: 5432,
-            pid: 1,
-        };
+        let address = Address { socket_folder: "/tmp/a b%/ü".into(), port: 5432, pid: 1 };
         assert_eq!(
             address.url("warehouse"),
             "postgres://tradewind@%2Ftmp%2Fa%20b%25%2F%C3%BC:5432/warehouse"

@@ -10,9 +10,7 @@ fn with<const N: usize>(variables: [(&str, &str); N]) -> Result<Config, Error> {
 }
 
 fn error(variable: &str, value: &str) -> String {
-    with([("HOME", "/home/ann"), (variable, value)])
-        .unwrap_err()
-        .to_string()
+    with([("HOME", "/home/ann"), (variable, value)]).unwrap_err().to_string()
 }
 
 #[test]
@@ -30,21 +28,12 @@ fn defaults() {
         ("info".to_owned(), "auto".to_owned())
     );
     assert!(config.warnings.is_empty());
-    assert!(
-        config
-            .list()
-            .iter()
-            .all(|listed| listed.origin == Origin::Default)
-    );
+    assert!(config.list().iter().all(|listed| listed.origin == Origin::Default));
 }
 
 #[test]
 fn a_flag_beats_the_environment_and_both_are_remembered() {
-    let flags = Flags {
-        port: Some("9000".to_owned()),
-        home: Some("/srv/tw".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags { port: Some("9000".to_owned()), home: Some("/srv/tw".to_owned()), ..Flags::default() };
     let environment = Environment::of([
         ("HOME", "/home/ann"),
         ("TRADEWIND_PORT", "not even a number"),
@@ -53,40 +42,20 @@ fn a_flag_beats_the_environment_and_both_are_remembered() {
     ]);
     let config = Config::load(&flags, &environment).unwrap();
     assert_eq!((config.port.get(), config.port.origin), (9000, Origin::Flag));
-    assert_eq!(
-        (config.host.as_str(), config.host.origin),
-        ("0.0.0.0", Origin::Environment)
-    );
-    assert_eq!(
-        config.parallelism.origin,
-        Origin::Default,
-        "an empty variable is not given"
-    );
-    assert_eq!(
-        *config.dags_folder,
-        Path::new("/srv/tw/dags"),
-        "defaults follow the home"
-    );
+    assert_eq!((config.host.as_str(), config.host.origin), ("0.0.0.0", Origin::Environment));
+    assert_eq!(config.parallelism.origin, Origin::Default, "an empty variable is not given");
+    assert_eq!(*config.dags_folder, Path::new("/srv/tw/dags"), "defaults follow the home");
 
     let listed = config.list();
-    let port = listed
-        .iter()
-        .find(|listed| listed.setting.name == "port")
-        .unwrap();
-    assert_eq!(
-        (port.value.as_str(), port.origin.to_string().as_str()),
-        ("9000", "flag")
-    );
+    let port = listed.iter().find(|listed| listed.setting.name == "port").unwrap();
+    assert_eq!((port.value.as_str(), port.origin.to_string().as_str()), ("9000", "flag"));
 }
 
 #[test]
 fn secrets_are_masked_wherever_they_are_shown() {
     let config = with([
         ("HOME", "/home/ann"),
-        (
-            "TRADEWIND_DATABASE_URL",
-            "postgres://ann:hunter2@db:5432/tradewind?sslpassword=hunter2",
-        ),
+        ("TRADEWIND_DATABASE_URL", "postgres://ann:hunter2@db:5432/tradewind?sslpassword=hunter2"),
         ("TRADEWIND_REDIS_URL", "redis://:hunter2@queue:6379/0"),
         ("TRADEWIND_SECRET_KEY", "hunter2hunter2hunter2"),
         ("TRADEWIND_ADMIN_PASSWORD", "hunter2"),
@@ -99,10 +68,7 @@ fn secrets_are_masked_wherever_they_are_shown() {
         listed.contains(&"postgres://ann:***@db:5432/tradewind?sslpassword=***".to_owned()),
         "{listed:?}"
     );
-    assert!(
-        listed.contains(&"redis://:***@queue:6379/0".to_owned()),
-        "{listed:?}"
-    );
+    assert!(listed.contains(&"redis://:***@queue:6379/0".to_owned()), "{listed:?}");
     assert_eq!(listed.iter().filter(|value| *value == "***").count(), 2);
     assert!(config.database_url.as_ref().unwrap().expose().contains("hunter2"));
 }
@@ -141,11 +107,7 @@ fn wrong_values_say_what_is_allowed(variable: &str, value: &str, expected: &str)
     "mysql://ann:hunter2@db/x",
     "postgres://user:password@host:5432/database"
 )]
-#[test_case(
-    "TRADEWIND_DATABASE_URL",
-    "postgres://ann:hunter2@db:5432",
-    "name of the database"
-)]
+#[test_case("TRADEWIND_DATABASE_URL", "postgres://ann:hunter2@db:5432", "name of the database")]
 #[test_case("TRADEWIND_DATABASE_URL", "host=db password=hunter2", "postgres://")]
 #[test_case("TRADEWIND_REDIS_URL", "hunter2", "redis://")]
 #[test_case("TRADEWIND_SECRET_KEY", "hunter2", "16 to 4096 characters")]
@@ -157,24 +119,15 @@ fn wrong_secrets_are_not_shown(variable: &str, value: &str, expected: &str) {
 
 #[test]
 fn the_flag_is_named_when_the_flag_is_wrong() {
-    let flags = Flags {
-        port: Some("http".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags { port: Some("http".to_owned()), ..Flags::default() };
     let error = Config::load(&flags, &Environment::of([("HOME", "/home/ann")])).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        r#"--port is "http", but it must be a whole number from 0 to 65535"#
-    );
+    assert_eq!(error.to_string(), r#"--port is "http", but it must be a whole number from 0 to 65535"#);
 }
 
 #[test]
 fn without_a_home_folder_one_must_be_given() {
     assert_eq!(with([]).unwrap_err(), Error::NoHome);
-    assert_eq!(
-        with([("TRADEWIND_HOME", "/srv")]).unwrap().home.path(),
-        Path::new("/srv")
-    );
+    assert_eq!(with([("TRADEWIND_HOME", "/srv")]).unwrap().home.path(), Path::new("/srv"));
 }
 
 #[test]
@@ -189,28 +142,15 @@ fn misspelt_variables_are_warned_about_and_those_of_tasks_are_not() {
     .unwrap();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(
-        warnings[0].contains("did you mean TRADEWIND_DATABASE_URL?"),
-        "{warnings:?}"
-    );
-    assert!(
-        warnings[1].contains("TRADEWIND_SOMETHING_ELSE is set but"),
-        "{warnings:?}"
-    );
+    assert!(warnings[0].contains("did you mean TRADEWIND_DATABASE_URL?"), "{warnings:?}");
+    assert!(warnings[1].contains("TRADEWIND_SOMETHING_ELSE is set but"), "{warnings:?}");
 }
 
 #[test]
 fn folders_and_buckets_hold_logs() {
-    let url = |value: &str| {
-        with([("HOME", "/home/ann"), ("TRADEWIND_LOGS_URL", value)])
-            .unwrap()
-            .logs_url
-            .value
-    };
-    assert_eq!(
-        url("/var/log/50% #1?").url().to_file_path().unwrap(),
-        Path::new("/var/log/50% #1?")
-    );
+    let url =
+        |value: &str| with([("HOME", "/home/ann"), ("TRADEWIND_LOGS_URL", value)]).unwrap().logs_url.value;
+    assert_eq!(url("/var/log/50% #1?").url().to_file_path().unwrap(), Path::new("/var/log/50% #1?"));
     assert_eq!(url("~/logs").to_string(), "file:///home/ann/logs");
     assert_eq!(url("s3://bucket/tradewind").to_string(), "s3://bucket/tradewind");
 }
@@ -220,14 +160,7 @@ fn an_unwritable_home_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = Home::at(&file.join("home"))
-        .unwrap()
-        .create()
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("file/home cannot be used") && error.contains("TRADEWIND_HOME"),
-        "{error}"
-    );
+    let error = Home::at(&file.join("home")).unwrap().create().unwrap_err().to_string();
+    assert!(error.contains("file/home cannot be used") && error.contains("TRADEWIND_HOME"), "{error}");
     Home::at(&folder.path().join("a/b")).unwrap().create().unwrap();
 }

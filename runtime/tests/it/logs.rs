@@ -37,10 +37,7 @@ impl Fixture {
 
     async fn names(&self, key: &LogKey) -> Vec<(String, u64)> {
         let listed = self.store.list_artifacts(key).await.unwrap();
-        listed
-            .into_iter()
-            .map(|artifact| (artifact.name.to_string(), artifact.size))
-            .collect()
+        listed.into_iter().map(|artifact| (artifact.name.to_string(), artifact.size)).collect()
     }
 }
 
@@ -55,24 +52,12 @@ fn key(task_id: &str) -> LogKey {
 }
 
 fn limits(files: usize, file_bytes: u64, total_bytes: u64) -> ArtifactLimits {
-    ArtifactLimits {
-        files,
-        file_bytes,
-        total_bytes,
-    }
+    ArtifactLimits { files, file_bytes, total_bytes }
 }
 
 fn all_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                all_files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
+    entries.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
 }
 
 #[tokio::test]
@@ -87,13 +72,7 @@ async fn a_huge_log_is_moved_and_read_in_pieces() {
 
     fixture.store.put_file(&key("load"), &local).await.unwrap();
     assert!(!local.exists());
-    let read = async |start, length| {
-        fixture
-            .store
-            .read_range(&key("load"), start, length)
-            .await
-            .unwrap()
-    };
+    let read = async |start, length| fixture.store.read_range(&key("load"), start, length).await.unwrap();
     assert_eq!(fixture.store.size(&key("load")).await.unwrap(), SIZE);
     assert_eq!(&*read(0, 5).await, b"begin");
     assert_eq!(&*read(SIZE - 3, 100).await, b"end");
@@ -106,39 +85,19 @@ async fn a_huge_log_is_moved_and_read_in_pieces() {
 #[tokio::test]
 async fn an_empty_log_reads_as_nothing_and_a_missing_one_is_told() {
     let fixture = Fixture::new();
-    fixture
-        .store
-        .put_file(&key("a"), &fixture.local("log", b""))
-        .await
-        .unwrap();
-    assert!(
-        fixture
-            .store
-            .read_range(&key("a"), 0, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert!(matches!(
-        fixture.store.read_range(&key("b"), 0, 10).await,
-        Err(Error::NotFound(_))
-    ));
-    assert!(matches!(
-        fixture.store.size(&key("b")).await,
-        Err(Error::NotFound(_))
-    ));
+    fixture.store.put_file(&key("a"), &fixture.local("log", b"")).await.unwrap();
+    assert!(fixture.store.read_range(&key("a"), 0, 10).await.unwrap().is_empty());
+    assert!(matches!(fixture.store.read_range(&key("b"), 0, 10).await, Err(Error::NotFound(_))));
+    assert!(matches!(fixture.store.size(&key("b")).await, Err(Error::NotFound(_))));
 }
 
 #[tokio::test]
 async fn a_log_from_another_file_system_is_sent_in_pieces() {
-    let other = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap();
+    let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let fixture = Fixture::new();
     // More than two pieces, with the last one incomplete, so that an order mistaken would show.
-    let content: Vec<u8> = (0..2_500_000_u32)
-        .flat_map(|number| format!("{number:07}\n").into_bytes())
-        .collect();
+    let content: Vec<u8> =
+        (0..2_500_000_u32).flat_map(|number| format!("{number:07}\n").into_bytes()).collect();
     let local = other.path().join("log");
     fs::write(&local, &content).unwrap();
     fixture.store.put_file(&key("a"), &local).await.unwrap();
@@ -152,40 +111,18 @@ async fn a_log_from_another_file_system_is_sent_in_pieces() {
 async fn storing_again_replaces_and_deleting_twice_is_fine() {
     let fixture = Fixture::new();
     for content in [b"first".as_slice(), b"second"] {
-        fixture
-            .store
-            .put_file(&key("a"), &fixture.local("log", content))
-            .await
-            .unwrap();
+        fixture.store.put_file(&key("a"), &fixture.local("log", content)).await.unwrap();
     }
-    assert_eq!(
-        &*fixture.store.read_range(&key("a"), 0, 100).await.unwrap(),
-        b"second"
-    );
+    assert_eq!(&*fixture.store.read_range(&key("a"), 0, 100).await.unwrap(), b"second");
     fixture.local("files/report.html", b"<p>");
-    fixture
-        .store
-        .put_artifact_dir(&key("a"), &fixture.work(), ArtifactLimits::default())
-        .await
-        .unwrap();
-    fixture
-        .store
-        .put_file(&key("b"), &fixture.local("log", b"other"))
-        .await
-        .unwrap();
+    fixture.store.put_artifact_dir(&key("a"), &fixture.work(), ArtifactLimits::default()).await.unwrap();
+    fixture.store.put_file(&key("b"), &fixture.local("log", b"other")).await.unwrap();
 
     fixture.store.delete(&key("a")).await.unwrap();
     fixture.store.delete(&key("a")).await.unwrap();
-    assert!(matches!(
-        fixture.store.size(&key("a")).await,
-        Err(Error::NotFound(_))
-    ));
+    assert!(matches!(fixture.store.size(&key("a")).await, Err(Error::NotFound(_))));
     assert!(fixture.names(&key("a")).await.is_empty());
-    assert_eq!(
-        fixture.store.size(&key("b")).await.unwrap(),
-        5,
-        "other tries keep theirs"
-    );
+    assert_eq!(fixture.store.size(&key("b")).await.unwrap(), 5, "other tries keep theirs");
 }
 
 #[test_case("../../../../escaped" ; "parents")]
@@ -197,23 +134,12 @@ async fn storing_again_replaces_and_deleting_twice_is_fine() {
 #[tokio::test]
 async fn whatever_the_id_the_log_stays_inside(id: &str) {
     let fixture = Fixture::new();
-    let key = LogKey {
-        dag_id: id.to_owned(),
-        run_id: id.to_owned(),
-        ..key(id)
-    };
-    fixture
-        .store
-        .put_file(&key, &fixture.local("log", b"x"))
-        .await
-        .unwrap();
+    let key = LogKey { dag_id: id.to_owned(), run_id: id.to_owned(), ..key(id) };
+    fixture.store.put_file(&key, &fixture.local("log", b"x")).await.unwrap();
     assert_eq!(fixture.store.size(&key).await.unwrap(), 1);
     let files = all_files(fixture.folder.path());
     assert_eq!(files.len(), 1);
-    assert!(
-        files[0].starts_with(fixture.folder.path().join("logs")),
-        "{files:?}"
-    );
+    assert!(files[0].starts_with(fixture.folder.path().join("logs")), "{files:?}");
     fixture.store.delete(&key).await.unwrap();
     assert!(all_files(fixture.folder.path()).is_empty());
 }
@@ -223,12 +149,7 @@ async fn a_log_that_is_a_link_is_refused() {
     let fixture = Fixture::new();
     let link = fixture.local("target", b"x").with_file_name("log");
     symlink("/etc/passwd", &link).unwrap();
-    let error = fixture
-        .store
-        .put_file(&key("a"), &link)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = fixture.store.put_file(&key("a"), &link).await.unwrap_err().to_string();
     assert!(error.contains("not a plain file"), "{error}");
 }
 
@@ -238,20 +159,14 @@ async fn artifacts_are_kept_listed_and_read() {
     fixture.local("report.html", b"<h1>Delays</h1>");
     fixture.local("plots/a b%2F#1.svg", b"<svg/>");
     fixture.local(".hidden", b"h");
-    let kept = fixture
-        .store
-        .put_artifact_dir(&key("a"), &fixture.work(), ArtifactLimits::default())
-        .await
-        .unwrap();
+    let kept =
+        fixture.store.put_artifact_dir(&key("a"), &fixture.work(), ArtifactLimits::default()).await.unwrap();
     assert!(kept.left_out.is_empty());
     let expected = [(".hidden", 1), ("plots/a b%2F#1.svg", 6), ("report.html", 15)];
     let expected: Vec<_> = expected.map(|(name, size)| (name.to_owned(), size)).into();
     assert_eq!(fixture.names(&key("a")).await, expected);
     assert_eq!(kept.kept, fixture.store.list_artifacts(&key("a")).await.unwrap());
-    assert!(
-        fixture.work().join("report.html").exists(),
-        "the folder is left as it is"
-    );
+    assert!(fixture.work().join("report.html").exists(), "the folder is left as it is");
 
     for (name, size) in expected {
         let name = ArtifactName::parse(&name).unwrap();
@@ -261,10 +176,7 @@ async fn artifacts_are_kept_listed_and_read() {
         assert_eq!(pieces.iter().map(|piece| piece.len() as u64).sum::<u64>(), size);
     }
     let missing = ArtifactName::parse("missing").unwrap();
-    assert!(matches!(
-        fixture.store.read_artifact(&key("a"), &missing).await,
-        Err(Error::NotFound(_))
-    ));
+    assert!(matches!(fixture.store.read_artifact(&key("a"), &missing).await, Err(Error::NotFound(_))));
 }
 
 #[tokio::test]
@@ -281,18 +193,11 @@ async fn links_pipes_and_what_is_over_the_limits_is_left_out_with_the_reason() {
     symlink("/etc", fixture.work().join("h_link")).unwrap();
     nix::unistd::mkfifo(&fixture.work().join("i_pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
 
-    let kept = fixture
-        .store
-        .put_artifact_dir(&key("a"), &fixture.work(), limits(3, 10, 10))
-        .await
-        .unwrap();
+    let kept = fixture.store.put_artifact_dir(&key("a"), &fixture.work(), limits(3, 10, 10)).await.unwrap();
     let names: Vec<_> = kept.kept.iter().map(|artifact| artifact.name.as_str()).collect();
     assert_eq!(names, ["a", "c", "e"]);
-    let reasons: Vec<String> = kept
-        .left_out
-        .iter()
-        .map(|out| format!("{}: {}", out.name, out.reason))
-        .collect();
+    let reasons: Vec<String> =
+        kept.left_out.iter().map(|out| format!("{}: {}", out.name, out.reason)).collect();
     let expect = [
         "b: larger than",
         "d: more than",
@@ -303,13 +208,7 @@ async fn links_pipes_and_what_is_over_the_limits_is_left_out_with_the_reason() {
         "i_pipe: it is not",
     ];
     assert_eq!(reasons.len(), expect.len(), "{reasons:?}");
-    assert!(
-        reasons
-            .iter()
-            .zip(expect)
-            .all(|(reason, expected)| reason.starts_with(expected)),
-        "{reasons:?}"
-    );
+    assert!(reasons.iter().zip(expect).all(|(reason, expected)| reason.starts_with(expected)), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -319,11 +218,8 @@ async fn a_missing_folder_or_a_link_to_one_holds_no_artifacts() {
     symlink("files", fixture.work().join("link")).unwrap();
     for folder in ["missing", "link"] {
         let folder = fixture.work().join(folder);
-        let kept = fixture
-            .store
-            .put_artifact_dir(&key("a"), &folder, ArtifactLimits::default())
-            .await
-            .unwrap();
+        let kept =
+            fixture.store.put_artifact_dir(&key("a"), &folder, ArtifactLimits::default()).await.unwrap();
         assert!(kept.kept.is_empty() && kept.left_out.is_empty());
     }
 }
@@ -348,10 +244,7 @@ fn tricky_names_are_no_artifact_names(name: &str) {
 #[test]
 fn a_new_log_folder_is_for_its_user_alone() {
     let fixture = Fixture::new();
-    let mode = fs::metadata(fixture.folder.path().join("logs"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(fixture.folder.path().join("logs")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
@@ -360,8 +253,6 @@ fn an_impossible_log_folder_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = LogStore::open(&LogsUrl::folder(&file.join("logs")))
-        .unwrap_err()
-        .to_string();
+    let error = LogStore::open(&LogsUrl::folder(&file.join("logs"))).unwrap_err().to_string();
     assert!(error.contains("file/logs cannot be used"), "{error}");
 }

@@ -47,33 +47,14 @@ async fn ask(url: &str, statement: &str) -> Option<String> {
 async fn a_server_starts_keeps_its_data_and_stops() {
     let home = home();
     let postgres = start(home.path());
-    ask(
-        &postgres.url("tradewind"),
-        "CREATE TABLE kept AS SELECT 'kept'::text AS word",
-    )
-    .await;
+    ask(&postgres.url("tradewind"), "CREATE TABLE kept AS SELECT 'kept'::text AS word").await;
     assert_eq!(
-        ask(&postgres.url("warehouse"), "SELECT current_database()::text")
-            .await
-            .unwrap(),
+        ask(&postgres.url("warehouse"), "SELECT current_database()::text").await.unwrap(),
         "warehouse"
     );
-    assert_eq!(
-        ask(&postgres.url("tradewind"), "SELECT current_user::text")
-            .await
-            .unwrap(),
-        "tradewind"
-    );
-    assert_eq!(
-        ask(&postgres.url("tradewind"), "SELECT current_setting('fsync')")
-            .await
-            .unwrap(),
-        "off"
-    );
-    assert_eq!(
-        find_running(home.path()).unwrap().as_ref(),
-        Some(postgres.address())
-    );
+    assert_eq!(ask(&postgres.url("tradewind"), "SELECT current_user::text").await.unwrap(), "tradewind");
+    assert_eq!(ask(&postgres.url("tradewind"), "SELECT current_setting('fsync')").await.unwrap(), "off");
+    assert_eq!(find_running(home.path()).unwrap().as_ref(), Some(postgres.address()));
     let pid = postgres.pid();
     postgres.stop().unwrap();
     assert!(!is_alive(pid));
@@ -82,12 +63,7 @@ async fn a_server_starts_keeps_its_data_and_stops() {
     let begin = Instant::now();
     let postgres = start(home.path());
     println!("started again in {} ms", begin.elapsed().as_millis());
-    assert_eq!(
-        ask(&postgres.url("tradewind"), "SELECT word FROM kept")
-            .await
-            .unwrap(),
-        "kept"
-    );
+    assert_eq!(ask(&postgres.url("tradewind"), "SELECT word FROM kept").await.unwrap(), "kept");
     let pid = postgres.pid();
     drop(postgres);
     assert!(!is_alive(pid), "dropping stops it");
@@ -105,27 +81,10 @@ async fn databases_are_created_once_and_names_are_checked() {
     let postgres = PrivatePostgres::start(&settings).unwrap();
     for name in ["one", "two_2"] {
         postgres.create_database(name).unwrap();
-        assert_eq!(
-            ask(&postgres.url(name), "SELECT current_database()::text")
-                .await
-                .unwrap(),
-            name
-        );
+        assert_eq!(ask(&postgres.url(name), "SELECT current_database()::text").await.unwrap(), name);
     }
-    for name in [
-        "",
-        "Two",
-        "a-b",
-        "a b",
-        "1a",
-        "x; DROP",
-        "--help",
-        &"x".repeat(64),
-    ] {
-        assert!(
-            matches!(postgres.create_database(name), Err(Error::DatabaseName { .. })),
-            "{name}"
-        );
+    for name in ["", "Two", "a-b", "a b", "1a", "x; DROP", "--help", &"x".repeat(64)] {
+        assert!(matches!(postgres.create_database(name), Err(Error::DatabaseName { .. })), "{name}");
     }
 }
 
@@ -135,15 +94,8 @@ async fn only_the_user_may_connect() {
     let postgres = start(home.path());
     let socket = &postgres.address().socket_folder;
     assert_eq!(fs::metadata(socket).unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(
-        fs::metadata(postgres.data_folder()).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    let listening = ask(
-        &postgres.url("tradewind"),
-        "SELECT current_setting('listen_addresses')",
-    )
-    .await;
+    assert_eq!(fs::metadata(postgres.data_folder()).unwrap().permissions().mode() & 0o777, 0o700);
+    let listening = ask(&postgres.url("tradewind"), "SELECT current_setting('listen_addresses')").await;
     assert_eq!(listening.unwrap(), "", "nothing listens on a network");
     if !geteuid().is_root() {
         println!("not root: connecting as another user was not tried");
@@ -165,10 +117,7 @@ async fn only_the_user_may_connect() {
         .gid(64_123);
     let refused = psql.output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        !refused.status.success() && text.contains("eer authentication failed"),
-        "{text}"
-    );
+    assert!(!refused.status.success() && text.contains("eer authentication failed"), "{text}");
 }
 
 #[test]
@@ -177,10 +126,7 @@ fn a_second_server_in_the_same_home_is_refused() {
     let postgres = start(home.path());
     let error = PrivatePostgres::start(&Settings::for_tests(home.path())).unwrap_err();
     let me = std::process::id().cast_signed();
-    assert!(
-        matches!(error, Error::AlreadyRunning { pid: Some(pid), .. } if pid == me),
-        "{error}"
-    );
+    assert!(matches!(error, Error::AlreadyRunning { pid: Some(pid), .. } if pid == me), "{error}");
     assert!(error.to_string().contains("TRADEWIND_HOME"), "{error}");
     postgres.stop().unwrap();
     start(home.path()).stop().unwrap();
@@ -213,11 +159,7 @@ fn what_a_killed_server_left_behind_is_cleared_away() {
     postgres.stop().unwrap();
     // As after a restart of a container: the process id in the files now belongs to something else.
     let me = std::process::id();
-    let left = format!(
-        "{me}\n{}\n1780000000\n5432\n{}\n\n\nready   \n",
-        data.display(),
-        socket.display()
-    );
+    let left = format!("{me}\n{}\n1780000000\n5432\n{}\n\n\nready   \n", data.display(), socket.display());
     fs::write(data.join("postmaster.pid"), &left).unwrap();
     fs::write(socket.join(".s.PGSQL.5432.lock"), &left).unwrap();
     assert_eq!(find_running(home.path()).unwrap(), None);
@@ -238,22 +180,10 @@ fn a_server_that_cannot_start_shows_its_log() {
 async fn a_long_path_still_gets_a_socket() {
     let home = home();
     let long = home.path().join("a-folder-with-a-long-name-".repeat(6));
-    let outside = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap();
-    let home = if geteuid().is_root() {
-        outside.path().join(long.file_name().unwrap())
-    } else {
-        long
-    };
+    let outside = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let home = if geteuid().is_root() { outside.path().join(long.file_name().unwrap()) } else { long };
     let postgres = start(&home);
-    assert_eq!(
-        ask(&postgres.url("tradewind"), "SELECT 'yes'::text")
-            .await
-            .unwrap(),
-        "yes"
-    );
+    assert_eq!(ask(&postgres.url("tradewind"), "SELECT 'yes'::text").await.unwrap(), "yes");
     let socket = postgres.address().socket_folder.clone();
     assert!(socket.starts_with("/tmp"), "{socket:?}");
     postgres.stop().unwrap();
@@ -277,10 +207,7 @@ fn roots_home_is_handled() {
     let data = postgres.data_folder();
     assert!(data.starts_with("/var/lib/tradewind"), "{data:?}");
     assert_eq!(fs::read_link(home.path().join("postgres")).unwrap(), data);
-    assert_eq!(
-        find_running(home.path()).unwrap().as_ref(),
-        Some(postgres.address())
-    );
+    assert_eq!(find_running(home.path()).unwrap().as_ref(), Some(postgres.address()));
     postgres.stop().unwrap();
     start(home.path()).stop().unwrap();
     fs::remove_dir_all(data.parent().unwrap()).unwrap();
@@ -294,13 +221,9 @@ fn a_home_that_the_servers_user_cannot_enter_is_a_clear_error() {
     }
     let closed = home();
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let error = PrivatePostgres::start(&Settings::for_tests(closed.path().join("home")))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains(&format!("chmod o+x {}", closed.path().display())),
-        "{error}"
-    );
+    let error =
+        PrivatePostgres::start(&Settings::for_tests(closed.path().join("home"))).unwrap_err().to_string();
+    assert!(error.contains(&format!("chmod o+x {}", closed.path().display())), "{error}");
 }
 
 #[tokio::test]
@@ -308,9 +231,7 @@ async fn the_end_of_the_server_is_told() {
     let home = home();
     let postgres = start(home.path());
     kill(Pid::from_raw(postgres.pid()), Signal::SIGQUIT).unwrap();
-    let status = tokio::time::timeout(Duration::from_secs(60), postgres.exited())
-        .await
-        .unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(60), postgres.exited()).await.unwrap();
     assert!(status.contains("exit status"), "{status}");
     postgres.stop().unwrap();
     start(home.path()).stop().unwrap();
@@ -322,22 +243,11 @@ fn killing_tradewind_stops_its_server_cleanly() {
     start(home.path()).stop().unwrap();
     let mut parent = Command::new(env::current_exe().unwrap());
     parent
-        .args([
-            "--exact",
-            "postgres::parent_of_a_server",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "postgres::parent_of_a_server", "--ignored", "--nocapture"])
         .env(PARENT_HOME, home.path());
-    let mut parent = parent
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut parent = parent.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let pid = lines
-        .find_map(|line| line.unwrap().rsplit_once("server: ")?.1.parse::<i32>().ok())
-        .unwrap();
+    let pid = lines.find_map(|line| line.unwrap().rsplit_once("server: ")?.1.parse::<i32>().ok()).unwrap();
     assert!(is_alive(pid));
 
     parent.kill().unwrap();

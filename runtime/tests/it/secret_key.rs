@@ -22,16 +22,9 @@ fn a_key_is_made_once_for_this_user_alone() {
     let config = config(home.path(), "");
     let key = SecretKey::open(&config).unwrap();
     assert_eq!(SecretKey::open(&config).unwrap(), key);
-    let mode = fs::metadata(home.path().join("secret.key"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(home.path().join("secret.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(
-        fs::read_dir(home.path()).unwrap().count(),
-        1,
-        "no drafts are left"
-    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "no drafts are left");
     assert_eq!(format!("{key:?}"), "***");
 }
 
@@ -55,14 +48,8 @@ fn those_who_start_together_agree() {
 fn a_configured_key_needs_no_file() {
     let home = tempfile::tempdir().unwrap();
     let key = SecretKey::open(&config(home.path(), "correct horse battery staple")).unwrap();
-    assert_eq!(
-        key,
-        SecretKey::from_secret(&Secret::new("correct horse battery staple"))
-    );
-    assert_ne!(
-        key,
-        SecretKey::from_secret(&Secret::new("correct horse battery stapler"))
-    );
+    assert_eq!(key, SecretKey::from_secret(&Secret::new("correct horse battery staple")));
+    assert_ne!(key, SecretKey::from_secret(&Secret::new("correct horse battery stapler")));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
@@ -71,22 +58,12 @@ fn base64_is_the_key_itself_and_purposes_differ() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("secret.key");
     let made = SecretKey::from_file(&file).unwrap();
-    assert_eq!(
-        SecretKey::from_secret(&Secret::new(fs::read_to_string(&file).unwrap())),
-        made
-    );
+    assert_eq!(SecretKey::from_secret(&Secret::new(fs::read_to_string(&file).unwrap())), made);
     assert_ne!(made.derive("sessions"), made.derive("tokens"));
     // RFC 4231 has no vector with a 32-byte key; this one was computed with `openssl dgst -sha256 -mac HMAC`.
     let zero = SecretKey::from_secret(&Secret::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
-    let hex: String = zero
-        .derive("sessions")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    assert_eq!(
-        hex,
-        "ae5ab6167ef8db38acc7769b7460edb0722d49650b0fedbb9a4297ebfd0e98b3"
-    );
+    let hex: String = zero.derive("sessions").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "ae5ab6167ef8db38acc7769b7460edb0722d49650b0fedbb9a4297ebfd0e98b3");
 }
 
 #[test]
@@ -95,10 +72,7 @@ fn a_broken_file_is_never_replaced() {
     let file = home.path().join("secret.key");
     fs::write(&file, "half a k").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(
-        SecretKey::from_file(&file),
-        Err(Error::Malformed { .. })
-    ));
+    assert!(matches!(SecretKey::from_file(&file), Err(Error::Malformed { .. })));
     assert_eq!(fs::read_to_string(&file).unwrap(), "half a k");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let error = SecretKey::from_file(&file).unwrap_err().to_string();

@@ -45,7 +45,9 @@ async fn a_broken_file_is_reported_and_hides_nothing() {
     assert!(errors[0].hint.as_deref().is_some_and(|hint| hint.contains("retries")), "{:?}", errors[0]);
 
     house.file("bad.yaml", "tasks:\n  a: {bash: 'true', retries: 3}\n");
-    house.until("it is mended", async || house.store.import_errors(None, 10, 0).await.unwrap().is_empty()).await;
+    house
+        .until("it is mended", async || house.store.import_errors(None, 10, 0).await.unwrap().is_empty())
+        .await;
     assert!(is_known(&house, "bad").await);
     scheduler.stop().await;
 }

@@ -160,7 +160,12 @@ impl House {
 
     /// The states of a run's task instances, by task and mapped index.
     pub async fn states(&self, dag_id: &str, run_id: &str) -> Vec<(String, i32, TaskState)> {
-        let run = self.store.run(&DagId::new(dag_id).unwrap(), &RunId::new(run_id).unwrap()).await.unwrap().unwrap();
+        let run = self
+            .store
+            .run(&DagId::new(dag_id).unwrap(), &RunId::new(run_id).unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         let mut states: Vec<_> =
             run.tis.into_iter().map(|ti| (ti.task_id.to_string(), ti.map_index, ti.state)).collect();
         states.sort();

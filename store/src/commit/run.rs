@@ -20,17 +20,11 @@ use crate::{
 };
 
 pub(super) fn insert<'a>(conn: &'a AsyncPgConnection, runs: &'a [RunRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(
-        runs.chunks(MOST_ROWS)
-            .map(|chunk| insert_chunk(conn, chunk).boxed()),
-    );
+    to.extend(runs.chunks(MOST_ROWS).map(|chunk| insert_chunk(conn, chunk).boxed()));
 }
 
 async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<(), Error> {
-    let conf = runs
-        .iter()
-        .map(|run| ToJson::of(&*run.conf))
-        .collect::<Result<Vec<_>, _>>()?;
+    let conf = runs.iter().map(|run| ToJson::of(&*run.conf)).collect::<Result<Vec<_>, _>>()?;
     let triggered_by = column(runs, |run| run.triggered_by.as_deref().map(storable));
     let note = column(runs, |run| run.note.as_deref().map(storable));
     let query = InsertRuns {
@@ -61,10 +55,7 @@ pub(super) fn update<'a>(
     runs: &'a [Expected<RunRecord, RunState>],
     to: &mut Vec<Sent<'a>>,
 ) {
-    to.extend(
-        runs.chunks(MOST_ROWS)
-            .map(|chunk| update_chunk(conn, chunk).boxed()),
-    );
+    to.extend(runs.chunks(MOST_ROWS).map(|chunk| update_chunk(conn, chunk).boxed()));
 }
 
 async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunState>]) -> Result<(), Error> {
@@ -98,12 +89,7 @@ fn mismatch(runs: &[Expected<RunRecord, RunState>], found: &[FoundRun], updated:
         }
     });
     let first: Vec<String> = wrong.take(3).collect();
-    format!(
-        "{} of {} runs are not as remembered: {}",
-        runs.len() - updated,
-        runs.len(),
-        first.join("; ")
-    )
+    format!("{} of {} runs are not as remembered: {}", runs.len() - updated, runs.len(), first.join("; "))
 }
 
 #[derive(QueryableByName)]

@@ -19,10 +19,7 @@ use crate::{Error, column::storable, hot::hot_query};
 type Changed = Expected<TiRecord, Persisted>;
 
 pub(super) fn insert<'a>(conn: &'a AsyncPgConnection, tis: &'a [TiRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(
-        tis.chunks(MOST_ROWS)
-            .map(|chunk| insert_chunk(conn, chunk).boxed()),
-    );
+    to.extend(tis.chunks(MOST_ROWS).map(|chunk| insert_chunk(conn, chunk).boxed()));
 }
 
 async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), Error> {
@@ -54,10 +51,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
 }
 
 pub(super) fn update<'a>(conn: &'a AsyncPgConnection, tis: &'a [Changed], to: &mut Vec<Sent<'a>>) {
-    to.extend(
-        tis.chunks(MOST_ROWS)
-            .map(|chunk| update_chunk(conn, chunk).boxed()),
-    );
+    to.extend(tis.chunks(MOST_ROWS).map(|chunk| update_chunk(conn, chunk).boxed()));
 }
 
 async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), Error> {
@@ -86,12 +80,7 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
     if updated == tis.len() {
         return Ok(());
     }
-    let found: Vec<FoundTi> = FindTis {
-        run_key: &run_key,
-        index: &index,
-    }
-    .load(&mut &*conn)
-    .await?;
+    let found: Vec<FoundTi> = FindTis { run_key: &run_key, index: &index }.load(&mut &*conn).await?;
     Err(Error::Conflict(mismatch(tis, &found, updated)))
 }
 

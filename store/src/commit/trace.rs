@@ -22,11 +22,7 @@ use crate::{
 const MOST_BYTES: usize = 16 << 20;
 
 pub(super) fn insert_tries<'a>(conn: &'a AsyncPgConnection, tries: &'a [TryRecord], to: &mut Vec<Sent<'a>>) {
-    to.extend(
-        tries
-            .chunks(MOST_ROWS)
-            .map(|chunk| insert_tries_chunk(conn, chunk).boxed()),
-    );
+    to.extend(tries.chunks(MOST_ROWS).map(|chunk| insert_tries_chunk(conn, chunk).boxed()));
 }
 
 async fn insert_tries_chunk(conn: &AsyncPgConnection, tries: &[TryRecord]) -> Result<(), Error> {
@@ -112,11 +108,7 @@ pub(super) fn move_cursors<'a>(
     cursors: &'a [CursorRecord],
     to: &mut Vec<Sent<'a>>,
 ) {
-    to.extend(
-        cursors
-            .chunks(MOST_ROWS)
-            .map(|chunk| move_cursors_chunk(conn, chunk).boxed()),
-    );
+    to.extend(cursors.chunks(MOST_ROWS).map(|chunk| move_cursors_chunk(conn, chunk).boxed()));
 }
 
 async fn move_cursors_chunk(conn: &AsyncPgConnection, cursors: &[CursorRecord]) -> Result<(), Error> {
@@ -125,12 +117,8 @@ async fn move_cursors_chunk(conn: &AsyncPgConnection, cursors: &[CursorRecord]) 
         cursor_start: &column(cursors, |row| row.cursor.map(|interval| interval.start)),
         cursor_end: &column(cursors, |row| row.cursor.map(|interval| interval.end)),
         next_logical_date: &column(cursors, |row| row.next.as_ref().map(|next| next.logical_date)),
-        next_interval_start: &column(cursors, |row| {
-            row.next.as_ref().map(|next| next.data_interval.start)
-        }),
-        next_interval_end: &column(cursors, |row| {
-            row.next.as_ref().map(|next| next.data_interval.end)
-        }),
+        next_interval_start: &column(cursors, |row| row.next.as_ref().map(|next| next.data_interval.start)),
+        next_interval_end: &column(cursors, |row| row.next.as_ref().map(|next| next.data_interval.end)),
         next_run_after: &column(cursors, |row| row.next.as_ref().map(|next| next.run_after)),
     };
     query.execute(&mut &*conn).await?;
@@ -142,11 +130,7 @@ pub(super) fn insert_audit<'a>(
     audit: &'a [AuditRecord],
     to: &mut Vec<Sent<'a>>,
 ) {
-    to.extend(
-        audit
-            .chunks(MOST_ROWS)
-            .map(|chunk| event_log::insert(conn, chunk).boxed()),
-    );
+    to.extend(audit.chunks(MOST_ROWS).map(|chunk| event_log::insert(conn, chunk).boxed()));
 }
 
 hot_query! {

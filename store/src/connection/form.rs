@@ -14,10 +14,7 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
             error.column()
         ))
     })?;
-    let mut connection = Connection {
-        conn_id: conn_id.to_owned(),
-        ..Connection::default()
-    };
+    let mut connection = Connection { conn_id: conn_id.to_owned(), ..Connection::default() };
     for (key, value) in &fields {
         match key.as_str() {
             "conn_id" | "connection_id" => {}
@@ -58,9 +55,9 @@ fn text_of(conn_id: &str, key: &str, value: &Value) -> Result<Option<String>, Er
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone())),
         Value::Number(number) => Ok(Some(number.to_string())),
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(Error::Invalid(format!(
-            "`{key}` of the connection `{conn_id}` is not a text"
-        ))),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Error::Invalid(format!("`{key}` of the connection `{conn_id}` is not a text")))
+        }
     }
 }
 
@@ -71,19 +68,13 @@ fn port(conn_id: &str, value: &Value) -> Result<Option<u16>, Error> {
     };
     let port = text.parse().ok().filter(|port| *port > 0);
     port.map(Some).ok_or_else(|| {
-        Error::Invalid(format!(
-            "the port of the connection `{conn_id}` is not a number from 1 to 65535"
-        ))
+        Error::Invalid(format!("the port of the connection `{conn_id}` is not a number from 1 to 65535"))
     })
 }
 
 /// An object, or an object written into a text.
 fn extra(conn_id: &str, value: &Value) -> Result<Map<String, Value>, Error> {
-    let wrong = || {
-        Error::Invalid(format!(
-            "`extra` of the connection `{conn_id}` is not a JSON object"
-        ))
-    };
+    let wrong = || Error::Invalid(format!("`extra` of the connection `{conn_id}` is not a JSON object"));
     match value {
         Value::Null => Ok(Map::new()),
         Value::Object(extra) => Ok(extra.clone()),
@@ -110,10 +101,7 @@ mod tests {
     fn what_is_wrong_is_said_without_the_password() {
         for (text, said) in [
             (r#"{"password": "s3cret""#, "not a JSON object: line 1"),
-            (
-                r#"{"conn_type": "a", "pasword": "s3cret"}"#,
-                "unknown key `pasword`",
-            ),
+            (r#"{"conn_type": "a", "pasword": "s3cret"}"#, "unknown key `pasword`"),
             (
                 r#"{"conn_type": "a", "password": ["s3cret"]}"#,
                 "`password` of the connection `test` is not a text",

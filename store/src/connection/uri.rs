@@ -19,24 +19,17 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
         .split_once("://")
         .ok_or_else(|| wrong("write type://login:password@host:port/schema, or JSON"))?;
     if scheme.is_empty() {
-        return Err(wrong(
-            "it begins with the type of the connection, such as postgres://",
-        ));
+        return Err(wrong("it begins with the type of the connection, such as postgres://"));
     }
     let (protocol, rest) = match rest.split_once("://") {
         Some((protocol, _)) if protocol.contains(['@', ':', '/', '?']) => (None, rest),
         Some((protocol, rest)) => (Some(protocol), rest),
         None => (None, rest),
     };
-    let (rest, query) = rest
-        .split_once('?')
-        .map_or((rest, ""), |(rest, query)| (rest, query));
-    let (authority, path) = rest
-        .split_once('/')
-        .map_or((rest, ""), |(authority, path)| (authority, path));
-    let (login, place) = authority
-        .rsplit_once('@')
-        .map_or((None, authority), |(login, place)| (Some(login), place));
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
+    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+    let (login, place) =
+        authority.rsplit_once('@').map_or((None, authority), |(login, place)| (Some(login), place));
     let (login, password) =
         match login.map(|login| login.split_once(':').map_or((login, None), |(l, p)| (l, Some(p)))) {
             Some((login, password)) => (some(login), password),
@@ -95,15 +88,8 @@ pub(super) fn write(connection: &Connection) -> String {
         push(&mut uri, format_args!("/{}", encode(schema)));
     }
     if !connection.extra.is_empty() {
-        let slash = if connection.schema.as_deref().is_none_or(str::is_empty) {
-            "/"
-        } else {
-            ""
-        };
-        push(
-            &mut uri,
-            format_args!("{slash}?{}", write_query(&connection.extra)),
-        );
+        let slash = if connection.schema.as_deref().is_none_or(str::is_empty) { "/" } else { "" };
+        push(&mut uri, format_args!("{slash}?{}", write_query(&connection.extra)));
     }
     uri
 }
@@ -126,10 +112,7 @@ fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     if port.is_empty() {
         return Some((host, None));
     }
-    port.parse()
-        .ok()
-        .filter(|port| *port > 0)
-        .map(|port| (host, Some(port)))
+    port.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
 }
 
 fn parse_query(query: &str) -> Option<Map<String, Value>> {
@@ -159,12 +142,7 @@ fn write_query(extra: &Map<String, Value>) -> String {
         })
         .collect();
     texts.map_or_else(
-        || {
-            format!(
-                "{EXTRA}={}",
-                encode(&serde_json::to_string(extra).unwrap_or_default())
-            )
-        },
+        || format!("{EXTRA}={}", encode(&serde_json::to_string(extra).unwrap_or_default())),
         |texts| texts.join("&"),
     )
 }
@@ -225,14 +203,7 @@ mod tests {
 
     fn fields(uri: &str) -> [Option<String>; 6] {
         let c = parse("test", uri).unwrap();
-        [
-            Some(c.conn_type),
-            c.login,
-            c.password,
-            c.host,
-            c.port.map(|port| port.to_string()),
-            c.schema,
-        ]
+        [Some(c.conn_type), c.login, c.password, c.host, c.port.map(|port| port.to_string()), c.schema]
     }
 
     #[test]
@@ -243,37 +214,19 @@ mod tests {
                 "postgresql://ann:s3cret@db:5432/flights",
                 ["postgres", "ann", "s3cret", "db", "5432", "flights"],
             ),
-            (
-                "postgres://ann:p%40s%3As@db",
-                ["postgres", "ann", "p@s:s", "db", "-", "-"],
-            ),
-            (
-                "google-cloud-platform://",
-                ["google_cloud_platform", "-", "-", "-", "-", "-"],
-            ),
-            (
-                "http://https://ann@example.org:8443",
-                ["http", "ann", "-", "https://example.org", "8443", "-"],
-            ),
+            ("postgres://ann:p%40s%3As@db", ["postgres", "ann", "p@s:s", "db", "-", "-"]),
+            ("google-cloud-platform://", ["google_cloud_platform", "-", "-", "-", "-", "-"]),
+            ("http://https://ann@example.org:8443", ["http", "ann", "-", "https://example.org", "8443", "-"]),
             ("fs:///%2Ftmp%2Fx", ["fs", "-", "-", "-", "-", "/tmp/x"]),
             ("http://:token@h", ["http", "-", "token", "h", "-", "-"]),
             ("http://@:8080", ["http", "-", "-", "-", "8080", "-"]),
-            (
-                "postgres://%5B::1%5D:5432/d",
-                ["postgres", "-", "-", "[::1]", "5432", "d"],
-            ),
+            ("postgres://%5B::1%5D:5432/d", ["postgres", "-", "-", "[::1]", "5432", "d"]),
         ] {
             assert_eq!(fields(uri), wanted.map(some), "{uri}");
         }
         let extra = |uri| parse("test", uri).unwrap().extra;
-        assert_eq!(
-            json!(extra("a://h?x=1&y=a+b%2Bc&z")),
-            json!({"x": "1", "y": "a b+c", "z": ""})
-        );
-        assert_eq!(
-            json!(extra("a://h/?__extra__=%7B%22n%22%3A%201%7D")),
-            json!({"n": 1})
-        );
+        assert_eq!(json!(extra("a://h?x=1&y=a+b%2Bc&z")), json!({"x": "1", "y": "a b+c", "z": ""}));
+        assert_eq!(json!(extra("a://h/?__extra__=%7B%22n%22%3A%201%7D")), json!({"n": 1}));
     }
 
     #[test]
@@ -287,10 +240,7 @@ mod tests {
             "a://u:s3cret@h?__extra__=s3cret",
         ] {
             let error = parse("test", uri).unwrap_err().to_string();
-            assert!(
-                error.contains("`test`") && !error.contains("s3cret"),
-                "{uri}: {error}"
-            );
+            assert!(error.contains("`test`") && !error.contains("s3cret"), "{uri}: {error}");
         }
     }
 

@@ -62,43 +62,25 @@ pub(super) struct Save<'a> {
 pub(super) fn plan<'a>(files: &'a [LoadedFile], known: &'a [Known]) -> Plan<'a> {
     let mut plan = Plan::default();
     let by_id: HashMap<&str, &Known> = known.iter().map(|row| (row.dag_id.as_str(), row)).collect();
-    let gone: HashSet<&str> = known
-        .iter()
-        .filter(|row| has_vanished(row, files))
-        .map(|row| &*row.dag_id)
-        .collect();
-    let live = known
-        .iter()
-        .filter(|row| !row.is_stale && !gone.contains(&*row.dag_id));
+    let gone: HashSet<&str> =
+        known.iter().filter(|row| has_vanished(row, files)).map(|row| &*row.dag_id).collect();
+    let live = known.iter().filter(|row| !row.is_stale && !gone.contains(&*row.dag_id));
     let mut owners: HashMap<&str, &str> = live.map(|row| (&*row.dag_id, &*row.file)).collect();
     let mut saved: HashSet<&str> = HashSet::new();
-    for (file, loaded) in files
-        .iter()
-        .flat_map(|file| file.dags.iter().map(move |dag| (&*file.file, dag)))
-    {
+    for (file, loaded) in files.iter().flat_map(|file| file.dags.iter().map(move |dag| (&*file.file, dag))) {
         let dag_id = loaded.dag.dag_id.as_str();
         let owner = *owners.entry(dag_id).or_insert(file);
         if owner != file || !saved.insert(dag_id) {
-            let refused = Refused {
-                dag_id: loaded.dag.dag_id.clone(),
-                file: file.to_owned(),
-                owner: owner.to_owned(),
-            };
+            let refused =
+                Refused { dag_id: loaded.dag.dag_id.clone(), file: file.to_owned(), owner: owner.to_owned() };
             plan.refused.push(refused);
             continue;
         }
-        let save = Save {
-            file,
-            loaded,
-            hash: loaded.dag.content_hash(),
-            known: by_id.get(dag_id).copied(),
-        };
+        let save = Save { file, loaded, hash: loaded.dag.content_hash(), known: by_id.get(dag_id).copied() };
         plan.file(save);
     }
-    plan.vanished = known
-        .iter()
-        .filter(|row| gone.contains(&*row.dag_id) && !saved.contains(&*row.dag_id))
-        .collect();
+    plan.vanished =
+        known.iter().filter(|row| gone.contains(&*row.dag_id) && !saved.contains(&*row.dag_id)).collect();
     plan
 }
 
@@ -117,15 +99,9 @@ impl<'a> Plan<'a> {
 
 /// Its file was read without errors and does not have it any more.
 fn has_vanished(row: &Known, files: &[LoadedFile]) -> bool {
-    let file = files
-        .iter()
-        .find(|file| file.file == row.file && file.errors.is_empty());
+    let file = files.iter().find(|file| file.file == row.file && file.errors.is_empty());
     !row.is_stale
-        && file.is_some_and(|file| {
-            file.dags
-                .iter()
-                .all(|loaded| loaded.dag.dag_id.as_str() != row.dag_id)
-        })
+        && file.is_some_and(|file| file.dags.iter().all(|loaded| loaded.dag.dag_id.as_str() != row.dag_id))
 }
 
 #[cfg(test)]
@@ -143,18 +119,11 @@ mod tests {
             "max_active_tasks": 16, "owner": owner, "tasks": []
         }))
         .unwrap();
-        LoadedDag {
-            dag: Arc::new(dag),
-            source: String::new(),
-        }
+        LoadedDag { dag: Arc::new(dag), source: String::new() }
     }
 
     fn file(name: &str, dags: Vec<LoadedDag>) -> LoadedFile {
-        LoadedFile {
-            file: name.to_owned(),
-            dags,
-            errors: Vec::new(),
-        }
+        LoadedFile { file: name.to_owned(), dags, errors: Vec::new() }
     }
 
     fn known(loaded: &LoadedDag, file: &str, is_stale: bool) -> Known {
@@ -186,14 +155,8 @@ mod tests {
     fn only_new_contents_make_a_new_version() {
         let (before, after) = (dag("a", "ann"), dag("a", "bob"));
         let records = [known(&before, "a.yaml", false)];
-        assert_eq!(
-            shape(&plan(&[file("a.yaml", vec![before])], &records)),
-            [0, 0, 1, 0, 0]
-        );
-        assert_eq!(
-            shape(&plan(&[file("a.yaml", vec![after.clone()])], &records)),
-            [1, 0, 0, 0, 0]
-        );
+        assert_eq!(shape(&plan(&[file("a.yaml", vec![before])], &records)), [0, 0, 1, 0, 0]);
+        assert_eq!(shape(&plan(&[file("a.yaml", vec![after.clone()])], &records)), [1, 0, 0, 0, 0]);
         assert_eq!(shape(&plan(&[file("a.yaml", vec![after])], &[])), [1, 0, 0, 0, 0]);
     }
 
@@ -201,10 +164,7 @@ mod tests {
     fn a_dag_vanishes_only_from_a_file_without_errors() {
         let records = [known(&dag("a", "ann"), "a.yaml", false)];
         assert_eq!(shape(&plan(&[file("a.yaml", vec![])], &records)), [0, 0, 0, 1, 0]);
-        let broken = LoadedFile {
-            errors: vec![Default::default()],
-            ..file("a.yaml", vec![])
-        };
+        let broken = LoadedFile { errors: vec![Default::default()], ..file("a.yaml", vec![]) };
         assert_eq!(shape(&plan(&[broken], &records)), [0; 5]);
         assert_eq!(shape(&plan(&[file("b.yaml", vec![])], &records)), [0; 5]);
     }
@@ -218,16 +178,10 @@ mod tests {
         assert_eq!(refused.refused[0].owner, "old.yaml");
         let moved = [file("new.yaml", vec![dag("a", "ann")]), file("old.yaml", vec![])];
         assert_eq!(shape(&plan(&moved, &records)), [1, 0, 0, 0, 0]);
-        let two_new = [
-            file("x.yaml", vec![dag("n", "ann")]),
-            file("y.yaml", vec![dag("n", "ann")]),
-        ];
+        let two_new = [file("x.yaml", vec![dag("n", "ann")]), file("y.yaml", vec![dag("n", "ann")])];
         assert_eq!(shape(&plan(&two_new, &[])), [1, 0, 0, 0, 1]);
         let gone_before = [known(&dag("a", "ann"), "old.yaml", true)];
-        assert_eq!(
-            shape(&plan(&[file("old.yaml", vec![dag("a", "ann")])], &gone_before)),
-            [0, 1, 0, 0, 0]
-        );
+        assert_eq!(shape(&plan(&[file("old.yaml", vec![dag("a", "ann")])], &gone_before)), [0, 1, 0, 0, 0]);
         assert_eq!(shape(&plan(&twice, &gone_before)), [1, 0, 0, 0, 0]);
     }
 }

@@ -30,10 +30,7 @@ impl Store {
     /// [`Error::Fenced`] when the proof no longer holds, [`Error::Invalid`] for more than [`MOST_FILES`] files.
     pub async fn save(&self, proof: &LeaderProof, files: &[LoadedFile]) -> Result<Saved, Error> {
         if files.len() > MOST_FILES {
-            return Err(Error::Invalid(format!(
-                "at most {MOST_FILES} files at once, not {}",
-                files.len()
-            )));
+            return Err(Error::Invalid(format!("at most {MOST_FILES} files at once, not {}", files.len())));
         }
         let mut transaction = self.begin().await?;
         transaction.assert_leader(proof).await?;
@@ -55,17 +52,9 @@ impl Store {
 
 async fn known(conn: &mut AsyncPgConnection, files: &[LoadedFile]) -> Result<Vec<Known>, Error> {
     let names: Vec<&str> = files.iter().map(|file| file.file.as_str()).collect();
-    let ids: Vec<&str> = files
-        .iter()
-        .flat_map(|file| &file.dags)
-        .map(|loaded| loaded.dag.dag_id.as_str())
-        .collect();
-    Ok(FindKnown {
-        ids: &ids,
-        files: &names,
-    }
-    .load(conn)
-    .await?)
+    let ids: Vec<&str> =
+        files.iter().flat_map(|file| &file.dags).map(|loaded| loaded.dag.dag_id.as_str()).collect();
+    Ok(FindKnown { ids: &ids, files: &names }.load(conn).await?)
 }
 
 /// Returns the ids of the versions by DAG.
@@ -76,20 +65,11 @@ async fn insert_versions(
     if saves.is_empty() {
         return Ok(HashMap::new());
     }
-    let body = saves
-        .iter()
-        .map(|save| ToJson::of(&*save.loaded.dag))
-        .collect::<Result<Vec<_>, _>>()?;
+    let body = saves.iter().map(|save| ToJson::of(&*save.loaded.dag)).collect::<Result<Vec<_>, _>>()?;
     let source: Vec<_> = saves.iter().map(|save| storable(&save.loaded.source)).collect();
     let query = InsertVersions {
-        dag_id: &saves
-            .iter()
-            .map(|save| save.loaded.dag.dag_id.as_str())
-            .collect::<Vec<_>>(),
-        number: &saves
-            .iter()
-            .map(|save| save.known.map_or(0, |known| known.number) + 1)
-            .collect::<Vec<_>>(),
+        dag_id: &saves.iter().map(|save| save.loaded.dag.dag_id.as_str()).collect::<Vec<_>>(),
+        number: &saves.iter().map(|save| save.known.map_or(0, |known| known.number) + 1).collect::<Vec<_>>(),
         hash: &saves.iter().map(|save| save.hash.as_str()).collect::<Vec<_>>(),
         file: &saves.iter().map(|save| save.file).collect::<Vec<_>>(),
         body: &body,
@@ -109,10 +89,7 @@ async fn upsert(
     }
     let records: Vec<DagRecord> = saves.iter().map(|save| record(save, versions)).collect();
     let dags: Vec<_> = records.iter().map(|record| &*record.dag).collect();
-    let description: Vec<_> = dags
-        .iter()
-        .map(|dag| dag.description.as_deref().map(storable))
-        .collect();
+    let description: Vec<_> = dags.iter().map(|dag| dag.description.as_deref().map(storable)).collect();
     let owner: Vec<_> = dags.iter().map(|dag| storable(&dag.owner)).collect();
     let summary: Vec<String> = dags.iter().map(|dag| dag.schedule.summary()).collect();
     let words: Vec<String> = dags.iter().map(|dag| dag.schedule.description()).collect();
@@ -123,10 +100,7 @@ async fn upsert(
         file: &saves.iter().map(|save| save.file).collect::<Vec<_>>(),
         description: &description.iter().map(Option::as_deref).collect::<Vec<_>>(),
         owner: &owner.iter().map(|text| &**text).collect::<Vec<_>>(),
-        tags: &dags
-            .iter()
-            .map(|dag| ToJson::of(&dag.tags))
-            .collect::<Result<Vec<_>, _>>()?,
+        tags: &dags.iter().map(|dag| ToJson::of(&dag.tags)).collect::<Result<Vec<_>, _>>()?,
         schedule: &summary.iter().map(String::as_str).collect::<Vec<_>>(),
         words: &words.iter().map(String::as_str).collect::<Vec<_>>(),
     };
@@ -138,10 +112,7 @@ async fn upsert(
 fn record(save: &Save<'_>, versions: &HashMap<String, i64>) -> DagRecord {
     let dag = Arc::clone(&save.loaded.dag);
     let known = save.known;
-    let version = versions
-        .get(dag.dag_id.as_str())
-        .copied()
-        .or(known.map(|known| known.version_id));
+    let version = versions.get(dag.dag_id.as_str()).copied().or(known.map(|known| known.version_id));
     DagRecord {
         version: VersionId(version.unwrap_or_default()),
         is_paused: known.map_or(dag.is_paused_upon_creation, |known| known.is_paused),
@@ -158,10 +129,7 @@ async fn touch(conn: &mut AsyncPgConnection, saves: &[Save<'_>]) -> Result<(), E
     }
     let source: Vec<_> = saves.iter().map(|save| storable(&save.loaded.source)).collect();
     let query = Touch {
-        dag_id: &saves
-            .iter()
-            .map(|save| save.loaded.dag.dag_id.as_str())
-            .collect::<Vec<_>>(),
+        dag_id: &saves.iter().map(|save| save.loaded.dag.dag_id.as_str()).collect::<Vec<_>>(),
         source: &source.iter().map(|text| &**text).collect::<Vec<_>>(),
     };
     query.execute(conn).await?;
@@ -196,9 +164,7 @@ async fn replace_errors(
 ) -> Result<(), Error> {
     let names: Vec<&str> = files.iter().map(|file| file.file.as_str()).collect();
     let clashes: Vec<NewImportError> = refused.iter().map(clash).collect();
-    let errors = files
-        .iter()
-        .flat_map(|file| file.errors.iter().map(|error| (file.file.as_str(), error)));
+    let errors = files.iter().flat_map(|file| file.errors.iter().map(|error| (file.file.as_str(), error)));
     let clashes = refused.iter().map(|refused| refused.file.as_str()).zip(&clashes);
     let errors: Vec<(&str, &NewImportError)> = errors.chain(clashes).collect();
     import_error::clear(conn, &names).await?;
@@ -207,22 +173,12 @@ async fn replace_errors(
 
 fn clash(refused: &Refused) -> NewImportError {
     let message = if refused.file == refused.owner {
-        format!(
-            "the DAG `{}` is defined twice in {}",
-            refused.dag_id, refused.file
-        )
+        format!("the DAG `{}` is defined twice in {}", refused.dag_id, refused.file)
     } else {
-        format!(
-            "the DAG `{}` of {} is already defined in {}",
-            refused.dag_id, refused.file, refused.owner
-        )
+        format!("the DAG `{}` of {} is already defined in {}", refused.dag_id, refused.file, refused.owner)
     };
     let hint = Some("give one of the two another `dag_id`".to_owned());
-    NewImportError {
-        message,
-        hint,
-        ..NewImportError::default()
-    }
+    NewImportError { message, hint, ..NewImportError::default() }
 }
 
 #[derive(QueryableByName)]

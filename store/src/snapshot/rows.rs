@@ -55,13 +55,7 @@ impl DagRow {
             return None;
         };
         let cursor = interval(self.cursor_start, self.cursor_end);
-        Some(DagRecord {
-            version,
-            dag,
-            is_paused: self.is_paused,
-            is_stale: self.is_stale,
-            cursor,
-        })
+        Some(DagRecord { version, dag, is_paused: self.is_paused, is_stale: self.is_stale, cursor })
     }
 }
 
@@ -179,10 +173,7 @@ pub(crate) struct TiRow {
 impl TiRow {
     pub(crate) fn record(self, names: &mut Names) -> Result<TiRecord, Error> {
         Ok(TiRecord {
-            key: TiKey {
-                run: RunKey(self.run_key),
-                index: count(self.index),
-            },
+            key: TiKey { run: RunKey(self.run_key), index: count(self.index) },
             task_id: Names::get(&mut names.tasks, &self.task_id, TaskId::new)?,
             map_index: self.map_index,
             state: self.state.0,
@@ -201,11 +192,7 @@ impl TiRow {
                 pool_slots: count(self.pool_slots),
                 queue: Names::get(&mut names.queues, &self.queue, QueueName::new)?,
                 priority: self.priority,
-                operator: names
-                    .operators
-                    .get(self.operator.as_str())
-                    .copied()
-                    .unwrap_or("Operator"),
+                operator: names.operators.get(self.operator.as_str()).copied().unwrap_or("Operator"),
             },
         })
     }
@@ -221,16 +208,9 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn of<'a>(dags: impl Iterator<Item = &'a Dag>) -> Self {
-        let operators = dags
-            .flat_map(|dag| dag.tasks.iter())
-            .map(|task| task.operator.class_name())
-            .collect();
-        Self {
-            tasks: HashMap::new(),
-            pools: HashMap::new(),
-            queues: HashMap::new(),
-            operators,
-        }
+        let operators =
+            dags.flat_map(|dag| dag.tasks.iter()).map(|task| task.operator.class_name()).collect();
+        Self { tasks: HashMap::new(), pools: HashMap::new(), queues: HashMap::new(), operators }
     }
 
     fn get<T: Clone>(
@@ -267,12 +247,7 @@ impl LengthRow {
         let length = self.length.and_then(|length| usize::try_from(length).ok());
         (
             self.run_key,
-            XComLength {
-                task_id: self.task_id.0,
-                map_index: self.map_index,
-                key: self.key,
-                length,
-            },
+            XComLength { task_id: self.task_id.0, map_index: self.map_index, key: self.key, length },
         )
     }
 }

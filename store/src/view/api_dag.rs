@@ -156,10 +156,7 @@ const VERSIONS: Columns = Columns {
     tie: "v.id",
 };
 
-const TAGS: Columns = Columns {
-    names: &[("name", "tag")],
-    tie: "tag",
-};
+const TAGS: Columns = Columns { names: &[("name", "tag")], tie: "tag" };
 
 impl Store {
     /// A list of DAGs and how many there are in all.
@@ -178,11 +175,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn api_dag(&self, dag_id: &DagId) -> Result<Option<DagRow>, Error> {
-        let ask = Ask {
-            limit: 1,
-            ..Ask::default()
-        }
-        .with("dag_id", Test::OneOf(vec![dag_id.to_string()]));
+        let ask = Ask { limit: 1, ..Ask::default() }.with("dag_id", Test::OneOf(vec![dag_id.to_string()]));
         Ok(self.api_dags(&ask).await?.0.into_iter().next())
     }
 
@@ -214,11 +207,8 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_versions(&self, ask: &Ask) -> Result<(Vec<VersionRow>, i64), Error> {
-        let statements = ask.statements(
-            &VERSIONS,
-            "v.id, v.dag_id, v.number, v.created_at",
-            "dag_version v",
-        )?;
+        let statements =
+            ask.statements(&VERSIONS, "v.id, v.dag_id, v.number, v.created_at", "dag_version v")?;
         let mut conn = self.conn().await?;
         let total: Total = statements.total.get_result(&mut conn).await?;
         Ok((statements.rows.load(&mut conn).await?, total.total))

@@ -109,10 +109,7 @@ impl Ask {
             let condition = test.sql(columns.find(name)?, &mut binds);
             conditions.push_str(&condition);
         }
-        let total = bound(
-            format!("SELECT count(*) AS total FROM {from}{conditions}"),
-            &binds,
-        );
+        let total = bound(format!("SELECT count(*) AS total FROM {from}{conditions}"), &binds);
         let order = self.order(columns)?;
         binds.push(Bind::Number(i64::from(self.limit)));
         let limit = binds.len();
@@ -121,15 +118,12 @@ impl Ask {
         let text = format!(
             "SELECT {select} FROM {from}{conditions} ORDER BY {order} LIMIT ${limit} OFFSET ${offset}"
         );
-        Ok(Statements {
-            rows: bound(text, &binds),
-            total,
-        })
+        Ok(Statements { rows: bound(text, &binds), total })
     }
 
     /// The rows behind (or, `is_backward`, before) a position in the order of the list's tie, which must be the only order:
     /// cheap however far it is. Rows before a position come in the opposite order.
-    pub(super) fn from_position(
+    pub(super) fn around(
         &self,
         columns: &Columns,
         (select, from): (&str, &str),
@@ -154,15 +148,22 @@ impl Ask {
             if position.len() != columns.tie.split(", ").count() {
                 return Err(Error::Invalid("Invalid cursor token".to_owned()));
             }
-            let places: Vec<String> = (1..=position.len()).map(|place| format!("${}", binds.len() + place)).collect();
+            let places: Vec<String> =
+                (1..=position.len()).map(|place| format!("${}", binds.len() + place)).collect();
             binds.extend(position.iter().map(|number| Bind::Number(*number)));
             conditions.push(format!("({}) {operator} ({})", columns.tie, places.join(", ")));
         }
-        let conditions = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        let order: Vec<String> = columns.tie.split(", ").map(|column| format!("{column} {direction}")).collect();
+        let conditions = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        let order: Vec<String> =
+            columns.tie.split(", ").map(|column| format!("{column} {direction}")).collect();
         binds.push(Bind::Number(i64::from(self.limit)));
         let limit = binds.len();
-        let text = format!("SELECT {select} FROM {from}{conditions} ORDER BY {} LIMIT ${limit}", order.join(", "));
+        let text =
+            format!("SELECT {select} FROM {from}{conditions} ORDER BY {} LIMIT ${limit}", order.join(", "));
         Ok(bound(text, &binds))
     }
 
@@ -174,29 +175,21 @@ impl Ask {
         }
         let mut order = String::new();
         for name in &self.order_by {
-            let (name, direction) = name
-                .strip_prefix('-')
-                .map_or((name.as_str(), "ASC"), |name| (name, "DESC"));
+            let (name, direction) =
+                name.strip_prefix('-').map_or((name.as_str(), "ASC"), |name| (name, "DESC"));
             order.push_str(&format!("{} {direction}, ", columns.find_order(name)?));
         }
         let is_descending = self.order_by.first().is_some_and(|name| name.starts_with('-'));
         let direction = if is_descending { "DESC" } else { "ASC" };
-        let tie: Vec<String> = columns
-            .tie
-            .split(", ")
-            .map(|column| format!("{column} {direction}"))
-            .collect();
+        let tie: Vec<String> =
+            columns.tie.split(", ").map(|column| format!("{column} {direction}")).collect();
         Ok(order + &tie.join(", "))
     }
 }
 
 impl Columns {
     fn find(&self, name: &str) -> Result<&'static str, Error> {
-        let found = self
-            .names
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, sql)| *sql);
+        let found = self.names.iter().find(|(known, _)| *known == name).map(|(_, sql)| *sql);
         found.ok_or_else(|| Error::Invalid(format!("`{name}` cannot be filtered by")))
     }
 
@@ -215,14 +208,10 @@ impl Test {
         let (operator, bind) = match self {
             Self::OneOf(texts) => ("= ANY(?)", Bind::Texts(texts.clone())),
             Self::NoneOf(texts) => ("<> ALL(?)", Bind::Texts(texts.clone())),
-            Self::Like(text) => (
-                "ILIKE ANY(?)",
-                Bind::Texts(patterns(text, |part| format!("%{part}%"))),
-            ),
-            Self::StartsWith(text) => (
-                "LIKE ANY(?)",
-                Bind::Texts(patterns(text, |part| literal(part) + "%")),
-            ),
+            Self::Like(text) => ("ILIKE ANY(?)", Bind::Texts(patterns(text, |part| format!("%{part}%")))),
+            Self::StartsWith(text) => {
+                ("LIKE ANY(?)", Bind::Texts(patterns(text, |part| literal(part) + "%")))
+            }
             Self::Numbers(numbers) => ("= ANY(?)", Bind::Numbers(numbers.clone())),
             Self::Moment(comparison, moment) => (comparison.sql(), Bind::Moment(*moment)),
             Self::Amount(comparison, amount) => (comparison.sql(), Bind::Amount(*amount)),
@@ -261,28 +250,24 @@ fn literal(text: &str) -> String {
 
 fn bound(text: String, binds: &[Bind]) -> Statement {
     let clean = |text: &str| text.replace('\0', "\u{fffd}");
-    binds
-        .iter()
-        .fold(sql_query(text).into_boxed::<Pg>(), |query, bind| match bind {
-            Bind::Texts(texts) => {
-                query.bind::<Array<Text>, _>(texts.iter().map(|text| clean(text)).collect::<Vec<_>>())
-            }
-            Bind::Numbers(numbers) => query.bind::<Array<BigInt>, _>(numbers.clone()),
-            Bind::Number(number) => query.bind::<BigInt, _>(*number),
-            Bind::Moment(moment) => query.bind::<Timestamptz, _>(*moment),
-            Bind::Amount(amount) => query.bind::<Double, _>(*amount),
-            Bind::Flag(flag) => query.bind::<Bool, _>(*flag),
-        })
+    binds.iter().fold(sql_query(text).into_boxed::<Pg>(), |query, bind| match bind {
+        Bind::Texts(texts) => {
+            query.bind::<Array<Text>, _>(texts.iter().map(|text| clean(text)).collect::<Vec<_>>())
+        }
+        Bind::Numbers(numbers) => query.bind::<Array<BigInt>, _>(numbers.clone()),
+        Bind::Number(number) => query.bind::<BigInt, _>(*number),
+        Bind::Moment(moment) => query.bind::<Timestamptz, _>(*moment),
+        Bind::Amount(amount) => query.bind::<Double, _>(*amount),
+        Bind::Flag(flag) => query.bind::<Bool, _>(*flag),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const COLUMNS: Columns = Columns {
-        names: &[("id", "t.key"), ("state", "t.state")],
-        tie: "t.key, t.index",
-    };
+    const COLUMNS: Columns =
+        Columns { names: &[("id", "t.key"), ("state", "t.state")], tie: "t.key, t.index" };
 
     fn sql(ask: &Ask) -> Result<String, Error> {
         let statements = ask.statements(&COLUMNS, "*", "t")?;
@@ -291,11 +276,7 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_and_values_bound() {
-        let ask = Ask {
-            order_by: vec!["-state".to_owned()],
-            limit: 5,
-            ..Ask::default()
-        };
+        let ask = Ask { order_by: vec!["-state".to_owned()], limit: 5, ..Ask::default() };
         let ask = ask.with("state", Test::OneOf(vec!["'; DROP TABLE t".to_owned()]));
         let text = sql(&ask).unwrap();
         let wanted = "SELECT * FROM t WHERE t.state = ANY($1) ORDER BY t.state DESC, t.key DESC, t.index DESC LIMIT $2 OFFSET $3";
@@ -305,19 +286,10 @@ mod tests {
     #[test]
     fn unknown_names_are_refused() {
         for name in ["nothing", "t.key; --", ""] {
-            let ask = Ask {
-                order_by: vec![name.to_owned()],
-                ..Ask::default()
-            };
-            assert!(
-                sql(&ask).unwrap_err().to_string().contains("disallowed"),
-                "{name}"
-            );
+            let ask = Ask { order_by: vec![name.to_owned()], ..Ask::default() };
+            assert!(sql(&ask).unwrap_err().to_string().contains("disallowed"), "{name}");
         }
-        let ask = Ask {
-            order_by: vec!["id".to_owned(); 11],
-            ..Ask::default()
-        };
+        let ask = Ask { order_by: vec!["id".to_owned(); 11], ..Ask::default() };
         assert!(sql(&ask).is_err());
     }
 
@@ -330,10 +302,10 @@ mod tests {
             ("-id", true, "(t.key, t.index) > ($1, $2) ORDER BY t.key ASC, t.index ASC"),
         ] {
             let ask = Ask { order_by: vec![order.to_owned()], limit: 5, ..Ask::default() };
-            let statement = ask.from_position(&COLUMNS, ("*", "t"), Some(&[7, 1]), is_backward).unwrap();
+            let statement = ask.around(&COLUMNS, ("*", "t"), Some(&[7, 1]), is_backward).unwrap();
             let text = diesel::debug_query::<Pg, _>(&statement).to_string();
             assert!(text.starts_with(&format!("SELECT * FROM t WHERE {wanted} LIMIT $3")), "{text}");
-            assert!(ask.from_position(&COLUMNS, ("*", "t"), Some(&[7]), is_backward).is_err());
+            assert!(ask.around(&COLUMNS, ("*", "t"), Some(&[7]), is_backward).is_err());
         }
     }
 

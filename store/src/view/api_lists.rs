@@ -58,9 +58,7 @@ impl EventRow {
     /// What else there is to say, as JSON.
     #[must_use]
     pub fn extra(&self) -> Option<String> {
-        self.extra
-            .as_ref()
-            .map(|extra| String::from_utf8_lossy(&extra.0).into_owned())
+        self.extra.as_ref().map(|extra| String::from_utf8_lossy(&extra.0).into_owned())
     }
 }
 
@@ -166,12 +164,7 @@ const XCOMS: Columns = Columns {
 };
 
 const IMPORT_ERRORS: Columns = Columns {
-    names: &[
-        ("id", "e.id"),
-        ("import_error_id", "e.id"),
-        ("timestamp", "e.seen_at"),
-        ("filename", "e.file"),
-    ],
+    names: &[("id", "e.id"), ("import_error_id", "e.id"), ("timestamp", "e.seen_at"), ("filename", "e.file")],
     tie: "e.id",
 };
 
@@ -193,11 +186,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_xcoms(&self, ask: &Ask, with_values: bool) -> Result<(Vec<XComRow>, i64), Error> {
-        let value = if with_values {
-            "x.value"
-        } else {
-            "NULL::json AS value"
-        };
+        let value = if with_values { "x.value" } else { "NULL::json AS value" };
         let select = format!(
             "x.key, x.created_at, r.logical_date, r.run_after, x.map_index, x.task_id, r.dag_id, r.run_id, {value}"
         );

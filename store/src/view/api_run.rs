@@ -113,10 +113,7 @@ const COLUMNS: Columns = Columns {
         ("start_date", "r.started_at"),
         ("end_date", "r.ended_at"),
         ("updated_at", "greatest(r.queued_at, r.started_at, r.ended_at)"),
-        (
-            "duration",
-            "extract(epoch FROM r.ended_at - r.started_at)::float8",
-        ),
+        ("duration", "extract(epoch FROM r.ended_at - r.started_at)::float8"),
         ("conf", "r.conf::text"),
         ("triggering_user_name", "r.triggered_by"),
         ("dag_version", "v.number::bigint"),
@@ -146,7 +143,7 @@ impl Store {
         position: Option<&[i64]>,
         is_backward: bool,
     ) -> Result<Vec<RunRow>, Error> {
-        let statement = ask.from_position(&COLUMNS, (SELECT, FROM), position, is_backward)?;
+        let statement = ask.around(&COLUMNS, (SELECT, FROM), position, is_backward)?;
         let mut conn = self.conn().await?;
         Ok(statement.load(&mut conn).await?)
     }
@@ -156,12 +153,9 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn api_run(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<RunRow>, Error> {
-        let ask = Ask {
-            limit: 1,
-            ..Ask::default()
-        }
-        .with("dag_id", Test::OneOf(vec![dag_id.to_string()]))
-        .with("run_id", Test::OneOf(vec![run_id.to_string()]));
+        let ask = Ask { limit: 1, ..Ask::default() }
+            .with("dag_id", Test::OneOf(vec![dag_id.to_string()]))
+            .with("run_id", Test::OneOf(vec![run_id.to_string()]));
         let statement = ask.statements(&COLUMNS, SELECT, FROM)?.rows;
         let mut conn = self.conn().await?;
         let rows: Vec<RunRow> = statement.load(&mut conn).await?;
@@ -173,10 +167,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn has_logical_date(&self, dag_id: &DagId, logical_date: DateTime<Utc>) -> Result<bool, Error> {
-        let query = WithDate {
-            dag_id: dag_id.as_str(),
-            logical_date: &logical_date,
-        };
+        let query = WithDate { dag_id: dag_id.as_str(), logical_date: &logical_date };
         let mut conn = self.conn().await?;
         let rows: Vec<Total> = query.load(&mut conn).await?;
         Ok(!rows.is_empty())
@@ -189,10 +180,7 @@ impl Store {
     /// [`Error::Conflict`] while it is active.
     pub async fn delete_run(&self, dag_id: &DagId, run_id: &RunId, by: &str) -> Result<bool, Error> {
         let mut transaction = self.begin().await?;
-        let query = LockRun {
-            dag_id: dag_id.as_str(),
-            run_id: run_id.as_str(),
-        };
+        let query = LockRun { dag_id: dag_id.as_str(), run_id: run_id.as_str() };
         let found: Vec<Found> = query.load(&mut transaction).await?;
         let Some(run) = found.into_iter().next() else {
             transaction.commit().await?;
@@ -206,10 +194,7 @@ impl Store {
             )));
         }
         RaiseRunKey {}.execute(&mut transaction).await?;
-        let query = DeleteRun {
-            key: &run.key,
-            by: &storable(by),
-        };
+        let query = DeleteRun { key: &run.key, by: &storable(by) };
         query.execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(true)
@@ -221,11 +206,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn note_run(&self, dag_id: &DagId, run_id: &RunId, note: Option<&str>) -> Result<bool, Error> {
         let note = note.map(|note| storable(note).into_owned());
-        let query = NoteRun {
-            dag_id: dag_id.as_str(),
-            run_id: run_id.as_str(),
-            note: &note,
-        };
+        let query = NoteRun { dag_id: dag_id.as_str(), run_id: run_id.as_str(), note: &note };
         let mut conn = self.conn().await?;
         Ok(query.execute(&mut conn).await? == 1)
     }

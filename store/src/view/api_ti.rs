@@ -140,14 +140,8 @@ const COLUMNS: Columns = Columns {
         ("end_date", "t.ended_at"),
         ("queued_when", "t.queued_at"),
         ("scheduled_when", "t.scheduled_at"),
-        (
-            "updated_at",
-            "greatest(t.scheduled_at, t.queued_at, t.started_at, t.ended_at)",
-        ),
-        (
-            "duration",
-            "extract(epoch FROM t.ended_at - t.started_at)::float8",
-        ),
+        ("updated_at", "greatest(t.scheduled_at, t.queued_at, t.started_at, t.ended_at)"),
+        ("duration", "extract(epoch FROM t.ended_at - t.started_at)::float8"),
         ("logical_date", "r.logical_date"),
         ("run_after", "r.run_after"),
         ("data_interval_start", "r.interval_start"),
@@ -183,7 +177,7 @@ impl Store {
         position: Option<&[i64]>,
         is_backward: bool,
     ) -> Result<Vec<TiRow>, Error> {
-        let statement = ask.from_position(&COLUMNS, (SELECT, FROM), position, is_backward)?;
+        let statement = ask.around(&COLUMNS, (SELECT, FROM), position, is_backward)?;
         let mut conn = self.conn().await?;
         Ok(statement.load(&mut conn).await?)
     }
@@ -194,12 +188,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn api_tries(&self, run_key: i64, index: i32) -> Result<Vec<TiRow>, Error> {
         let mut conn = self.conn().await?;
-        Ok(Tries {
-            run_key: &run_key,
-            index: &index,
-        }
-        .load(&mut conn)
-        .await?)
+        Ok(Tries { run_key: &run_key, index: &index }.load(&mut conn).await?)
     }
 
     /// Writes a remark on task instances of a run, by their numbers.
@@ -209,13 +198,7 @@ impl Store {
     pub async fn note_tis(&self, run_key: i64, indices: &[i32], note: Option<&str>) -> Result<usize, Error> {
         let note = note.map(|note| storable(note).into_owned());
         let mut conn = self.conn().await?;
-        Ok(Note {
-            run_key: &run_key,
-            indices,
-            note: &note,
-        }
-        .execute(&mut conn)
-        .await?)
+        Ok(Note { run_key: &run_key, indices, note: &note }.execute(&mut conn).await?)
     }
 }
 

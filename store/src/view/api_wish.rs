@@ -55,8 +55,9 @@ struct Row {
 hot_query! {
     /// The message goes and the line of the audit log comes in the same transaction.
     Find { id: i64 => BigInt, dag_id: str => Text, run_id: str => Text, event: str => Text, owner: str => Text }
-    "SELECT EXISTS (SELECT FROM inbox WHERE id = $1) AS waits, (
+    "SELECT w.waits, CASE WHEN NOT w.waits THEN (
          SELECT extra ->> 'reason' FROM event_log
          WHERE dag_id = $2 AND run_id = $3 AND event = $4 AND owner = $5 ORDER BY id DESC LIMIT 1
-     ) AS refusal"
+     ) END AS refusal
+     FROM (SELECT EXISTS (SELECT FROM inbox WHERE id = $1) AS waits) w"
 }

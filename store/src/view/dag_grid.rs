@@ -109,18 +109,10 @@ impl Store {
         let keys: Vec<i64> = runs.iter().map(|run| run.key).collect();
         let tasks: Vec<&str> = filter.tasks.iter().map(TaskId::as_str).collect();
         let states: Vec<&str> = TaskState::ALL.iter().map(|state| state.as_str()).collect();
-        let tasks: Vec<TaskRow> = Cells {
-            runs: &keys,
-            states: &states,
-            tasks: &tasks,
-        }
-        .load(&mut conn)
-        .await?;
+        let tasks: Vec<TaskRow> =
+            Cells { runs: &keys, states: &states, tasks: &tasks }.load(&mut conn).await?;
         let runs = runs.into_iter().map(Run::from).collect();
-        Ok(Grid {
-            runs,
-            tasks: tasks.into_iter().map(Row::from).collect(),
-        })
+        Ok(Grid { runs, tasks: tasks.into_iter().map(Row::from).collect() })
     }
 }
 
@@ -144,24 +136,17 @@ impl From<RunRow> for Run {
 impl From<TaskRow> for Row {
     fn from(row: TaskRow) -> Self {
         let states = row.states.iter().zip(&row.counts).zip(&row.tries);
-        let cells = row
-            .runs
-            .iter()
-            .zip(states)
-            .filter_map(|(run, ((state, count), try_number))| {
-                // Places count from 1 in SQL.
-                let place = |number: i16| usize::try_from(number).ok()?.checked_sub(1);
-                Some(Cell {
-                    run: place(*run)?,
-                    state: *TaskState::ALL.get(place(*state)?)?,
-                    count: u32::try_from(*count).ok()?,
-                    try_number: u32::try_from(*try_number).ok()?,
-                })
-            });
-        Self {
-            cells: cells.collect(),
-            task_id: row.task_id,
-        }
+        let cells = row.runs.iter().zip(states).filter_map(|(run, ((state, count), try_number))| {
+            // Places count from 1 in SQL.
+            let place = |number: i16| usize::try_from(number).ok()?.checked_sub(1);
+            Some(Cell {
+                run: place(*run)?,
+                state: *TaskState::ALL.get(place(*state)?)?,
+                count: u32::try_from(*count).ok()?,
+                try_number: u32::try_from(*try_number).ok()?,
+            })
+        });
+        Self { cells: cells.collect(), task_id: row.task_id }
     }
 }
 

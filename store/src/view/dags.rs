@@ -166,18 +166,11 @@ impl Store {
         let total = match rows.iter().map(|row| row.total).next() {
             Some(total) => total,
             None if page.offset == 0 => 0,
-            None => self
-                .dag_rows(filter, Page::first(1))
-                .await?
-                .iter()
-                .map(|row| row.total)
-                .next()
-                .unwrap_or(0),
+            None => {
+                self.dag_rows(filter, Page::first(1)).await?.iter().map(|row| row.total).next().unwrap_or(0)
+            }
         };
-        Ok(Listing {
-            rows: self.with_recent(rows, recent).await?,
-            total,
-        })
+        Ok(Listing { rows: self.with_recent(rows, recent).await?, total })
     }
 
     /// One DAG with its newest `recent` runs.
@@ -186,12 +179,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn dag_line(&self, dag_id: &DagId, recent: u32) -> Result<Option<Line>, Error> {
         let mut conn = self.conn().await?;
-        let row: Option<Row> = One {
-            dag_id: dag_id.as_str(),
-        }
-        .get_result(&mut conn)
-        .await
-        .optional()?;
+        let row: Option<Row> = One { dag_id: dag_id.as_str() }.get_result(&mut conn).await.optional()?;
         drop(conn);
         Ok(self.with_recent(row.into_iter().collect(), recent).await?.pop())
     }
@@ -211,18 +199,10 @@ impl Store {
     /// Only when the database fails.
     pub async fn dag_tags(&self, search: &str, page: Page) -> Result<Listing<String>, Error> {
         let mut conn = self.conn().await?;
-        let rows: Vec<TagRow> = Tags {
-            search,
-            limit: &page.limit,
-            offset: &page.offset,
-        }
-        .load(&mut conn)
-        .await?;
+        let rows: Vec<TagRow> =
+            Tags { search, limit: &page.limit, offset: &page.offset }.load(&mut conn).await?;
         let total = rows.iter().map(|row| row.total).max().unwrap_or(0);
-        Ok(Listing {
-            rows: rows.into_iter().map(|row| row.tag).collect(),
-            total,
-        })
+        Ok(Listing { rows: rows.into_iter().map(|row| row.tag).collect(), total })
     }
 
     async fn dag_rows(&self, filter: &Filter, page: Page) -> Result<Vec<Row>, Error> {
@@ -246,10 +226,7 @@ impl Store {
 
     async fn with_recent(&self, rows: Vec<Row>, recent: u32) -> Result<Vec<Line>, Error> {
         let ids: Vec<&str> = rows.iter().map(|row| row.dag_id.0.as_str()).collect();
-        let query = RecentRuns {
-            ids: &ids,
-            limit: &i64::from(recent.min(super::MOST_ROWS)),
-        };
+        let query = RecentRuns { ids: &ids, limit: &i64::from(recent.min(super::MOST_ROWS)) };
         let mut conn = self.conn().await?;
         let runs: Vec<RecentRow> = query.load(&mut conn).await?;
         let mut by_dag: HashMap<String, Vec<Recent>> = HashMap::new();

@@ -86,10 +86,7 @@ impl Store {
         let mut conn = self.conn().await?;
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let total: Total = CountLines(query).get_result(&mut conn).await?;
-        Ok(Listing {
-            rows: rows.into_iter().map(Line::from).collect(),
-            total: total.total,
-        })
+        Ok(Listing { rows: rows.into_iter().map(Line::from).collect(), total: total.total })
     }
 
     /// One line of the audit log.

@@ -55,10 +55,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn health(&self) -> Result<Health, Error> {
         let mut conn = self.conn().await?;
-        let query = FindHealth {
-            shard: lease::MAIN,
-            lease: &job::LEASE.as_secs_f64(),
-        };
+        let query = FindHealth { shard: lease::MAIN, lease: &job::LEASE.as_secs_f64() };
         Ok(query.get_result(&mut conn).await?)
     }
 
@@ -71,10 +68,7 @@ impl Store {
         let runs: Vec<RunCount> = CountRuns {}.load(&mut conn).await?;
         let tasks: Vec<TaskCount> = CountTasks {}.load(&mut conn).await?;
         let ages: Ages = FindAges {}.get_result(&mut conn).await?;
-        let oldest = tasks
-            .iter()
-            .find(|row| row.state.0 == TaskState::Queued)
-            .and_then(|row| row.age);
+        let oldest = tasks.iter().find(|row| row.state.0 == TaskState::Queued).and_then(|row| row.age);
         Ok(Load {
             runs: runs.into_iter().map(|row| (row.state.0, row.count)).collect(),
             queued_age: oldest.unwrap_or(0.0).max(0.0),

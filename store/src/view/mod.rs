@@ -31,10 +31,7 @@ impl Page {
     /// At most `limit` rows (never more than [`MOST_ROWS`]) from `offset` on.
     #[must_use]
     pub fn new(limit: u32, offset: u32) -> Self {
-        Self {
-            limit: i64::from(limit.min(MOST_ROWS)),
-            offset: i64::from(offset),
-        }
+        Self { limit: i64::from(limit.min(MOST_ROWS)), offset: i64::from(offset) }
     }
 
     /// The first `limit` rows.

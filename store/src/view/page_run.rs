@@ -77,10 +77,7 @@ impl Store {
         let rows: Vec<CountRow> = Counts { runs: &keys }.load(&mut conn).await?;
         let mut counts: HashMap<RunKey, Vec<(TaskState, i64)>> = HashMap::new();
         for row in rows {
-            counts
-                .entry(RunKey(row.run_key))
-                .or_default()
-                .push((row.state.0, row.count));
+            counts.entry(RunKey(row.run_key)).or_default().push((row.state.0, row.count));
         }
         Ok(counts)
     }
@@ -88,12 +85,7 @@ impl Store {
 
 impl From<Row> for RunTask {
     fn from(row: Row) -> Self {
-        let states = row
-            .states
-            .into_iter()
-            .map(|state| state.0)
-            .zip(row.counts)
-            .collect();
+        let states = row.states.into_iter().map(|state| state.0).zip(row.counts).collect();
         Self {
             task_id: row.task_id,
             operator: row.operator,

@@ -29,9 +29,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn shell_facts(&self) -> Result<ShellFacts, Error> {
         let mut conn = self.conn().await?;
-        let query = ReadShellFacts {
-            lease: &LEASE.as_secs_f64(),
-        };
+        let query = ReadShellFacts { lease: &LEASE.as_secs_f64() };
         Ok(query.get_result(&mut conn).await?)
     }
 }

@@ -130,10 +130,7 @@ impl Store {
         let mut conn = self.conn().await?;
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let total: Total = CountRuns(query).get_result(&mut conn).await?;
-        Ok(Listing {
-            rows: rows.into_iter().map(Run::from).collect(),
-            total: total.total,
-        })
+        Ok(Listing { rows: rows.into_iter().map(Run::from).collect(), total: total.total })
     }
 
     /// One run.
@@ -142,10 +139,7 @@ impl Store {
     /// Only when the database fails.
     pub async fn run_line(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<Run>, Error> {
         let mut conn = self.conn().await?;
-        let query = One {
-            dag_id: dag_id.as_str(),
-            run_id: run_id.as_str(),
-        };
+        let query = One { dag_id: dag_id.as_str(), run_id: run_id.as_str() };
         let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
         Ok(row.map(Run::from))
     }
@@ -167,13 +161,7 @@ impl Store {
     pub async fn set_run_note(&self, run: RunKey, note: Option<&str>) -> Result<bool, Error> {
         let note = note.map(|text| storable(text).into_owned());
         let mut conn = self.conn().await?;
-        Ok(SetNote {
-            run_key: &run.0,
-            note: &note,
-        }
-        .execute(&mut conn)
-        .await?
-            == 1)
+        Ok(SetNote { run_key: &run.0, note: &note }.execute(&mut conn).await? == 1)
     }
 }
 

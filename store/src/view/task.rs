@@ -137,27 +137,20 @@ impl Store {
             pools: &texts(&filter.pools),
             queues: &texts(&filter.queues),
             operator: &filter.operator.as_deref(),
-            try_number: &filter
-                .try_number
-                .map(|number| i32::try_from(number).unwrap_or(i32::MAX)),
+            try_number: &filter.try_number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)),
             started_from: &filter.started_from,
             started_to: &filter.started_to,
             ended_from: &filter.ended_from,
             ended_to: &filter.ended_to,
             after_run: &filter.after.map(|after| after.run.0),
-            after_index: &filter
-                .after
-                .map(|after| i32::try_from(after.index).unwrap_or(i32::MAX)),
+            after_index: &filter.after.map(|after| i32::try_from(after.index).unwrap_or(i32::MAX)),
             limit: &page.limit,
             offset: &page.offset,
         };
         let mut conn = self.conn().await?;
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let total: Total = CountInstances(query).get_result(&mut conn).await?;
-        Ok(Listing {
-            rows: rows.into_iter().map(Instance::from).collect(),
-            total: total.total,
-        })
+        Ok(Listing { rows: rows.into_iter().map(Instance::from).collect(), total: total.total })
     }
 
     /// One task instance; `map_index` is -1 when the task is not mapped.
@@ -192,10 +185,7 @@ impl Store {
         task_id: &TaskId,
     ) -> Result<Vec<(TaskState, i64)>, Error> {
         let mut conn = self.conn().await?;
-        let query = StateCounts {
-            run_key: &run.0,
-            task_id: task_id.as_str(),
-        };
+        let query = StateCounts { run_key: &run.0, task_id: task_id.as_str() };
         let rows: Vec<StateCount> = query.load(&mut conn).await?;
         Ok(rows.into_iter().map(|row| (row.state.0, row.count)).collect())
     }
@@ -208,24 +198,14 @@ impl Store {
         let note = note.map(|text| storable(text).into_owned());
         let index = i32::try_from(ti.index).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
-        Ok(SetNote {
-            run_key: &ti.run.0,
-            index: &index,
-            note: &note,
-        }
-        .execute(&mut conn)
-        .await?
-            == 1)
+        Ok(SetNote { run_key: &ti.run.0, index: &index, note: &note }.execute(&mut conn).await? == 1)
     }
 }
 
 impl From<Row> for Instance {
     fn from(row: Row) -> Self {
         Self {
-            key: TiKey {
-                run: RunKey(row.run_key),
-                index: count(row.index),
-            },
+            key: TiKey { run: RunKey(row.run_key), index: count(row.index) },
             dag_id: row.dag_id.0,
             run_id: row.run_id.0,
             version: VersionId(row.version_id),

@@ -28,19 +28,10 @@ async fn a_claim_brings_everything_a_task_needs() {
         (&claimed.dag_id, &claimed.run_id, claimed.run_type),
         (&record.dag_id, &record.run_id, record.run_type)
     );
-    assert_eq!(
-        (claimed.logical_date, claimed.data_interval),
-        (record.logical_date, record.data_interval)
-    );
-    assert_eq!(
-        (claimed.run_after, claimed.run_started_at),
-        (record.run_after, record.started_at)
-    );
+    assert_eq!((claimed.logical_date, claimed.data_interval), (record.logical_date, record.data_interval));
+    assert_eq!((claimed.run_after, claimed.run_started_at), (record.run_after, record.started_at));
     assert_eq!((&claimed.conf, claimed.max_tries), (&*record.conf, 2));
-    assert_eq!(
-        (claimed.version, claimed.file.as_str()),
-        (dag.version, "flights.yaml")
-    );
+    assert_eq!((claimed.version, claimed.file.as_str()), (dag.version, "flights.yaml"));
     let (version, file) = db.store.version(claimed.version).await.unwrap().unwrap();
     assert_eq!((version, file.as_str()), (dag.dag, "flights.yaml"));
     assert_eq!(db.store.running_of(worker).await.unwrap(), vec![try_of(&tis[0])]);
@@ -51,14 +42,9 @@ async fn of_two_workers_with_the_same_tickets_exactly_one_gets_each() {
     let db = Database::new().await;
     let proof = db.lead().await;
     let dag = save_dag(&db, &proof, "wide").await;
-    let tis: Vec<_> = (0..200)
-        .map(|index| ti(1, index, &format!("t{index}"), TaskState::Queued))
-        .collect();
-    let created = Decisions {
-        runs_created: vec![run(1, &dag, 0)],
-        tis_created: tis.clone(),
-        ..Decisions::default()
-    };
+    let tis: Vec<_> = (0..200).map(|index| ti(1, index, &format!("t{index}"), TaskState::Queued)).collect();
+    let created =
+        Decisions { runs_created: vec![run(1, &dag, 0)], tis_created: tis.clone(), ..Decisions::default() };
     db.store.commit(&proof, &created, &[]).await.unwrap();
 
     let barrier = Arc::new(Barrier::new(4));
@@ -73,12 +59,7 @@ async fn of_two_workers_with_the_same_tickets_exactly_one_gets_each() {
             let mut won = Vec::new();
             for batch in tickets.chunks(10) {
                 won.extend(
-                    store
-                        .claim(worker, batch)
-                        .await
-                        .unwrap()
-                        .into_iter()
-                        .map(|claimed| claimed.attempt),
+                    store.claim(worker, batch).await.unwrap().into_iter().map(|claimed| claimed.attempt),
                 );
             }
             won
@@ -98,34 +79,17 @@ async fn only_what_is_queued_in_that_try_can_be_claimed() {
     let proof = db.lead().await;
     let (_, tis) = queued_run(&db, &proof).await;
     let worker = worker(&db).await;
-    let later = TryKey {
-        try_number: 2,
-        ..try_of(&tis[0])
-    };
+    let later = TryKey { try_number: 2, ..try_of(&tis[0]) };
     assert_eq!(db.store.claim(worker, &[later]).await.unwrap(), vec![]);
     let held = Decisions {
         tis_changed: vec![changed(&tis[0], |ti| ti.state = TaskState::Scheduled)],
         ..Decisions::default()
     };
     db.store.commit(&proof, &held, &[]).await.unwrap();
-    let claimed = db
-        .store
-        .claim(worker, &[try_of(&tis[0]), try_of(&tis[1]), try_of(&tis[1])])
-        .await
-        .unwrap();
-    assert_eq!(
-        claimed.iter().map(|claimed| claimed.attempt).collect::<Vec<_>>(),
-        vec![try_of(&tis[1])]
-    );
+    let claimed = db.store.claim(worker, &[try_of(&tis[0]), try_of(&tis[1]), try_of(&tis[1])]).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.attempt).collect::<Vec<_>>(), vec![try_of(&tis[1])]);
     let many = vec![try_of(&tis[0]); 1_001];
-    assert!(
-        db.store
-            .claim(worker, &many)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("at most 1000")
-    );
+    assert!(db.store.claim(worker, &many).await.unwrap_err().to_string().contains("at most 1000"));
 }
 
 #[tokio::test]
@@ -134,31 +98,17 @@ async fn a_worker_whose_lease_ran_out_or_that_is_unknown_claims_nothing() {
     let proof = db.lead().await;
     let (_, tis) = queued_run(&db, &proof).await;
     let tickets = [try_of(&tis[0])];
-    assert_eq!(
-        db.store.claim(uuid::Uuid::new_v4(), &tickets).await.unwrap(),
-        vec![]
-    );
+    assert_eq!(db.store.claim(uuid::Uuid::new_v4(), &tickets).await.unwrap(), vec![]);
 
     let silent = worker(&db).await;
-    db.execute("UPDATE job SET renewed_at = now() - interval '1 minute'")
-        .await;
+    db.execute("UPDATE job SET renewed_at = now() - interval '1 minute'").await;
     assert_eq!(db.store.claim(silent, &tickets).await.unwrap(), vec![]);
     assert!(db.store.renew_job(silent).await.unwrap());
     let stopped = worker(&db).await;
-    assert!(
-        db.store
-            .set_job_state(stopped, job::State::Stopped)
-            .await
-            .unwrap()
-    );
+    assert!(db.store.set_job_state(stopped, job::State::Stopped).await.unwrap());
     assert_eq!(db.store.claim(stopped, &tickets).await.unwrap(), vec![]);
     let draining = worker(&db).await;
-    assert!(
-        db.store
-            .set_job_state(draining, job::State::Draining)
-            .await
-            .unwrap()
-    );
+    assert!(db.store.set_job_state(draining, job::State::Draining).await.unwrap());
     assert_eq!(db.store.claim(draining, &tickets).await.unwrap().len(), 1);
 }
 
@@ -169,28 +119,16 @@ async fn sweeps_find_what_is_queued_and_what_is_still_mine() {
     let (_, tis) = queued_run(&db, &proof).await;
     let queued = db.store.queued(10, Duration::ZERO).await.unwrap();
     assert_eq!(queued, vec![ready(&tis[0]), ready(&tis[1])]);
-    assert_eq!(
-        db.store.queued(1, Duration::ZERO).await.unwrap(),
-        vec![ready(&tis[0])]
-    );
-    assert_eq!(
-        db.store.queued(10, Duration::from_secs(1 << 32)).await.unwrap(),
-        vec![]
-    );
+    assert_eq!(db.store.queued(1, Duration::ZERO).await.unwrap(), vec![ready(&tis[0])]);
+    assert_eq!(db.store.queued(10, Duration::from_secs(1 << 32)).await.unwrap(), vec![]);
 
     let (mine, other) = (worker(&db).await, worker(&db).await);
     let (one, two) = (try_of(&tis[0]), try_of(&tis[1]));
     db.store.claim(mine, &[one]).await.unwrap();
     db.store.claim(other, &[two]).await.unwrap();
     assert_eq!(db.store.queued(10, Duration::ZERO).await.unwrap(), vec![]);
-    assert_eq!(
-        db.store.still_current(mine, &[one, two]).await.unwrap(),
-        vec![one]
-    );
-    db.store
-        .set_pids(mine, &[(one, 4_711), (two, 4_712)])
-        .await
-        .unwrap();
+    assert_eq!(db.store.still_current(mine, &[one, two]).await.unwrap(), vec![one]);
+    db.store.set_pids(mine, &[(one, 4_711), (two, 4_712)]).await.unwrap();
     let pids = "SELECT pid FROM task_instance WHERE pid IS NOT NULL";
     assert_eq!(db.texts(pids).await, vec!["4711"]);
     let stopped = Decisions {
@@ -214,30 +152,10 @@ async fn the_previous_success_is_the_newest_one_before() {
         }
         run
     });
-    let created = Decisions {
-        runs_created: runs.collect(),
-        ..Decisions::default()
-    };
+    let created = Decisions { runs_created: runs.collect(), ..Decisions::default() };
     db.store.commit(&proof, &created, &[]).await.unwrap();
-    let previous = db
-        .store
-        .previous_success(&dag_id("flights"), at(40))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (previous.data_interval.unwrap().start, previous.ended_at),
-        (at(20), Some(at(25)))
-    );
-    assert_eq!(
-        db.store
-            .previous_success(&dag_id("flights"), at(10))
-            .await
-            .unwrap(),
-        None
-    );
-    assert_eq!(
-        db.store.previous_success(&dag_id("other"), at(40)).await.unwrap(),
-        None
-    );
+    let previous = db.store.previous_success(&dag_id("flights"), at(40)).await.unwrap().unwrap();
+    assert_eq!((previous.data_interval.unwrap().start, previous.ended_at), (at(20), Some(at(25))));
+    assert_eq!(db.store.previous_success(&dag_id("flights"), at(10)).await.unwrap(), None);
+    assert_eq!(db.store.previous_success(&dag_id("other"), at(40)).await.unwrap(), None);
 }

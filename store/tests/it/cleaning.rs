@@ -18,35 +18,13 @@ async fn history_before_a_moment_is_deleted_but_the_newest_run() {
         (run.state, run.ended_at) = (RunState::Success, Some(at(minutes + 5)));
         run
     };
-    let runs = vec![
-        ended(1, &flights, 0),
-        ended(2, &flights, 100),
-        ended(3, &lonely, 0),
-        run(4, &flights, 200),
-    ];
-    db.store
-        .commit(
-            &proof,
-            &Decisions {
-                runs_created: runs,
-                ..Decisions::default()
-            },
-            &[],
-        )
-        .await
-        .unwrap();
-    db.store
-        .save(
-            &proof,
-            &[file("lonely.yaml", vec![dag("lonely", vec![task("new")])])],
-        )
-        .await
-        .unwrap();
-    db.execute("UPDATE dag_version SET created_at = '2020-01-01'")
-        .await;
+    let runs =
+        vec![ended(1, &flights, 0), ended(2, &flights, 100), ended(3, &lonely, 0), run(4, &flights, 200)];
+    db.store.commit(&proof, &Decisions { runs_created: runs, ..Decisions::default() }, &[]).await.unwrap();
+    db.store.save(&proof, &[file("lonely.yaml", vec![dag("lonely", vec![task("new")])])]).await.unwrap();
+    db.execute("UPDATE dag_version SET created_at = '2020-01-01'").await;
     worker(&db).await;
-    db.execute("UPDATE job SET state = 'stopped', renewed_at = '2020-01-01'")
-        .await;
+    db.execute("UPDATE job SET state = 'stopped', renewed_at = '2020-01-01'").await;
     db.execute(
         "INSERT INTO event_log (at, event, owner) VALUES ('2020-01-01', 'old', 'x'), (now(), 'new', 'x')",
     )
@@ -55,14 +33,8 @@ async fn history_before_a_moment_is_deleted_but_the_newest_run() {
     let counted = db.store.count_old(at(50)).await.unwrap();
     assert_eq!((counted.runs, counted.events, counted.jobs), (1, 1, 1));
     let cleaned = db.store.clean(at(50)).await.unwrap();
-    assert_eq!(
-        (cleaned.runs, cleaned.events, cleaned.jobs, cleaned.versions),
-        (1, 1, 1, 0)
-    );
-    assert_eq!(
-        db.texts("SELECT key FROM dag_run ORDER BY key").await,
-        ["2", "3", "4"]
-    );
+    assert_eq!((cleaned.runs, cleaned.events, cleaned.jobs, cleaned.versions), (1, 1, 1, 0));
+    assert_eq!(db.texts("SELECT key FROM dag_run ORDER BY key").await, ["2", "3", "4"]);
     assert_eq!(db.texts("SELECT event FROM event_log").await, ["new"]);
     db.execute("DELETE FROM dag_run WHERE key = 3").await;
     assert_eq!(db.store.clean(at(50)).await.unwrap().versions, 1);

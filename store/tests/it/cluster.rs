@@ -34,13 +34,8 @@ pub(crate) async fn copy() -> TempDir {
 
 /// Starts a server on the data in `home`.
 pub(crate) async fn start(home: &Path) -> PrivatePostgres {
-    let settings = Settings {
-        databases: vec![TEMPLATE.to_owned()],
-        ..Settings::for_tests(home)
-    };
-    tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings).unwrap())
-        .await
-        .unwrap()
+    let settings = Settings { databases: vec![TEMPLATE.to_owned()], ..Settings::for_tests(home) };
+    tokio::task::spawn_blocking(move || PrivatePostgres::start(&settings).unwrap()).await.unwrap()
 }
 
 async fn keep(kept: &Path) {
@@ -60,10 +55,8 @@ async fn keep(kept: &Path) {
 fn kept_at() -> PathBuf {
     let mut digest = Sha256::new();
     let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let mut folders: Vec<PathBuf> = fs::read_dir(migrations)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(migrations).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     for folder in folders {
         digest.update(fs::read(folder.join("up.sql")).unwrap());
@@ -72,12 +65,7 @@ fn kept_at() -> PathBuf {
     let mut installed: Vec<_> = installed.map(|entry| entry.unwrap().file_name()).collect();
     installed.sort();
     digest.update(format!("{installed:?}"));
-    let name: String = digest
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let name: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{name}"))
 }
 
@@ -90,11 +78,6 @@ fn new_home() -> TempDir {
 
 /// Keeps owners and permissions, on which PostgreSQL insists.
 fn copy_all(from: &Path, to: &Path) {
-    let status = Command::new("cp")
-        .arg("-a")
-        .arg(from.join("."))
-        .arg(to)
-        .status()
-        .unwrap();
+    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
     assert!(status.success(), "copying {} failed", from.display());
 }

@@ -30,9 +30,7 @@ fn outcome(ti: &TiRecord) -> Message {
         worker: Uuid::nil(),
         exit_code: Some(0),
         reason: None,
-        xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))]
-            .into_iter()
-            .collect(),
+        xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))].into_iter().collect(),
     })
 }
 
@@ -46,10 +44,7 @@ fn full_turn(dag: &DagRecord, tis: &[TiRecord]) -> Decisions {
     });
     Decisions {
         runs_created: vec![run(2, dag, 10)],
-        runs_changed: vec![Expected {
-            new: finished,
-            old: RunState::Running,
-        }],
+        runs_changed: vec![Expected { new: finished, old: RunState::Running }],
         tis_created: vec![ti(2, 0, "a", TaskState::None)],
         tries: vec![ended_try(&succeeded.new)],
         tis_changed: vec![succeeded],
@@ -74,30 +69,13 @@ fn ended_try(ti: &TiRecord) -> TryRecord {
 }
 
 fn xcom(ti: &TiRecord, key: &str, value: Value) -> XComRecord {
-    XComRecord {
-        ti: ti.key,
-        task_id: ti.task_id.clone(),
-        map_index: -1,
-        key: key.to_owned(),
-        value,
-    }
+    XComRecord { ti: ti.key, task_id: ti.task_id.clone(), map_index: -1, key: key.to_owned(), value }
 }
 
 fn cursor() -> CursorRecord {
-    let interval = DataInterval {
-        start: at(0),
-        end: at(1),
-    };
-    let next = NextRun {
-        logical_date: at(10),
-        data_interval: interval,
-        run_after: at(11),
-    };
-    CursorRecord {
-        dag_id: dag_id("flights"),
-        cursor: Some(interval),
-        next: Some(next),
-    }
+    let interval = DataInterval { start: at(0), end: at(1) };
+    let next = NextRun { logical_date: at(10), data_interval: interval, run_after: at(11) };
+    CursorRecord { dag_id: dag_id("flights"), cursor: Some(interval), next: Some(next) }
 }
 
 fn trigger_line() -> AuditRecord {
@@ -122,38 +100,19 @@ async fn everything_a_turn_decided_is_written_and_its_messages_are_gone() {
     db.store.commit(&proof, &decisions, &posted).await.unwrap();
 
     assert_eq!(db.store.read(10).await.unwrap(), vec![]);
-    let done = db
-        .store
-        .run(&dag_id("flights"), &run(1, &dag, 0).run_id)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (done.run.state, &done.run.conf),
-        (RunState::Success, &run(1, &dag, 0).conf)
-    );
+    let done = db.store.run(&dag_id("flights"), &run(1, &dag, 0).run_id).await.unwrap().unwrap();
+    assert_eq!((done.run.state, &done.run.conf), (RunState::Success, &run(1, &dag, 0).conf));
     assert_eq!((done.tis[0].state, &done.tis[1]), (TaskState::Success, &tis[1]));
     assert_eq!(done.tis[0].reason.as_deref(), Some("with a NUL \u{fffd}"));
     assert_eq!(db.store.tries(tis[0].key).await.unwrap(), decisions.tries);
-    let value = db
-        .store
-        .xcom(RunKey(1), &task_id("a"), -1, "return_value")
-        .await
-        .unwrap()
-        .unwrap();
+    let value = db.store.xcom(RunKey(1), &task_id("a"), -1, "return_value").await.unwrap().unwrap();
     assert_eq!(value.to_string(), "{\"b\u{fffd}\":\"x\u{fffd}y\",\"a\":2}");
     let snapshot = db.store.load(&proof).await.unwrap();
     assert_eq!(snapshot.dags[0].cursor, cursor().cursor);
     assert_eq!((snapshot.runs.len(), snapshot.next_run), (1, RunKey(3)));
     let event = "SELECT concat(owner, event, dag_id, extra) FROM event_log";
-    assert_eq!(
-        db.text(event).await.unwrap(),
-        "anntrigger_dag_runflights{\"why\":\"because\"}"
-    );
-    assert_eq!(
-        db.text("SELECT next_run_after FROM dag").await.unwrap(),
-        "2026-01-01 00:11:00+00"
-    );
+    assert_eq!(db.text(event).await.unwrap(), "anntrigger_dag_runflights{\"why\":\"because\"}");
+    assert_eq!(db.text("SELECT next_run_after FROM dag").await.unwrap(), "2026-01-01 00:11:00+00");
 }
 
 #[tokio::test]
@@ -169,10 +128,7 @@ async fn a_task_instance_that_changed_meanwhile_stops_everything() {
     unknown.new.key.index = 99;
     for (wrong, said) in [
         (wrong_try, "a of run 1 is queued in try 1, not queued in try 2"),
-        (
-            wrong_state,
-            "a of run 1 is queued in try 1, not scheduled in try 1",
-        ),
+        (wrong_state, "a of run 1 is queued in try 1, not scheduled in try 1"),
         (unknown, "a of run 1 does not exist"),
     ] {
         let right = changed(&tis[1], |ti| ti.state = TaskState::Failed);
@@ -214,16 +170,10 @@ async fn a_queued_instance_may_have_been_claimed_and_keeps_what_the_claim_wrote(
         (ti.state, ti.try_number) = (TaskState::Queued, 2);
         (ti.worker, ti.started_at) = (None, None);
     });
-    let again = Decisions {
-        tis_changed: vec![again],
-        ..Decisions::default()
-    };
+    let again = Decisions { tis_changed: vec![again], ..Decisions::default() };
     db.store.commit(&proof, &again, &[]).await.unwrap();
     let tis = &db.store.load(&proof).await.unwrap().runs[0].tis;
-    assert_eq!(
-        (tis[0].state, tis[0].worker, tis[0].started_at),
-        (TaskState::Queued, None, None)
-    );
+    assert_eq!((tis[0].state, tis[0].worker, tis[0].started_at), (TaskState::Queued, None, None));
 }
 
 #[tokio::test]
@@ -235,37 +185,19 @@ async fn a_run_or_a_message_that_is_not_as_remembered_stops_everything() {
     failed.state = RunState::Failed;
     failed.ended_at = Some(at(9));
     let wrong = Decisions {
-        runs_changed: vec![Expected {
-            new: failed,
-            old: RunState::Queued,
-        }],
+        runs_changed: vec![Expected { new: failed, old: RunState::Queued }],
         ..Decisions::default()
     };
-    let error = db
-        .store
-        .commit(&proof, &wrong, &[])
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("flights scheduled__1 is running, not queued"),
-        "{error}"
-    );
+    let error = db.store.commit(&proof, &wrong, &[]).await.unwrap_err().to_string();
+    assert!(error.contains("flights scheduled__1 is running, not queued"), "{error}");
 
     let touched = Decisions {
         tis_changed: vec![changed(&tis[0], |ti| ti.state = TaskState::Skipped)],
         ..Decisions::default()
     };
-    let error = db
-        .store
-        .commit(&proof, &touched, &[InboxId(12_345)])
-        .await
-        .unwrap_err();
+    let error = db.store.commit(&proof, &touched, &[InboxId(12_345)]).await.unwrap_err();
     assert!(matches!(error, Error::Conflict(_)), "{error}");
-    let twice = Decisions {
-        runs_created: vec![run(1, &dag, 10)],
-        ..Decisions::default()
-    };
+    let twice = Decisions { runs_created: vec![run(1, &dag, 10)], ..Decisions::default() };
     let error = db.store.commit(&proof, &twice, &[]).await.unwrap_err();
     assert!(matches!(error, Error::Conflict(_)), "{error}");
     assert_eq!(db.store.load(&proof).await.unwrap().runs[0].tis, tis);
@@ -288,14 +220,8 @@ async fn xcoms_that_are_cleared_and_written_in_the_same_turn_are_there() {
         ..Decisions::default()
     };
     db.store.commit(&proof, &second, &[]).await.unwrap();
-    assert_eq!(
-        db.store.xcom(RunKey(1), &task_id("a"), -1, "x").await.unwrap(),
-        Some(json!(2))
-    );
-    assert_eq!(
-        db.store.xcom(RunKey(1), &task_id("a"), -1, "y").await.unwrap(),
-        None
-    );
+    assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "x").await.unwrap(), Some(json!(2)));
+    assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "y").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -303,36 +229,14 @@ async fn large_turns_are_written_in_chunks() {
     let db = Database::new().await;
     let proof = db.lead().await;
     let dag = save_dag(&db, &proof, "wide").await;
-    let tis: Vec<_> = (0..12_001)
-        .map(|index| ti(1, index, &format!("t{index}"), TaskState::Queued))
-        .collect();
-    let created = Decisions {
-        runs_created: vec![run(1, &dag, 0)],
-        tis_created: tis.clone(),
-        ..Decisions::default()
-    };
+    let tis: Vec<_> =
+        (0..12_001).map(|index| ti(1, index, &format!("t{index}"), TaskState::Queued)).collect();
+    let created =
+        Decisions { runs_created: vec![run(1, &dag, 0)], tis_created: tis.clone(), ..Decisions::default() };
     db.store.commit(&proof, &created, &[]).await.unwrap();
-    let ended = tis
-        .iter()
-        .map(|ti| changed(ti, |ti| ti.state = TaskState::Success))
-        .collect();
-    db.store
-        .commit(
-            &proof,
-            &Decisions {
-                tis_changed: ended,
-                ..Decisions::default()
-            },
-            &[],
-        )
-        .await
-        .unwrap();
+    let ended = tis.iter().map(|ti| changed(ti, |ti| ti.state = TaskState::Success)).collect();
+    db.store.commit(&proof, &Decisions { tis_changed: ended, ..Decisions::default() }, &[]).await.unwrap();
     let snapshot = db.store.load(&proof).await.unwrap();
     assert_eq!(snapshot.runs[0].tis.len(), 12_001);
-    assert!(
-        snapshot.runs[0]
-            .tis
-            .iter()
-            .all(|ti| ti.state == TaskState::Success)
-    );
+    assert!(snapshot.runs[0].tis.iter().all(|ti| ti.state == TaskState::Success));
 }

@@ -14,42 +14,21 @@ async fn only_what_changed_is_reported_and_versioned() {
     let db = Database::new().await;
     let proof = db.lead().await;
     let first = dag("flights", vec![task("a")]);
-    let saved = db
-        .store
-        .save(&proof, &[file("f.yaml", vec![first.clone()])])
-        .await
-        .unwrap();
+    let saved = db.store.save(&proof, &[file("f.yaml", vec![first.clone()])]).await.unwrap();
     assert_eq!((saved.changed.len(), &*saved.changed[0].dag), (1, &first));
     let version = saved.changed[0].version;
-    assert!(
-        db.store
-            .save(&proof, &[file("f.yaml", vec![first.clone()])])
-            .await
-            .unwrap()
-            .changed
-            .is_empty()
-    );
+    assert!(db.store.save(&proof, &[file("f.yaml", vec![first.clone()])]).await.unwrap().changed.is_empty());
 
     let mut edited = file("f.yaml", vec![first.clone()]);
     edited.dags[0].source = "# the same with a comment".to_owned();
     assert!(db.store.save(&proof, &[edited]).await.unwrap().changed.is_empty());
-    assert_eq!(
-        db.store.source(version).await.unwrap().unwrap(),
-        "# the same with a comment"
-    );
+    assert_eq!(db.store.source(version).await.unwrap().unwrap(), "# the same with a comment");
 
     let second = dag("flights", vec![task("a"), task("b")]);
-    let saved = db
-        .store
-        .save(&proof, &[file("f.yaml", vec![second.clone()])])
-        .await
-        .unwrap();
+    let saved = db.store.save(&proof, &[file("f.yaml", vec![second.clone()])]).await.unwrap();
     assert_ne!(saved.changed[0].version, version);
     let versions = db.store.versions_of(&dag_id("flights"), 10, 0).await.unwrap();
-    assert_eq!(
-        versions.iter().map(|version| version.number).collect::<Vec<_>>(),
-        vec![2, 1]
-    );
+    assert_eq!(versions.iter().map(|version| version.number).collect::<Vec<_>>(), vec![2, 1]);
     assert_eq!(*db.store.version(version).await.unwrap().unwrap().0, first);
     let loaded = db.store.load(&proof).await.unwrap().dags;
     assert_eq!((loaded.len(), &*loaded[0].dag), (1, &second));
@@ -63,16 +42,9 @@ async fn the_order_of_keys_survives() {
     let proof = db.lead().await;
     let mut mapped = task("a");
     mapped["expand"] = json!({"zone": {"list": [1]}, "a": {"list": [2]}, "mm": {"list": [3]}});
-    let saved = db
-        .store
-        .save(&proof, &[file("f.yaml", vec![dag("flights", vec![mapped])])])
-        .await
-        .unwrap();
+    let saved = db.store.save(&proof, &[file("f.yaml", vec![dag("flights", vec![mapped])])]).await.unwrap();
     let (read, _) = db.store.version(saved.changed[0].version).await.unwrap().unwrap();
-    assert_eq!(
-        read.tasks[0].expand.keys().collect::<Vec<_>>(),
-        ["zone", "a", "mm"]
-    );
+    assert_eq!(read.tasks[0].expand.keys().collect::<Vec<_>>(), ["zone", "a", "mm"]);
     assert_eq!(read.content_hash(), saved.changed[0].dag.content_hash());
 }
 
@@ -81,43 +53,16 @@ async fn a_dag_goes_away_with_its_file_and_comes_back() {
     let db = Database::new().await;
     let proof = db.lead().await;
     save_dag(&db, &proof, "flights").await;
-    let broken = NewImportError {
-        line: Some(3),
-        message: "not YAML".to_owned(),
-        ..NewImportError::default()
-    };
-    let unreadable = LoadedFile {
-        file: "flights.yaml".to_owned(),
-        dags: vec![],
-        errors: vec![broken],
-    };
-    assert!(
-        db.store
-            .save(&proof, &[unreadable])
-            .await
-            .unwrap()
-            .changed
-            .is_empty()
-    );
+    let broken =
+        NewImportError { line: Some(3), message: "not YAML".to_owned(), ..NewImportError::default() };
+    let unreadable = LoadedFile { file: "flights.yaml".to_owned(), dags: vec![], errors: vec![broken] };
+    assert!(db.store.save(&proof, &[unreadable]).await.unwrap().changed.is_empty());
     assert_eq!(db.store.known_files().await.unwrap(), vec!["flights.yaml"]);
     let errors = db.store.import_errors(None, 10, 0).await.unwrap();
-    assert_eq!(
-        (errors[0].line, errors[0].message.as_str(), errors[0].total),
-        (Some(3), "not YAML", 1)
-    );
-    assert!(
-        db.store
-            .import_errors(Some("other"), 10, 0)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!((errors[0].line, errors[0].message.as_str(), errors[0].total), (Some(3), "not YAML", 1));
+    assert!(db.store.import_errors(Some("other"), 10, 0).await.unwrap().is_empty());
 
-    let gone = db
-        .store
-        .save(&proof, &[file("flights.yaml", vec![])])
-        .await
-        .unwrap();
+    let gone = db.store.save(&proof, &[file("flights.yaml", vec![])]).await.unwrap();
     assert!(gone.changed[0].is_stale);
     assert!(db.store.import_errors(None, 10, 0).await.unwrap().is_empty());
     assert!(db.store.known_files().await.unwrap().is_empty());
@@ -130,14 +75,8 @@ async fn a_dag_belongs_to_one_file() {
     let db = Database::new().await;
     let proof = db.lead().await;
     save_dag(&db, &proof, "flights").await;
-    let saved = db
-        .store
-        .save(
-            &proof,
-            &[file("copy.yaml", vec![dag("flights", vec![task("x")])])],
-        )
-        .await
-        .unwrap();
+    let saved =
+        db.store.save(&proof, &[file("copy.yaml", vec![dag("flights", vec![task("x")])])]).await.unwrap();
     assert!(saved.changed.is_empty());
     assert_eq!(
         (saved.refused[0].file.as_str(), saved.refused[0].owner.as_str()),
@@ -146,15 +85,10 @@ async fn a_dag_belongs_to_one_file() {
     let errors = db.store.import_errors(None, 10, 0).await.unwrap();
     assert_eq!(errors[0].file, "copy.yaml");
     assert!(
-        errors[0]
-            .message
-            .contains("`flights` of copy.yaml is already defined in flights.yaml"),
+        errors[0].message.contains("`flights` of copy.yaml is already defined in flights.yaml"),
         "{errors:?}"
     );
-    let moved = [
-        file("flights.yaml", vec![]),
-        file("copy.yaml", vec![dag("flights", vec![task("x")])]),
-    ];
+    let moved = [file("flights.yaml", vec![]), file("copy.yaml", vec![dag("flights", vec![task("x")])])];
     let saved = db.store.save(&proof, &moved).await.unwrap();
     assert_eq!((saved.changed.len(), saved.refused.len()), (1, 0));
     assert!(db.store.import_errors(None, 10, 0).await.unwrap().is_empty());
@@ -165,34 +99,14 @@ async fn pausing_is_remembered_over_new_versions_and_written_down() {
     let db = Database::new().await;
     let proof = db.lead().await;
     save_dag(&db, &proof, "flights").await;
-    assert!(
-        db.store
-            .set_paused(&dag_id("flights"), true, "ann")
-            .await
-            .unwrap()
-    );
-    assert!(
-        !db.store
-            .set_paused(&dag_id("unknown"), true, "ann")
-            .await
-            .unwrap()
-    );
+    assert!(db.store.set_paused(&dag_id("flights"), true, "ann").await.unwrap());
+    assert!(!db.store.set_paused(&dag_id("unknown"), true, "ann").await.unwrap());
     let flags = db.store.paused_flags().await.unwrap();
-    assert_eq!(
-        (flags.len(), &flags[0].dag_id, flags[0].is_paused),
-        (1, &dag_id("flights"), true)
-    );
-    let saved = db
-        .store
-        .save(&proof, &[file("flights.yaml", vec![dag("flights", vec![])])])
-        .await
-        .unwrap();
+    assert_eq!((flags.len(), &flags[0].dag_id, flags[0].is_paused), (1, &dag_id("flights"), true));
+    let saved = db.store.save(&proof, &[file("flights.yaml", vec![dag("flights", vec![])])]).await.unwrap();
     assert!(saved.changed[0].is_paused);
     let event = "SELECT concat_ws('|', event, owner, dag_id, extra) FROM event_log";
-    assert_eq!(
-        db.texts(event).await,
-        vec!["patch_dag|ann|flights|{\"is_paused\":true}"]
-    );
+    assert_eq!(db.texts(event).await, vec!["patch_dag|ann|flights|{\"is_paused\":true}"]);
 }
 
 #[tokio::test]
@@ -201,14 +115,10 @@ async fn deleting_takes_the_history_but_never_an_active_run() {
     let proof = db.lead().await;
     let (record, _) = queued_run(&db, &proof).await;
     let error = db.store.delete_dag(&dag_id("flights"), "ann").await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Conflict(text) if text.contains("1 active runs")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Conflict(text) if text.contains("1 active runs")), "{error}");
     assert!(!db.store.load(&proof).await.unwrap().dags[0].is_stale);
 
-    db.execute("UPDATE dag_run SET state = 'failed', ended_at = now()")
-        .await;
+    db.execute("UPDATE dag_run SET state = 'failed', ended_at = now()").await;
     assert!(db.store.delete_dag(&dag_id("flights"), "ann").await.unwrap());
     assert!(!db.store.delete_dag(&dag_id("flights"), "ann").await.unwrap());
     let left = "SELECT (SELECT count(*) FROM dag) + (SELECT count(*) FROM dag_run) + (SELECT count(*) FROM task_instance)

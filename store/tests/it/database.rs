@@ -51,19 +51,12 @@ impl Database {
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
         execute(&server.postgres.url("postgres"), &sql).await;
         drop(copying);
-        Self {
-            store: connect(&url).await,
-            url,
-            _server: server,
-        }
+        Self { store: connect(&url).await, url, _server: server }
     }
 
     /// Becomes the leader for a long time.
     pub(crate) async fn lead(&self) -> LeaderProof {
-        let lease = self
-            .store
-            .acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(600))
-            .await;
+        let lease = self.store.acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(600)).await;
         lease.unwrap().unwrap()
     }
 
@@ -84,10 +77,7 @@ impl Database {
 }
 
 pub(crate) async fn connect(url: &str) -> Store {
-    let settings = Settings {
-        pool_size: 4,
-        ..Settings::new(url, KEY)
-    };
+    let settings = Settings { pool_size: 4, ..Settings::new(url, KEY) };
     Store::connect(settings).await.unwrap()
 }
 
@@ -97,10 +87,7 @@ async fn server() -> Arc<Server> {
         return server;
     }
     let home = cluster::copy().await;
-    let server = Arc::new(Server {
-        postgres: cluster::start(home.path()).await,
-        _home: home,
-    });
+    let server = Arc::new(Server { postgres: cluster::start(home.path()).await, _home: home });
     *shared = Arc::downgrade(&server);
     server
 }

@@ -59,23 +59,13 @@ pub(crate) fn dag(id: &str, tasks: Vec<Value>) -> Dag {
 }
 
 pub(crate) fn file(name: &str, dags: Vec<Dag>) -> LoadedFile {
-    let loaded = |dag| LoadedDag {
-        dag: Arc::new(dag),
-        source: format!("# {name}"),
-    };
-    LoadedFile {
-        file: name.to_owned(),
-        dags: dags.into_iter().map(loaded).collect(),
-        errors: Vec::new(),
-    }
+    let loaded = |dag| LoadedDag { dag: Arc::new(dag), source: format!("# {name}") };
+    LoadedFile { file: name.to_owned(), dags: dags.into_iter().map(loaded).collect(), errors: Vec::new() }
 }
 
 /// Records the DAG `id` with the tasks `a` and `b`.
 pub(crate) async fn save_dag(db: &Database, proof: &LeaderProof, id: &str) -> DagRecord {
-    let files = [file(
-        &format!("{id}.yaml"),
-        vec![dag(id, vec![task("a"), task("b")])],
-    )];
+    let files = [file(&format!("{id}.yaml"), vec![dag(id, vec![task("a"), task("b")])])];
     db.store.save(proof, &files).await.unwrap().changed.remove(0)
 }
 
@@ -88,10 +78,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         state: RunState::Running,
         version: dag.version,
         logical_date: Some(at(minutes)),
-        data_interval: Some(DataInterval {
-            start: at(minutes),
-            end: at(minutes + 1),
-        }),
+        data_interval: Some(DataInterval { start: at(minutes), end: at(minutes + 1) }),
         run_after: at(minutes + 1),
         queued_at: at(minutes + 1),
         started_at: Some(at(minutes + 2)),
@@ -109,10 +96,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
 pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord {
     let queued = state != TaskState::None;
     TiRecord {
-        key: TiKey {
-            run: RunKey(run),
-            index,
-        },
+        key: TiKey { run: RunKey(run), index },
         task_id: task_id(task),
         map_index: -1,
         state,
@@ -140,20 +124,11 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
 pub(crate) fn changed(old: &TiRecord, change: impl FnOnce(&mut TiRecord)) -> Expected<TiRecord, Persisted> {
     let mut new = old.clone();
     change(&mut new);
-    Expected {
-        new,
-        old: Persisted {
-            state: old.state,
-            try_number: old.try_number,
-        },
-    }
+    Expected { new, old: Persisted { state: old.state, try_number: old.try_number } }
 }
 
 pub(crate) fn try_of(ti: &TiRecord) -> TryKey {
-    TryKey {
-        ti: ti.key,
-        try_number: ti.try_number,
-    }
+    TryKey { ti: ti.key, try_number: ti.try_number }
 }
 
 pub(crate) fn ready(ti: &TiRecord) -> Ready {
@@ -169,11 +144,8 @@ pub(crate) fn ready(ti: &TiRecord) -> Ready {
 pub(crate) async fn queued_run(db: &Database, proof: &LeaderProof) -> (DagRecord, Vec<TiRecord>) {
     let dag = save_dag(db, proof, "flights").await;
     let tis = vec![ti(1, 0, "a", TaskState::Queued), ti(1, 1, "b", TaskState::Queued)];
-    let decisions = Decisions {
-        runs_created: vec![run(1, &dag, 0)],
-        tis_created: tis.clone(),
-        ..Decisions::default()
-    };
+    let decisions =
+        Decisions { runs_created: vec![run(1, &dag, 0)], tis_created: tis.clone(), ..Decisions::default() };
     db.store.commit(proof, &decisions, &[]).await.unwrap();
     (dag, tis)
 }
@@ -182,14 +154,7 @@ pub(crate) async fn queued_run(db: &Database, proof: &LeaderProof) -> (DagRecord
 pub(crate) async fn worker(db: &Database) -> Uuid {
     let id = Uuid::new_v4();
     let queues = vec![QueueName::default_queue()];
-    let job = NewJob {
-        id,
-        kind: Kind::Worker,
-        hostname: "here".to_owned(),
-        pid: 42,
-        queues,
-        slots: 8,
-    };
+    let job = NewJob { id, kind: Kind::Worker, hostname: "here".to_owned(), pid: 42, queues, slots: 8 };
     db.store.register(&job).await.unwrap();
     id
 }

@@ -26,41 +26,19 @@ async fn a_worker_that_falls_silent_is_lost_with_what_it_ran() {
     .await;
 
     let lost = db.store.expire(&proof, minute).await.unwrap();
-    assert_eq!(
-        lost[0],
-        LostWorker {
-            worker: silent,
-            tries: vec![try_of(&tis[0])]
-        }
-    );
-    assert_eq!(
-        lost[1..],
-        [LostWorker {
-            worker: idle,
-            tries: vec![]
-        }]
-    );
+    assert_eq!(lost[0], LostWorker { worker: silent, tries: vec![try_of(&tis[0])] });
+    assert_eq!(lost[1..], [LostWorker { worker: idle, tries: vec![] }]);
     assert_eq!(db.store.expire(&proof, minute).await.unwrap(), vec![]);
     assert!(!db.store.renew_job(silent).await.unwrap());
     assert!(!db.store.set_job_state(silent, State::Draining).await.unwrap());
     assert!(db.store.renew_job(alive).await.unwrap());
     assert_eq!(db.store.claim(silent, &[try_of(&tis[1])]).await.unwrap(), vec![]);
 
-    let orphans = vec![LostWorker {
-        worker: silent,
-        tries: vec![try_of(&tis[0])],
-    }];
+    let orphans = vec![LostWorker { worker: silent, tries: vec![try_of(&tis[0])] }];
     assert_eq!(db.store.orphans().await.unwrap(), orphans);
     let snapshot = db.store.load(&proof).await.unwrap();
     assert_eq!(snapshot.orphans, orphans);
-    assert_eq!(
-        snapshot
-            .workers
-            .iter()
-            .map(|worker| worker.id)
-            .collect::<Vec<_>>(),
-        vec![alive]
-    );
+    assert_eq!(snapshot.workers.iter().map(|worker| worker.id).collect::<Vec<_>>(), vec![alive]);
 }
 
 #[tokio::test]
@@ -68,19 +46,13 @@ async fn processes_are_listed_with_how_they_are() {
     let db = Database::new().await;
     let id = worker(&db).await;
     let jobs = db.store.jobs().await.unwrap();
-    assert_eq!(
-        (jobs.len(), jobs[0].id, jobs[0].kind, jobs[0].state),
-        (1, id, Kind::Worker, State::Running)
-    );
+    assert_eq!((jobs.len(), jobs[0].id, jobs[0].kind, jobs[0].state), (1, id, Kind::Worker, State::Running));
     assert_eq!(
         (jobs[0].queues.as_slice(), jobs[0].slots, jobs[0].is_alive),
         (["default".to_owned()].as_slice(), 8, true)
     );
     let live = db.store.live_workers().await.unwrap();
-    assert_eq!(
-        (live[0].queues.clone(), live[0].slots),
-        (vec![QueueName::default_queue()], 8)
-    );
+    assert_eq!((live[0].queues.clone(), live[0].slots), (vec![QueueName::default_queue()], 8));
     db.store.set_job_state(id, State::Draining).await.unwrap();
     assert_eq!(db.store.live_workers().await.unwrap(), vec![]);
     assert!(db.store.jobs().await.unwrap()[0].is_alive);

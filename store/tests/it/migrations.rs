@@ -19,21 +19,11 @@ const SHAPE: &str = "
 async fn up_down_up_makes_the_same_tables() {
     let db = Database::new().await;
     let before = db.texts(SHAPE).await;
-    assert!(
-        before
-            .iter()
-            .any(|line| line.starts_with("task_instance.state text NO")),
-        "{before:#?}"
-    );
+    assert!(before.iter().any(|line| line.starts_with("task_instance.state text NO")), "{before:#?}");
     db.store.unmigrate().await.unwrap();
-    let left = db
-        .texts("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")
-        .await;
-    assert!(
-        left.iter()
-            .all(|name| name.starts_with("__diesel_schema_migrations")),
-        "{left:?}"
-    );
+    let left =
+        db.texts("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1").await;
+    assert!(left.iter().all(|name| name.starts_with("__diesel_schema_migrations")), "{left:?}");
     db.store.migrate().await.unwrap();
     assert_eq!(db.texts(SHAPE).await, before);
 }
@@ -45,10 +35,7 @@ async fn several_processes_may_migrate_at_the_same_time() {
     let (one, two) = tokio::join!(db.store.migrate(), other.migrate());
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.version, two.version);
-    assert!(
-        one.applied.is_empty() != two.applied.is_empty(),
-        "{one:?} {two:?}"
-    );
+    assert!(one.applied.is_empty() != two.applied.is_empty(), "{one:?} {two:?}");
     assert!(db.store.migrate().await.unwrap().applied.is_empty());
 }
 
@@ -56,19 +43,12 @@ async fn several_processes_may_migrate_at_the_same_time() {
 async fn other_tables_are_refused_with_what_to_do() {
     let db = Database::empty().await;
     let error = db.store.check_schema().await.unwrap_err().to_string();
-    assert!(
-        error.contains("the schema none") && error.contains("run `tradewind db migrate`"),
-        "{error}"
-    );
+    assert!(error.contains("the schema none") && error.contains("run `tradewind db migrate`"), "{error}");
     db.store.migrate().await.unwrap();
     db.store.check_schema().await.unwrap();
-    db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
-        .await;
+    db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')").await;
     let error = db.store.check_schema().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Schema { found, .. } if found == "99991231000000"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Schema { found, .. } if found == "99991231000000"), "{error}");
     assert!(error.to_string().contains("newer"), "{error}");
     assert!(db.store.migrate().await.is_err());
 }
@@ -80,20 +60,11 @@ async fn a_database_that_cannot_be_reached_is_said_without_the_password() {
     let error = Store::connect(Settings::new(missing, KEY)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }) && error.is_transient());
     let text = error.to_string();
-    assert!(
-        text.contains("does not exist") && text.contains("createdb missing_"),
-        "{text}"
-    );
+    assert!(text.contains("does not exist") && text.contains("createdb missing_"), "{text}");
 
     let closed = "postgres://user:s3cret@127.0.0.1:1/db";
-    let error = Store::connect(Settings::new(closed, KEY))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("at postgres://user:***@127.0.0.1:1/db") && error.contains("refused"),
-        "{error}"
-    );
+    let error = Store::connect(Settings::new(closed, KEY)).await.unwrap_err().to_string();
+    assert!(error.contains("at postgres://user:***@127.0.0.1:1/db") && error.contains("refused"), "{error}");
     assert!(!error.contains("s3cret"));
 
     let error = Store::connect(Settings::new("not a url", KEY)).await.unwrap_err();
@@ -103,13 +74,7 @@ async fn a_database_that_cannot_be_reached_is_said_without_the_password() {
 #[tokio::test]
 async fn the_pool_survives_a_restart_of_the_connections() {
     let db = Database::new().await;
-    assert!(
-        db.store
-            .server_version()
-            .await
-            .unwrap()
-            .starts_with(|c: char| c.is_ascii_digit())
-    );
+    assert!(db.store.server_version().await.unwrap().starts_with(|c: char| c.is_ascii_digit()));
     db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tradewind' AND datname = current_database()").await;
     // The first use of a connection that has just been cut may fail, but no more than one does.
     let mut failed = 0;

@@ -22,17 +22,7 @@ async fn write(db: &Database, xcoms: Vec<(&str, i32, &str, Value)>) {
         value,
     };
     let xcoms = xcoms.into_iter().map(record).collect();
-    db.store
-        .commit(
-            &proof,
-            &Decisions {
-                xcoms,
-                ..Decisions::default()
-            },
-            &[],
-        )
-        .await
-        .unwrap();
+    db.store.commit(&proof, &Decisions { xcoms, ..Decisions::default() }, &[]).await.unwrap();
 }
 
 #[tokio::test]
@@ -42,69 +32,35 @@ async fn one_element_is_read_without_the_others() {
     let object = json!({"zeta": 1, "a": [2]});
     write(
         &db,
-        vec![
-            ("a", -1, "list", list.clone()),
-            ("a", -1, "object", object),
-            ("a", -1, "text", json!("x")),
-        ],
+        vec![("a", -1, "list", list.clone()), ("a", -1, "object", object), ("a", -1, "text", json!("x"))],
     )
     .await;
     let element = async |key: &str, place: u32| {
-        db.store
-            .xcom_element(RunKey(1), &task_id("a"), -1, key, place)
-            .await
-            .unwrap()
+        db.store.xcom_element(RunKey(1), &task_id("a"), -1, key, place).await.unwrap()
     };
     assert_eq!(element("list", 0).await, Some(json!(1)));
     assert_eq!(element("list", 1).await, Some(json!({"deep": [true]})));
     assert_eq!(element("list", 2).await, Some(Value::Null));
     assert_eq!(element("list", 3).await, None);
-    assert_eq!(
-        element("object", 0).await,
-        Some(json!({"key": "zeta", "value": 1}))
-    );
-    assert_eq!(
-        element("object", 1).await,
-        Some(json!({"key": "a", "value": [2]}))
-    );
+    assert_eq!(element("object", 0).await, Some(json!({"key": "zeta", "value": 1})));
+    assert_eq!(element("object", 1).await, Some(json!({"key": "a", "value": [2]})));
     assert_eq!(element("object", 2).await, None);
     assert_eq!(element("text", 0).await, None);
     assert_eq!(element("unknown", 0).await, None);
-    assert_eq!(
-        db.store.xcom(RunKey(1), &task_id("a"), -1, "list").await.unwrap(),
-        Some(list)
-    );
+    assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "list").await.unwrap(), Some(list));
 }
 
 #[tokio::test]
 async fn the_values_of_a_mapped_task_come_in_its_order() {
     let db = Database::new().await;
-    write(
-        &db,
-        vec![
-            ("a", 10, "k", json!("ten")),
-            ("a", 2, "k", json!("two")),
-            ("b", 0, "k", json!(0)),
-        ],
-    )
-    .await;
-    let values = db
-        .store
-        .xcoms_of_task(RunKey(1), &task_id("a"), "k")
-        .await
-        .unwrap();
+    write(&db, vec![("a", 10, "k", json!("ten")), ("a", 2, "k", json!("two")), ("b", 0, "k", json!(0))])
+        .await;
+    let values = db.store.xcoms_of_task(RunKey(1), &task_id("a"), "k").await.unwrap();
     assert_eq!(values, vec![(2, json!("two")), (10, json!("ten"))]);
     let all = db.store.xcom_entries(RunKey(1), None, None, 2, 0).await.unwrap();
     assert_eq!((all.len(), all[0].total, all[0].bytes), (2, 3, 5));
-    let some = db
-        .store
-        .xcom_entries(RunKey(1), Some(&task_id("a")), Some(10), 10, 0)
-        .await
-        .unwrap();
-    assert_eq!(
-        some.iter().map(|entry| entry.map_index).collect::<Vec<_>>(),
-        vec![10]
-    );
+    let some = db.store.xcom_entries(RunKey(1), Some(&task_id("a")), Some(10), 10, 0).await.unwrap();
+    assert_eq!(some.iter().map(|entry| entry.map_index).collect::<Vec<_>>(), vec![10]);
 }
 
 #[tokio::test]
@@ -112,17 +68,8 @@ async fn rendered_fields_are_kept_in_order_and_may_be_written_twice() {
     let db = Database::new().await;
     let proof = db.lead().await;
     let (_, tis) = queued_run(&db, &proof).await;
-    let fields: Map<String, Value> = json!({"zz": "echo 1", "a": {"B": "x"}})
-        .as_object()
-        .unwrap()
-        .clone();
-    let unknown = TryKey {
-        ti: TiKey {
-            run: RunKey(99),
-            index: 0,
-        },
-        try_number: 1,
-    };
+    let fields: Map<String, Value> = json!({"zz": "echo 1", "a": {"B": "x"}}).as_object().unwrap().clone();
+    let unknown = TryKey { ti: TiKey { run: RunKey(99), index: 0 }, try_number: 1 };
     for _ in 0..2 {
         let rendered = [(try_of(&tis[0]), fields.clone()), (unknown, fields.clone())];
         db.store.write_rendered(&rendered).await.unwrap();

@@ -19,18 +19,8 @@ use store::view::{
     api_ti::TiRow,
 };
 
-use super::{
-    batch::a_moment,
-    dags::wrong,
-    names, runs, shape,
-};
-use crate::{
-    AppState,
-    auth::User,
-    body::Body,
-    error::Error,
-    wish,
-};
+use super::{batch::a_moment, dags::wrong, names, runs, shape};
+use crate::{AppState, auth::User, body::Body, error::Error, wish};
 
 /// Most runs that one request clears or marks.
 const MOST_RUNS: u32 = 100;
@@ -178,7 +168,11 @@ pub(super) async fn select(
 }
 
 /// The same, in whatever state they are.
-pub(super) async fn chosen(state: &AppState, run: &RunRow, selection: &Selection) -> Result<Vec<TiRow>, Error> {
+pub(super) async fn chosen(
+    state: &AppState,
+    run: &RunRow,
+    selection: &Selection,
+) -> Result<Vec<TiRow>, Error> {
     if selection.tasks.is_empty() {
         return instances(state, run, None).await;
     }
@@ -215,13 +209,27 @@ fn check(body: &ClearBody) -> Result<(), Error> {
     let has_dates = body.start_date.is_some() || body.end_date.is_some();
     let fault = match body {
         _ if body.only_failed && body.only_running => "only_failed and only_running both are set to True",
-        _ if body.start_date.zip(body.end_date).is_some_and(|(start, end)| start > end) => "end_date is sooner than start_date",
-        _ if has_dates && body.dag_run_id.is_some() => "Exactly one of dag_run_id or (start_date and end_date) must be provided",
-        _ if body.task_ids.as_ref().is_some_and(Vec::is_empty) => "task_ids list should have at least 1 element.",
-        _ if body.task_ids.as_ref().is_some_and(|tasks| tasks.len() > MOST_TASKS) => "task_ids has more than 10000 elements",
+        _ if body.start_date.zip(body.end_date).is_some_and(|(start, end)| start > end) => {
+            "end_date is sooner than start_date"
+        }
+        _ if has_dates && body.dag_run_id.is_some() => {
+            "Exactly one of dag_run_id or (start_date and end_date) must be provided"
+        }
+        _ if body.task_ids.as_ref().is_some_and(Vec::is_empty) => {
+            "task_ids list should have at least 1 element."
+        }
+        _ if body.task_ids.as_ref().is_some_and(|tasks| tasks.len() > MOST_TASKS) => {
+            "task_ids has more than 10000 elements"
+        }
         _ => return runs::check_note(body.note.as_deref()),
     };
-    Err(crate::error::Problem { kind: "value_error", place: vec!["body".to_owned()], message: fault.to_owned(), input: Value::Null }.into())
+    Err(crate::error::Problem {
+        kind: "value_error",
+        place: vec!["body".to_owned()],
+        message: fault.to_owned(),
+        input: Value::Null,
+    }
+    .into())
 }
 
 async fn concerned(state: &AppState, dag_id: &str, body: &ClearBody) -> Result<Vec<RunRow>, Error> {
@@ -236,7 +244,12 @@ async fn concerned(state: &AppState, dag_id: &str, body: &ClearBody) -> Result<V
 ///
 /// # Errors
 /// [`Error::Invalid`] when the run has no logical date to compare.
-pub(super) async fn neighbours(state: &AppState, run: RunRow, past: bool, future: bool) -> Result<Vec<RunRow>, Error> {
+pub(super) async fn neighbours(
+    state: &AppState,
+    run: RunRow,
+    past: bool,
+    future: bool,
+) -> Result<Vec<RunRow>, Error> {
     if !past && !future {
         return Ok(vec![run]);
     }
@@ -260,7 +273,9 @@ async fn between(
     ask.tests.extend(end.map(|end| ("logical_date", Test::Moment(Comparison::AtMost, end))));
     let (runs, total) = state.store.api_runs(&ask).await?;
     if total > i64::from(MOST_RUNS) {
-        return Err(Error::Invalid(format!("that is about {total} runs, at most {MOST_RUNS} at once: narrow the dates")));
+        return Err(Error::Invalid(format!(
+            "that is about {total} runs, at most {MOST_RUNS} at once: narrow the dates"
+        )));
     }
     Ok(runs)
 }
@@ -269,14 +284,24 @@ fn selection(run: &RunRow, body: &ClearBody) -> Result<Selection, Error> {
     let (dag_id, run_id) = runs::ids(run)?;
     let selected = |marker: &Marker| match marker {
         Marker::Task(task_id) => SelectedTask { task_id: task_id.clone(), map_index: None },
-        Marker::Instance(task_id, index) => SelectedTask { task_id: task_id.clone(), map_index: Some(*index) },
+        Marker::Instance(task_id, index) => {
+            SelectedTask { task_id: task_id.clone(), map_index: Some(*index) }
+        }
     };
     let tasks = body.task_ids.iter().flatten().map(selected).collect();
-    Ok(Selection { dag_id, run_id, tasks, upstream: body.include_upstream, downstream: body.include_downstream })
+    Ok(Selection {
+        dag_id,
+        run_id,
+        tasks,
+        upstream: body.include_upstream,
+        downstream: body.include_downstream,
+    })
 }
 
 fn exactly(found: &[TiRow]) -> Result<Vec<SelectedTask>, Error> {
-    let selected = |row: &TiRow| Ok(SelectedTask { task_id: TaskId::new(&row.task_id)?, map_index: Some(row.map_index) });
+    let selected = |row: &TiRow| {
+        Ok(SelectedTask { task_id: TaskId::new(&row.task_id)?, map_index: Some(row.map_index) })
+    };
     found.iter().map(selected).collect()
 }
 
@@ -287,8 +312,13 @@ fn is_under_way(state: &str) -> bool {
 /// The state that a task instance can be marked with.
 pub(super) fn markable(state: &str) -> Result<domain::state::TaskState, Error> {
     let lower = state.to_ascii_lowercase();
-    let known = ["success", "failed", "skipped"].contains(&lower.as_str()).then(|| lower.parse().ok()).flatten();
+    let known =
+        ["success", "failed", "skipped"].contains(&lower.as_str()).then(|| lower.parse().ok()).flatten();
     known.ok_or_else(|| {
-        wrong("new_state", format!("Value error, '{lower}' is not one of ['success', 'failed', 'skipped']"), state.into())
+        wrong(
+            "new_state",
+            format!("Value error, '{lower}' is not one of ['success', 'failed', 'skipped']"),
+            state.into(),
+        )
     })
 }

@@ -42,18 +42,30 @@ pub(super) struct Sent {
     _team_name: Option<String>,
 }
 
-pub(super) async fn list(state: Data<AppState>, _operator: Operator, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn list(
+    state: Data<AppState>,
+    _operator: Operator,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let (rows, _) = state.store.connections("", settings::MOST, 0).await?;
     let rows: Vec<Value> = rows.iter().map(|row| shape(&row.connection)).collect();
     let filters = ["connection_id_pattern", "connection_id_prefix_pattern"];
     Ok(HttpResponse::Ok().json(settings::page(&query, "connections", "connection_id", rows, filters)?))
 }
 
-pub(super) async fn get(state: Data<AppState>, _operator: Operator, id: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn get(
+    state: Data<AppState>,
+    _operator: Operator,
+    id: Path<String>,
+) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok().json(shape(&find(&state, &id).await?)))
 }
 
-pub(super) async fn create(state: Data<AppState>, operator: Operator, body: Body<Sent>) -> Result<HttpResponse, Error> {
+pub(super) async fn create(
+    state: Data<AppState>,
+    operator: Operator,
+    body: Body<Sent>,
+) -> Result<HttpResponse, Error> {
     let sent = body.0;
     let id = sent.connection_id.clone();
     if state.store.connection(&id).await?.is_some() {
@@ -83,7 +95,11 @@ pub(super) async fn patch(
     Ok(HttpResponse::Ok().json(shape(&find(&state, &id).await?)))
 }
 
-pub(super) async fn delete(state: Data<AppState>, operator: Operator, id: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn delete(
+    state: Data<AppState>,
+    operator: Operator,
+    id: Path<String>,
+) -> Result<HttpResponse, Error> {
     if !state.store.delete_connection(&id).await? {
         return Err(missing(&id));
     }
@@ -127,7 +143,11 @@ fn change(mut connection: Connection, sent: Sent, mask: &Mask) -> Result<Connect
     set(&mut connection.host, "host", sent.host);
     set(&mut connection.login, "login", sent.login);
     set(&mut connection.schema, "schema", sent.schema);
-    set(&mut connection.password, "password", sent.password.filter(|password| password.as_deref() != Some(MASK)));
+    set(
+        &mut connection.password,
+        "password",
+        sent.password.filter(|password| password.as_deref() != Some(MASK)),
+    );
     if let Some(port) = sent.port.filter(|_| mask.has("port")) {
         connection.port = port.map(port_of).transpose()?;
     }

@@ -24,7 +24,8 @@ impl Cursor {
         if token.is_empty() {
             return Ok(Self { position: None, is_backward: false });
         }
-        let numbers = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let numbers =
+            URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let position = numbers.ok_or_else(|| Error::Invalid("Invalid cursor token".to_owned()))?;
         Ok(Self { position: Some(position), is_backward })
     }
@@ -74,7 +75,9 @@ mod tests {
 
     #[test]
     fn pages_lead_on_and_back() {
-        let make = |cursor: &Cursor, rows: Vec<i64>| page("rows", cursor, 2, rows, |row| vec![*row], |row| (*row).into());
+        let make = |cursor: &Cursor, rows: Vec<i64>| {
+            page("rows", cursor, 2, rows, |row| vec![*row], |row| (*row).into())
+        };
         let first = make(&Cursor::parse("").unwrap(), vec![1, 2, 3]);
         assert_eq!((&first["rows"], &first["previous_cursor"]), (&serde_json::json!([1, 2]), &Value::Null));
         let second = Cursor::parse(first["next_cursor"].as_str().unwrap()).unwrap();

@@ -48,17 +48,29 @@ pub(super) struct Patch {
     is_paused: bool,
 }
 
-pub(super) async fn list(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn list(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let (rows, total) = state.store.api_dags(&ask(&query)?).await?;
     Ok(HttpResponse::Ok().json(collection(&state, &rows, total)))
 }
 
-pub(super) async fn get(state: Data<AppState>, _viewer: Viewer, dag_id: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn get(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    dag_id: Path<String>,
+) -> Result<HttpResponse, Error> {
     let row = names::dag(&state, &dag_id).await?;
     Ok(HttpResponse::Ok().json(shape::dag(&row, &state.settings.dags_folder)))
 }
 
-pub(super) async fn details(state: Data<AppState>, _viewer: Viewer, dag_id: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn details(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    dag_id: Path<String>,
+) -> Result<HttpResponse, Error> {
     let row = names::dag(&state, &dag_id).await?;
     let dag = names::version(&state, row.version_id).await?;
     Ok(HttpResponse::Ok().json(shape::dag_details(&row, &dag, &state.settings.dags_folder)))
@@ -92,20 +104,33 @@ pub(super) async fn patch_many(
     Ok(HttpResponse::Ok().json(collection(&state, &rows, total)))
 }
 
-pub(super) async fn delete(state: Data<AppState>, user: User, dag_id: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn delete(
+    state: Data<AppState>,
+    user: User,
+    dag_id: Path<String>,
+) -> Result<HttpResponse, Error> {
     let row = names::dag(&state, &dag_id).await?;
     state.store.delete_dag(&DagId::new(&row.dag_id)?, user.name()).await?;
     ring(&state).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
-pub(super) async fn tags(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
-    let filters = &[("tag_name_pattern", "name", Kind::Like), ("tag_name_prefix_pattern", "name", Kind::Prefix)];
+pub(super) async fn tags(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
+    let filters =
+        &[("tag_name_pattern", "name", Kind::Like), ("tag_name_prefix_pattern", "name", Kind::Prefix)];
     let (tags, total) = state.store.api_tags(&query.ask(filters, &["name"])?).await?;
     Ok(HttpResponse::Ok().json(json!({"tags": tags, "total_entries": total})))
 }
 
-pub(super) async fn stats(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn stats(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let rows = state.store.api_dag_stats(&query.texts("dag_ids")).await?;
     let mut dags: Vec<&str> = rows.iter().map(|row| row.dag_id.as_str()).collect();
     dags.dedup();
@@ -114,7 +139,8 @@ pub(super) async fn stats(state: Data<AppState>, _viewer: Viewer, query: Query) 
         json!({"state": state, "count": found.map_or(0, |row| row.count)})
     };
     let dag = |dag_id: &&str| {
-        let stats: Vec<Value> = ["queued", "running", "success", "failed"].map(|state| stats(dag_id, state)).into();
+        let stats: Vec<Value> =
+            ["queued", "running", "success", "failed"].map(|state| stats(dag_id, state)).into();
         json!({"dag_id": dag_id, "dag_display_name": dag_id, "stats": stats})
     };
     let dags: Vec<Value> = dags.iter().map(dag).collect();
@@ -141,7 +167,9 @@ fn collection(state: &AppState, rows: &[DagRow], total: i64) -> Value {
 
 fn check_mask(query: &Query) -> Result<(), Error> {
     match query.texts("update_mask").iter().find(|field| *field != "is_paused") {
-        Some(_) => Err(Error::Invalid("Only `is_paused` field can be updated through the REST API".to_owned())),
+        Some(_) => {
+            Err(Error::Invalid("Only `is_paused` field can be updated through the REST API".to_owned()))
+        }
         None => Ok(()),
     }
 }

@@ -66,7 +66,11 @@ async fn structured(state: &AppState, place: &LogPlace, from: u64, limit: u64) -
         }
     }
     // A line that is not whole yet belongs to the next piece.
-    let whole = if is_last { bytes.len() } else { bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
+    let whole = if is_last {
+        bytes.len()
+    } else {
+        bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+    };
     let whole = if whole == 0 { bytes.len() } else { whole };
     let next = next - (bytes.len() - whole) as u64;
     let content: Vec<Value> = LogLine::parse_all(&bytes[..whole]).map(|line| event(&line)).collect();
@@ -118,7 +122,8 @@ fn token(state: &AppState, place: &LogPlace, from: u64) -> String {
 
 fn read_token(state: &AppState, place: &LogPlace, token: &str) -> Result<u64, Error> {
     let bad = || Error::Invalid("Bad Signature. Please use only the tokens provided by the API.".to_owned());
-    let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad)?;
+    let text =
+        URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad)?;
     let (from, mark) = text.split_once('.').ok_or_else(bad)?;
     let from: u64 = from.parse().map_err(|_| bad())?;
     if state.keys.is_form_token(&subject(place, from), mark) { Ok(from) } else { Err(bad()) }
@@ -137,11 +142,15 @@ mod tests {
         let log = "2026-01-02T03:04:05.006Z O one\n2026-01-02T03:04:06.000Z E two\nhalf";
         for size in 1..log.len() {
             let pieces = log.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece)));
-            let out: Vec<Bytes> = lines(futures_util::stream::iter(pieces)).map(Result::unwrap).collect().await;
+            let out: Vec<Bytes> =
+                lines(futures_util::stream::iter(pieces)).map(Result::unwrap).collect().await;
             let text = String::from_utf8(out.concat()).unwrap();
             let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
             assert_eq!(events.len(), 3, "{size}: {text}");
-            assert_eq!(events[0], json!({"timestamp": "2026-01-02T03:04:05.006Z", "event": "one", "level": "info", "logger": "task.stdout"}));
+            assert_eq!(
+                events[0],
+                json!({"timestamp": "2026-01-02T03:04:05.006Z", "event": "one", "level": "info", "logger": "task.stdout"})
+            );
             assert_eq!((&events[1]["level"], &events[2]["event"]), (&json!("error"), &json!("half")));
         }
     }

@@ -20,13 +20,7 @@ use super::{
     runs, shape,
     tis::{MappedPath, TiPath},
 };
-use crate::{
-    AppState,
-    auth::User,
-    body::Body,
-    error::Error,
-    wish,
-};
+use crate::{AppState, auth::User, body::Body, error::Error, wish};
 
 /// What task instances are to become.
 #[derive(Debug, Deserialize)]
@@ -172,13 +166,18 @@ async fn plan_for(
 ) -> Result<Plan, Error> {
     let wanted = body.new_state.as_deref().map(clear::markable).transpose()?;
     if wanted.is_none() && body.note.is_none() {
-        return Err(super::dags::wrong("new_state", "Value error, 'new_state' should not be empty", Value::Null));
+        return Err(super::dags::wrong(
+            "new_state",
+            "Value error, 'new_state' should not be empty",
+            Value::Null,
+        ));
     }
     runs::check_note(body.note.as_ref().and_then(|note| note.as_deref()))?;
     let mut plan = Plan { state: wanted, runs: Vec::new() };
     for run in clear::neighbours(state, run, body.include_past, body.include_future).await? {
         let (dag_id, run_id) = runs::ids(&run)?;
-        let tasks = tasks.iter().map(|task_id| SelectedTask { task_id: task_id.clone(), map_index }).collect();
+        let tasks =
+            tasks.iter().map(|task_id| SelectedTask { task_id: task_id.clone(), map_index }).collect();
         let (upstream, downstream) = (body.include_upstream, body.include_downstream);
         let selection = Selection { dag_id, run_id, tasks, upstream, downstream };
         let found = clear::chosen(state, &run, &selection).await?;

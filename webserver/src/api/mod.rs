@@ -135,7 +135,8 @@ operations! {
 
 /// The router's form of a path: what is a number matches numbers only, and the key of an XCom or a variable may have slashes.
 fn pattern(path: &str) -> String {
-    let numbers = ["map_index", "try_number", "task_try_number", "version_number", "import_error_id", "event_log_id"];
+    let numbers =
+        ["map_index", "try_number", "task_try_number", "version_number", "import_error_id", "event_log_id"];
     let mut pattern = path.to_owned();
     for name in numbers {
         pattern = pattern.replace(&format!("{{{name}}}"), &format!("{{{name}:-?\\d{{1,18}}}}"));

@@ -21,7 +21,9 @@ pub(super) const ALL: &str = "~";
 /// A DAG, also when its file is gone.
 pub(super) async fn dag(state: &AppState, dag_id: &str) -> Result<DagRow, Error> {
     let missing = || Error::NotFound(format!("The Dag with ID: `{dag_id}` was not found"));
-    let Ok(id) = DagId::new(dag_id) else { return Err(missing()) };
+    let Ok(id) = DagId::new(dag_id) else {
+        return Err(missing());
+    };
     state.store.api_dag(&id).await?.ok_or_else(missing)
 }
 
@@ -33,9 +35,12 @@ pub(super) async fn version(state: &AppState, id: i64) -> Result<Arc<Dag>, Error
 
 /// A run.
 pub(super) async fn run(state: &AppState, dag_id: &str, run_id: &str) -> Result<RunRow, Error> {
-    let missing =
-        || Error::NotFound(format!("The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"));
-    let (Ok(dag), Ok(run)) = (DagId::new(dag_id), RunId::new(run_id)) else { return Err(missing()) };
+    let missing = || {
+        Error::NotFound(format!("The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"))
+    };
+    let (Ok(dag), Ok(run)) = (DagId::new(dag_id), RunId::new(run_id)) else {
+        return Err(missing());
+    };
     state.store.api_run(&dag, &run).await?.ok_or_else(missing)
 }
 
@@ -44,7 +49,9 @@ pub(super) async fn ti(state: &AppState, dag_id: &str, run_id: &str, task_id: &s
     let found = tis(state, dag_id, run_id, task_id).await?;
     match found.into_iter().next() {
         Some(row) if row.map_index == -1 => Ok(row),
-        Some(_) => Err(Error::NotFound("Task instance is mapped, add the map_index value to the URL".to_owned())),
+        Some(_) => {
+            Err(Error::NotFound("Task instance is mapped, add the map_index value to the URL".to_owned()))
+        }
         None => Err(Error::NotFound(format!(
             "The Task Instance with dag_id: `{dag_id}`, run_id: `{run_id}` and task_id: `{task_id}` was not found"
         ))),

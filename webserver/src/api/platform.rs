@@ -54,26 +54,42 @@ const IMPORT_ERRORS: &[Filter] = &[
     ("filename_prefix_pattern", "filename", Kind::Prefix),
 ];
 
-pub(super) async fn import_errors(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn import_errors(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let (rows, total) = state.store.api_import_errors(&query.ask(IMPORT_ERRORS, &["id"])?).await?;
     let rows: Vec<Value> = rows.iter().map(shape::import_error).collect();
     Ok(HttpResponse::Ok().json(json!({"import_errors": rows, "total_entries": total})))
 }
 
-pub(super) async fn import_error(state: Data<AppState>, _viewer: Viewer, id: Path<i64>) -> Result<HttpResponse, Error> {
+pub(super) async fn import_error(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    id: Path<i64>,
+) -> Result<HttpResponse, Error> {
     let ask = one("import_error_id", *id);
     let found = state.store.api_import_errors(&ask).await?.0.into_iter().next();
     let missing = || Error::NotFound(format!("The ImportError with import_error_id: `{id}` was not found"));
     Ok(HttpResponse::Ok().json(shape::import_error(&found.ok_or_else(missing)?)))
 }
 
-pub(super) async fn events(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn events(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let (rows, total) = state.store.api_events(&query.ask(EVENTS, &["id"])?).await?;
     let rows: Vec<Value> = rows.iter().map(shape::event).collect();
     Ok(HttpResponse::Ok().json(json!({"event_logs": rows, "total_entries": total})))
 }
 
-pub(super) async fn event(state: Data<AppState>, _viewer: Viewer, id: Path<i64>) -> Result<HttpResponse, Error> {
+pub(super) async fn event(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    id: Path<i64>,
+) -> Result<HttpResponse, Error> {
     let found = state.store.api_events(&one("event_log_id", *id)).await?.0.into_iter().next();
     let missing = || Error::NotFound(format!("The Event Log with id: `{id}` not found"));
     Ok(HttpResponse::Ok().json(shape::event(&found.ok_or_else(missing)?)))
@@ -83,7 +99,11 @@ fn one(column: &'static str, id: i64) -> Ask {
     Ask { limit: 1, ..Ask::default() }.with(column, Test::Numbers(vec![id]))
 }
 
-pub(super) async fn jobs(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn jobs(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let mut jobs = state.store.jobs().await?;
     if let Some(is_alive) = query.flag("is_alive")? {
         jobs.retain(|job| job.is_alive == is_alive);
@@ -163,12 +183,15 @@ fn sections(state: &AppState) -> Sections {
     let settings = &state.settings;
     vec![
         ("core", vec![("dags_folder", settings.dags_folder.clone()), ("default_timezone", "utc".to_owned())]),
-        ("api", vec![
-            ("host", settings.host.clone()),
-            ("port", settings.port.to_string()),
-            ("maximum_page_limit", "100".to_owned()),
-            ("fallback_page_limit", "50".to_owned()),
-        ]),
+        (
+            "api",
+            vec![
+                ("host", settings.host.clone()),
+                ("port", settings.port.to_string()),
+                ("maximum_page_limit", "100".to_owned()),
+                ("fallback_page_limit", "50".to_owned()),
+            ],
+        ),
         ("api_auth", vec![("jwt_expiration_time", settings.token_lifetime.as_secs().to_string())]),
     ]
 }
@@ -184,7 +207,8 @@ fn send(request: &HttpRequest, sections: &Sections) -> HttpResponse {
         return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(text);
     }
     let section = |(name, options): &(&str, Vec<(&str, String)>)| {
-        let options: Vec<Value> = options.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let options: Vec<Value> =
+            options.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         json!({"name": name, "options": options})
     };
     HttpResponse::Ok().json(json!({"sections": sections.iter().map(section).collect::<Vec<_>>()}))

@@ -53,18 +53,30 @@ pub(super) struct Patch {
     _team_name: Option<String>,
 }
 
-pub(super) async fn list(state: Data<AppState>, _viewer: Viewer, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn list(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let rows: Vec<Value> = state.store.pools(settings::MOST, 0).await?.iter().map(shape::pool).collect();
     let filters = ["pool_name_pattern", "pool_name_prefix_pattern"];
     Ok(HttpResponse::Ok().json(settings::page(&query, "pools", "name", rows, filters)?))
 }
 
-pub(super) async fn get(state: Data<AppState>, _viewer: Viewer, name: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn get(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    name: Path<String>,
+) -> Result<HttpResponse, Error> {
     let pool = find(&state, &name).await?;
     Ok(HttpResponse::Ok().json(shape::pool(&pool)))
 }
 
-pub(super) async fn create(state: Data<AppState>, operator: Operator, body: Body<New>) -> Result<HttpResponse, Error> {
+pub(super) async fn create(
+    state: Data<AppState>,
+    operator: Operator,
+    body: Body<New>,
+) -> Result<HttpResponse, Error> {
     let New { name, slots, description, include_deferred, .. } = body.0;
     let name = PoolName::new(&name).map_err(|fault| wrong("name", fault.to_string(), name.into()))?;
     let pool = NewPool { name, slots: number_of(slots)?, description, include_deferred };
@@ -84,25 +96,36 @@ pub(super) async fn patch(
     let (mask, body) = (Mask::of(&query), body.0);
     let known = find(&state, &name).await?;
     if body.pool.as_ref().is_some_and(|pool| pool != name.as_str()) {
-        return Err(Error::Invalid("Invalid body, pool name from request body doesn't match uri parameter".to_owned()));
+        return Err(Error::Invalid(
+            "Invalid body, pool name from request body doesn't match uri parameter".to_owned(),
+        ));
     }
     let description = body.description.filter(|_| mask.has("description"));
     if name.as_str() == DEFAULT && description.as_ref().is_some_and(|text| *text != known.description) {
-        return Err(Error::Invalid("Only slots and included_deferred can be modified on Default Pool".to_owned()));
+        return Err(Error::Invalid(
+            "Only slots and included_deferred can be modified on Default Pool".to_owned(),
+        ));
     }
     let slots = body.slots.filter(|_| mask.has("slots")).unwrap_or(known.slots.into());
     let pool = NewPool {
         name: PoolName::new(&known.name)?,
         slots: number_of(slots)?,
         description: description.unwrap_or(known.description),
-        include_deferred: body.include_deferred.filter(|_| mask.has("include_deferred")).unwrap_or(known.include_deferred),
+        include_deferred: body
+            .include_deferred
+            .filter(|_| mask.has("include_deferred"))
+            .unwrap_or(known.include_deferred),
     };
     state.store.update_pool(&pool).await?;
     done(&state, &operator, "patch_pool", &name).await?;
     Ok(HttpResponse::Ok().json(shape::pool(&find(&state, &name).await?)))
 }
 
-pub(super) async fn delete(state: Data<AppState>, operator: Operator, name: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn delete(
+    state: Data<AppState>,
+    operator: Operator,
+    name: Path<String>,
+) -> Result<HttpResponse, Error> {
     if name.as_str() == DEFAULT {
         return Err(Error::Invalid("Default Pool can't be deleted".to_owned()));
     }
@@ -114,7 +137,9 @@ pub(super) async fn delete(state: Data<AppState>, operator: Operator, name: Path
 
 async fn find(state: &AppState, name: &str) -> Result<Pool, Error> {
     let missing = || Error::NotFound(format!("The Pool with name: `{name}` was not found"));
-    let Ok(name) = PoolName::new(name) else { return Err(missing()) };
+    let Ok(name) = PoolName::new(name) else {
+        return Err(missing());
+    };
     state.store.pool(&name).await?.ok_or_else(missing)
 }
 
@@ -128,6 +153,10 @@ fn number_of(slots: i64) -> Result<Option<u32>, Error> {
     match (slots, u32::try_from(slots)) {
         (-1, _) => Ok(None),
         (_, Ok(slots)) if i32::try_from(slots).is_ok() => Ok(Some(slots)),
-        _ => Err(wrong("slots", "Input should be -1 (without limit) or a number of slots up to 2147483647", slots.into())),
+        _ => Err(wrong(
+            "slots",
+            "Input should be -1 (without limit) or a number of slots up to 2147483647",
+            slots.into(),
+        )),
     }
 }

@@ -135,10 +135,19 @@ impl Query {
     }
 
     fn natural(&self, name: &str) -> Result<Option<u32>, Error> {
-        let Some(number) = self.number::<i128>(name)? else { return Ok(None) };
+        let Some(number) = self.number::<i128>(name)? else {
+            return Ok(None);
+        };
         if number < 0 {
             let message = "Input should be greater than or equal to 0";
-            return Err(Problem::new("greater_than_equal", "query", name, message, number.to_string().into()).into());
+            return Err(Problem::new(
+                "greater_than_equal",
+                "query",
+                name,
+                message,
+                number.to_string().into(),
+            )
+            .into());
         }
         Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
     }
@@ -159,7 +168,14 @@ impl Query {
                     }
                 }
             }
-            Kind::OneOf | Kind::NoneOf | Kind::Like | Kind::Prefix | Kind::Numbers | Kind::Flag | Kind::Before | Kind::After => {
+            Kind::OneOf
+            | Kind::NoneOf
+            | Kind::Like
+            | Kind::Prefix
+            | Kind::Numbers
+            | Kind::Flag
+            | Kind::Before
+            | Kind::After => {
                 if let Some(test) = self.test(name, kind)? {
                     ask.tests.push((column, test));
                 }
@@ -198,11 +214,21 @@ impl Query {
 
     fn amount(&self, name: &str) -> Result<Option<f64>, Error> {
         let message = "Input should be a valid number, unable to parse string as a number";
-        self.parsed(name, "float_parsing", message, |text| text.trim().parse().ok().filter(|amount: &f64| amount.is_finite()))
+        self.parsed(name, "float_parsing", message, |text| {
+            text.trim().parse().ok().filter(|amount: &f64| amount.is_finite())
+        })
     }
 
-    fn parsed<T>(&self, name: &str, kind: &'static str, message: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Error> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+    fn parsed<T>(
+        &self,
+        name: &str,
+        kind: &'static str,
+        message: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
         let problem = || Problem::new(kind, "query", name, message, Value::from(text));
         read(text).map(Some).ok_or_else(|| problem().into())
     }
@@ -212,12 +238,19 @@ impl Query {
 pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     // A `+` that was not encoded arrives as a space.
-    let repaired = text.rsplit_once(' ').filter(|(_, zone)| zone.len() == 5 && zone.contains(':')).map(|(at, zone)| format!("{at}+{zone}"));
+    let repaired = text
+        .rsplit_once(' ')
+        .filter(|(_, zone)| zone.len() == 5 && zone.contains(':'))
+        .map(|(at, zone)| format!("{at}+{zone}"));
     let text = repaired.as_deref().unwrap_or(text);
-    let naive = || ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
-        .iter()
-        .find_map(|form| chrono::NaiveDateTime::parse_from_str(text, form).ok());
-    let date = || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0));
+    let naive = || {
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
+            .iter()
+            .find_map(|form| chrono::NaiveDateTime::parse_from_str(text, form).ok())
+    };
+    let date = || {
+        chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0))
+    };
     let zoned = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
     zoned.or_else(|| naive().or_else(date).map(|moment| moment.and_utc()))
 }
@@ -252,7 +285,13 @@ mod tests {
 
     #[test]
     fn moments_are_read_in_every_form_that_clients_send() {
-        for text in ["2026-01-02T03:04:05Z", "2026-01-02T04:04:05+01:00", "2026-01-02T04:04:05 01:00", "2026-01-02T03:04:05", "2026-01-02 03:04:05"] {
+        for text in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T04:04:05+01:00",
+            "2026-01-02T04:04:05 01:00",
+            "2026-01-02T03:04:05",
+            "2026-01-02 03:04:05",
+        ] {
             assert_eq!(moment(text).unwrap().to_rfc3339(), "2026-01-02T03:04:05+00:00", "{text}");
         }
         assert_eq!(moment("2026-01-02").unwrap().to_rfc3339(), "2026-01-02T00:00:00+00:00");
@@ -262,8 +301,14 @@ mod tests {
 
     #[test]
     fn filters_become_tests() {
-        let filters: &[Filter] = &[("state", "state", Kind::OneOf), ("start_date", "start_date", Kind::Moments), ("p", "run_id", Kind::Like)];
-        let ask = Query::parse("state=a&state=b&start_date_gte=2026-01-01&p=~&order_by=-x").ask(filters, &["id"]).unwrap();
+        let filters: &[Filter] = &[
+            ("state", "state", Kind::OneOf),
+            ("start_date", "start_date", Kind::Moments),
+            ("p", "run_id", Kind::Like),
+        ];
+        let ask = Query::parse("state=a&state=b&start_date_gte=2026-01-01&p=~&order_by=-x")
+            .ask(filters, &["id"])
+            .unwrap();
         assert_eq!(ask.tests.len(), 2);
         assert_eq!(ask.tests[0], ("state", Test::OneOf(vec!["a".to_owned(), "b".to_owned()])));
         assert_eq!(ask.order_by, ["-x"]);

@@ -120,7 +120,9 @@ pub(super) async fn batch(
     body: Body<BatchBody>,
 ) -> Result<HttpResponse, Error> {
     if dag_id.as_str() != names::ALL {
-        return Err(Error::Invalid("this list is for all DAGs: use `~` as dag_id and name DAGs in the body".to_owned()));
+        return Err(Error::Invalid(
+            "this list is for all DAGs: use `~` as dag_id and name DAGs in the body".to_owned(),
+        ));
     }
     let body = body.0;
     let mut ask = body.ranges.ask("id")?;
@@ -140,7 +142,14 @@ async fn send_from(state: &AppState, mut ask: Ask, cursor: &Cursor) -> Result<Ht
     let limit = ask.limit as usize;
     ask.limit += 1;
     let rows = state.store.api_runs_from(&ask, cursor.position.as_deref(), cursor.is_backward).await?;
-    Ok(HttpResponse::Ok().json(cursor::page("dag_runs", cursor, limit, rows, |row| vec![row.key], shape::run)))
+    Ok(HttpResponse::Ok().json(cursor::page(
+        "dag_runs",
+        cursor,
+        limit,
+        rows,
+        |row| vec![row.key],
+        shape::run,
+    )))
 }
 
 async fn send(state: &AppState, ask: Ask) -> Result<HttpResponse, Error> {
@@ -203,12 +212,21 @@ pub(super) async fn clear(
 ) -> Result<HttpResponse, Error> {
     let body = body.0;
     if body.only_new && body.only_failed {
-        return Err(super::dags::wrong("only_new", "only_new and only_failed are mutually exclusive", true.into()));
+        return Err(super::dags::wrong(
+            "only_new",
+            "only_new and only_failed are mutually exclusive",
+            true.into(),
+        ));
     }
     let row = names::run(&state, &path.0, &path.1).await?;
     let (dag_id, run_id) = ids(&row)?;
-    let selection =
-        Selection { dag_id: dag_id.clone(), run_id: run_id.clone(), tasks: Vec::new(), upstream: false, downstream: false };
+    let selection = Selection {
+        dag_id: dag_id.clone(),
+        run_id: run_id.clone(),
+        tasks: Vec::new(),
+        upstream: false,
+        downstream: false,
+    };
     if body.dry_run {
         return dry_run(&state, &row, &body, &selection).await;
     }
@@ -239,7 +257,12 @@ async fn dry_run(
         let new = newest.tasks.iter().filter(is_new);
         new.map(|task| json!({"task_id": task.task_id, "task_display_name": task.task_id})).collect()
     } else {
-        let chosen = clear::select(state, row, selection, clear::Which { only_failed: body.only_failed, only_running: false });
+        let chosen = clear::select(
+            state,
+            row,
+            selection,
+            clear::Which { only_failed: body.only_failed, only_running: false },
+        );
         chosen.await?.iter().map(shape::ti).collect()
     };
     Ok(HttpResponse::Ok().json(json!({"total_entries": shapes.len(), "task_instances": shapes})))

@@ -13,8 +13,20 @@ pub(super) const MASK: &str = "***";
 
 /// A key that contains one of these names a secret (Airflow 3.3.2 `_shared/secrets_masker`).
 const SENSITIVE: [&str; 14] = [
-    "access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key", "proxy",
-    "proxies", "secret", "token", "keyfile_dict", "service_account",
+    "access_token",
+    "api_key",
+    "apikey",
+    "authorization",
+    "passphrase",
+    "passwd",
+    "password",
+    "private_key",
+    "proxy",
+    "proxies",
+    "secret",
+    "token",
+    "keyfile_dict",
+    "service_account",
 ];
 
 /// Whether a key names a secret.
@@ -27,7 +39,13 @@ pub(super) fn is_sensitive(key: &str) -> bool {
 ///
 /// # Errors
 /// [`Error::Invalid`] for an order by something that is not there.
-pub(super) fn page(query: &Query, list: &str, name: &str, mut rows: Vec<Value>, filters: [&str; 2]) -> Result<Value, Error> {
+pub(super) fn page(
+    query: &Query,
+    list: &str,
+    name: &str,
+    mut rows: Vec<Value>,
+    filters: [&str; 2],
+) -> Result<Value, Error> {
     let ask = query.ask(&[], &[name])?;
     let [pattern, prefix] = filters;
     if let Some(text) = query.text(pattern).filter(|text| *text != "~") {
@@ -102,7 +120,10 @@ impl Mask {
 
 /// An object with its secrets masked, however deep they are.
 pub(super) fn masked(object: &Map<String, Value>) -> Map<String, Value> {
-    object.iter().map(|(key, value)| (key.clone(), if is_sensitive(key) { MASK.into() } else { masked_value(value) })).collect()
+    object
+        .iter()
+        .map(|(key, value)| (key.clone(), if is_sensitive(key) { MASK.into() } else { masked_value(value) }))
+        .collect()
 }
 
 fn masked_value(value: &Value) -> Value {

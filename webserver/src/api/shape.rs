@@ -30,7 +30,9 @@ fn maybe(at: Option<DateTime<Utc>>) -> Value {
 }
 
 fn seconds(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Value {
-    let Some(took) = from.zip(to).and_then(|(from, to)| (to - from).num_microseconds()) else { return Value::Null };
+    let Some(took) = from.zip(to).and_then(|(from, to)| (to - from).num_microseconds()) else {
+        return Value::Null;
+    };
     #[expect(clippy::cast_precision_loss, reason = "exact up to 285 years")]
     let seconds = took as f64 / 1e6;
     seconds.into()
@@ -106,9 +108,7 @@ fn merge(into: &mut Value, more: Value) {
 
 // Airflow serialises each param as its value, its schema and its description.
 fn params(dag: &Dag) -> Value {
-    let param = |param: &domain::dag::Param| {
-        json!({"value": param.default, "schema": param.schema, "description": param.description, "source": null})
-    };
+    let param = |param: &domain::dag::Param| json!({"value": param.default, "schema": param.schema, "description": param.description, "source": null});
     Value::Object(dag.params.iter().map(|(name, value)| (name.clone(), param(value))).collect())
 }
 
@@ -218,7 +218,8 @@ pub(super) fn xcom(row: &XComRow) -> Value {
 
 /// `ImportErrorResponse`
 pub(super) fn import_error(row: &ImportErrorRow) -> Value {
-    let place = [row.line, row.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
+    let place =
+        [row.line, row.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
     let mut trace = format!("{}{place}: {}", row.file, row.message);
     if let Some(snippet) = &row.snippet {
         trace = format!("{trace}\n\n{snippet}");
@@ -269,8 +270,9 @@ mod tests {
 
     #[test]
     fn ids_are_uuids_and_differ() {
-        let ids: std::collections::HashSet<String> =
-            [(1, 7, 0), (2, 7, 0), (2, 7, 1), (2, 8, 0)].map(|(kind, number, part)| uuid(kind, number, part).to_string()).into();
+        let ids: std::collections::HashSet<String> = [(1, 7, 0), (2, 7, 0), (2, 7, 1), (2, 8, 0)]
+            .map(|(kind, number, part)| uuid(kind, number, part).to_string())
+            .into();
         assert_eq!(ids.len(), 4);
         let id: Uuid = serde_json::from_value(uuid(2, 71, 3)).unwrap();
         assert_eq!(id.get_version_num(), 8);
@@ -279,7 +281,13 @@ mod tests {
 
     #[test]
     fn durations_are_iso_8601() {
-        for (millis, text) in [(0, "PT0S"), (90_000, "PT90S"), (1_500, "PT1.500S"), (86_400_000, "P1D"), (90_000_000, "P1DT3600S")] {
+        for (millis, text) in [
+            (0, "PT0S"),
+            (90_000, "PT90S"),
+            (1_500, "PT1.500S"),
+            (86_400_000, "P1D"),
+            (90_000_000, "P1DT3600S"),
+        ] {
             assert_eq!(iso_duration(TimeDelta::milliseconds(millis)), text);
         }
         assert_eq!(time_delta(TimeDelta::milliseconds(90_061_500))["seconds"], 3_661);

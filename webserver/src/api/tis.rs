@@ -84,7 +84,9 @@ pub(super) async fn list(
         ask.tests.push(("task_id", Test::StartsWith(format!("{group}."))));
     }
     let mut ask = names::within(names::within(ask, "dag_id", &path.0), "run_id", &path.1);
-    let Some(token) = query.cursor() else { return send(&state, ask).await };
+    let Some(token) = query.cursor() else {
+        return send(&state, ask).await;
+    };
     // The usual order of pages by offset is no order for cursors.
     ask.order_by = query.texts("order_by");
     send_from(&state, ask, &Cursor::parse(token)?).await
@@ -106,7 +108,9 @@ pub(super) async fn batch(
 ) -> Result<HttpResponse, Error> {
     let body = body.0;
     let mut ask = body.ranges.ask("id")?;
-    let states = body.state.map(|states| states.into_iter().map(|state| state.unwrap_or_else(|| "none".to_owned())).collect());
+    let states = body
+        .state
+        .map(|states| states.into_iter().map(|state| state.unwrap_or_else(|| "none".to_owned())).collect());
     let lists = [
         ("dag_id", body.dag_ids),
         ("run_id", body.dag_run_ids),
@@ -134,7 +138,11 @@ pub(super) async fn list_mapped(
         return Err(Error::NotFound(format!("Task id {task_id} is not mapped")));
     }
     let is = |name: String| Test::OneOf(vec![name]);
-    let ask = query.ask(FILTERS, &["map_index"])?.with("dag_id", is(dag_id)).with("run_id", is(run_id)).with("task_id", is(task_id));
+    let ask = query
+        .ask(FILTERS, &["map_index"])?
+        .with("dag_id", is(dag_id))
+        .with("run_id", is(run_id))
+        .with("task_id", is(task_id));
     send(&state, ask).await
 }
 
@@ -156,7 +164,11 @@ pub(super) async fn get(state: Data<AppState>, _viewer: Viewer, path: TiPath) ->
     Ok(HttpResponse::Ok().json(shape::ti(&row)))
 }
 
-pub(super) async fn get_mapped(state: Data<AppState>, _viewer: Viewer, path: MappedPath) -> Result<HttpResponse, Error> {
+pub(super) async fn get_mapped(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    path: MappedPath,
+) -> Result<HttpResponse, Error> {
     let row = names::instance(&state, (&path.0, &path.1, &path.2), path.3).await?;
     Ok(HttpResponse::Ok().json(shape::ti(&row)))
 }
@@ -172,7 +184,11 @@ pub(super) async fn tries(
     Ok(HttpResponse::Ok().json(history(&rows)))
 }
 
-pub(super) async fn tries_mapped(state: Data<AppState>, _viewer: Viewer, path: MappedPath) -> Result<HttpResponse, Error> {
+pub(super) async fn tries_mapped(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    path: MappedPath,
+) -> Result<HttpResponse, Error> {
     let rows = tries_of(&state, (&path.0, &path.1, &path.2), path.3).await?;
     Ok(HttpResponse::Ok().json(history(&rows)))
 }
@@ -209,7 +225,9 @@ fn history(rows: &[TiRow]) -> Value {
 
 fn one_of(rows: Vec<TiRow>, number: i32) -> Result<HttpResponse, Error> {
     let found = rows.iter().find(|row| row.try_number == number);
-    let found = found.ok_or_else(|| Error::NotFound(format!("The Task Instance has no try with try_number: `{number}`")))?;
+    let found = found.ok_or_else(|| {
+        Error::NotFound(format!("The Task Instance has no try with try_number: `{number}`"))
+    })?;
     Ok(HttpResponse::Ok().json(shape::ti_history(found)))
 }
 
@@ -248,22 +266,36 @@ async fn unmet(state: &AppState, names: (&str, &str, &str), map_index: i32) -> R
         say("Dag Not Paused", format!("Task's Dag '{}' is paused.", row.dag_id));
     }
     if run.state != "running" {
-        say("Dagrun Running", format!("Task instance's dagrun was not in the 'running' state but in the state '{}'.", run.state));
+        say(
+            "Dagrun Running",
+            format!(
+                "Task instance's dagrun was not in the 'running' state but in the state '{}'.",
+                run.state
+            ),
+        );
     }
     if let Some(reason) = &row.reason {
         say("Task Instance Slots Available", reason.clone());
     }
-    let contents = names::version(state, run.version_id).await?;
-    if let Some(task) = contents.task(&row.task_id).filter(|task| row.state == "none" && !task.upstream.is_empty()) {
-        let ask = Ask { limit: 1_000, ..Ask::default() }
-            .with("dag_id", Test::OneOf(vec![row.dag_id.clone()]))
-            .with("run_id", Test::OneOf(vec![row.run_id.clone()]))
-            .with("task_id", Test::OneOf(task.upstream.iter().map(ToString::to_string).collect()));
-        let upstream = state.store.api_tis(&ask).await?.0;
-        let states: Vec<String> = upstream.iter().map(|ti| format!("{}: {}", ti.task_id, ti.state)).collect();
-        let rule = serde_json::to_value(task.trigger_rule).unwrap_or_default();
-        let rule = rule.as_str().unwrap_or_default();
-        say("Trigger Rule", format!("Task's trigger rule '{rule}' is not met yet: {}", states.join(", ")));
+    if row.state == "none"
+        && let Some(reason) = rule_not_met(state, &row, run.version_id).await?
+    {
+        say("Trigger Rule", reason);
     }
     Ok(unmet)
+}
+
+async fn rule_not_met(state: &AppState, row: &TiRow, version: i64) -> Result<Option<String>, Error> {
+    let contents = names::version(state, version).await?;
+    let task = contents.task(&row.task_id).filter(|task| !task.upstream.is_empty());
+    let Some(task) = task else { return Ok(None) };
+    let ask = Ask { limit: 1_000, ..Ask::default() }
+        .with("dag_id", Test::OneOf(vec![row.dag_id.clone()]))
+        .with("run_id", Test::OneOf(vec![row.run_id.clone()]))
+        .with("task_id", Test::OneOf(task.upstream.iter().map(ToString::to_string).collect()));
+    let upstream = state.store.api_tis(&ask).await?.0;
+    let states: Vec<String> = upstream.iter().map(|ti| format!("{}: {}", ti.task_id, ti.state)).collect();
+    let rule = serde_json::to_value(task.trigger_rule).unwrap_or_default();
+    let rule = rule.as_str().unwrap_or_default();
+    Ok(Some(format!("Task's trigger rule '{rule}' is not met yet: {}", states.join(", "))))
 }

@@ -59,7 +59,9 @@ pub(crate) struct NewRun {
     pub(crate) partition_key: Option<Value>,
 }
 
-fn given_moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
+fn given_moment<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
     a_moment(from).map(Some)
 }
 
@@ -71,7 +73,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Error> {
     let new = body.0;
     if new.logical_date.is_none() {
-        let problem = crate::error::Problem::new("missing", "body", "logical_date", "Field required", Value::Null);
+        let problem =
+            crate::error::Problem::new("missing", "body", "logical_date", "Field required", Value::Null);
         return Err(problem.into());
     }
     let row = names::dag(&state, &dag_id).await?;
@@ -117,7 +120,10 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
     if let Some(date) = logical_date
         && state.store.has_logical_date(&dag_id, date).await?
     {
-        return Err(Error::Conflict(format!("a run of DAG `{dag_id}` with the logical date {} exists already", date.to_rfc3339())));
+        return Err(Error::Conflict(format!(
+            "a run of DAG `{dag_id}` with the logical date {} exists already",
+            date.to_rfc3339()
+        )));
     }
     Ok(Trigger { dag_id, run_id, logical_date, data_interval, run_after, conf, note: new.note })
 }
@@ -129,11 +135,16 @@ fn interval(
     end: Option<DateTime<Utc>>,
 ) -> Result<Option<DataInterval>, Error> {
     match (start, end) {
-        (Some(start), Some(end)) if start > end => {
-            Err(wrong("data_interval_end", "data_interval_end lies before data_interval_start", shape::moment(end)))
-        }
+        (Some(start), Some(end)) if start > end => Err(wrong(
+            "data_interval_end",
+            "data_interval_end lies before data_interval_start",
+            shape::moment(end),
+        )),
         (Some(start), Some(end)) => Ok(logical_date.map(|_| DataInterval { start, end })),
-        (None, None) => Ok(logical_date.map(|date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date)))),
+        (None, None) => {
+            Ok(logical_date
+                .map(|date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date))))
+        }
         (Some(_), None) | (None, Some(_)) => Err(wrong(
             "data_interval_start",
             "Either both data_interval_start and data_interval_end must be provided or both must be None",
@@ -143,7 +154,11 @@ fn interval(
 }
 
 // Source: Airflow 3.3.2 `timetables/base.py:474` and `models/dagrun.py:847`.
-fn run_id(given: Option<&str>, logical_date: Option<DateTime<Utc>>, run_after: DateTime<Utc>) -> Result<RunId, Error> {
+fn run_id(
+    given: Option<&str>,
+    logical_date: Option<DateTime<Utc>>,
+    run_after: DateTime<Utc>,
+) -> Result<RunId, Error> {
     let Some(given) = given.filter(|given| !given.is_empty()) else {
         let at = run_after.to_rfc3339_opts(SecondsFormat::Micros, false).replace(".000000", "");
         let end = if logical_date.is_some() { String::new() } else { format!("_{}", random_end()) };
@@ -166,7 +181,11 @@ fn random_end() -> String {
 fn check_conf(dag: &Dag, conf: &Map<String, Value>) -> Result<(), Error> {
     let length = serde_json::to_vec(conf).map_or(0, |bytes| bytes.len());
     if length > LONGEST_CONF {
-        return Err(wrong("conf", format!("conf has {length} bytes as JSON, at most {LONGEST_CONF} are kept"), length.into()));
+        return Err(wrong(
+            "conf",
+            format!("conf has {length} bytes as JSON, at most {LONGEST_CONF} are kept"),
+            length.into(),
+        ));
     }
     params::resolve(&dag.params, conf).map(drop).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -207,8 +226,13 @@ mod tests {
 
     #[test]
     fn names_of_other_kinds_of_runs_and_tricks_are_refused() {
-        for given in ["scheduled__2026", "backfill__x", "asset_triggered__x", "../x", "a/b", "a b", &"x".repeat(251)] {
-            assert!(matches!(run_id(Some(given), None, at("2026-01-02T03:04:05Z")), Err(Error::Invalid(_))), "{given}");
+        for given in
+            ["scheduled__2026", "backfill__x", "asset_triggered__x", "../x", "a/b", "a b", &"x".repeat(251)]
+        {
+            assert!(
+                matches!(run_id(Some(given), None, at("2026-01-02T03:04:05Z")), Err(Error::Invalid(_))),
+                "{given}"
+            );
         }
         assert_eq!(run_id(Some("mine"), None, at("2026-01-02T03:04:05Z")).unwrap().as_str(), "mine");
     }

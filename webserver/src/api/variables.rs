@@ -27,18 +27,30 @@ pub(super) struct Sent {
     _team_name: Option<String>,
 }
 
-pub(super) async fn list(state: Data<AppState>, _operator: Operator, query: Query) -> Result<HttpResponse, Error> {
+pub(super) async fn list(
+    state: Data<AppState>,
+    _operator: Operator,
+    query: Query,
+) -> Result<HttpResponse, Error> {
     let (rows, _) = state.store.variables("", settings::MOST, 0).await?;
     let rows: Vec<Value> = rows.iter().map(shape).collect();
     let filters = ["variable_key_pattern", "variable_key_prefix_pattern"];
     Ok(HttpResponse::Ok().json(settings::page(&query, "variables", "key", rows, filters)?))
 }
 
-pub(super) async fn get(state: Data<AppState>, _operator: Operator, key: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn get(
+    state: Data<AppState>,
+    _operator: Operator,
+    key: Path<String>,
+) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::Ok().json(shape(&find(&state, &key).await?)))
 }
 
-pub(super) async fn create(state: Data<AppState>, operator: Operator, body: Body<Sent>) -> Result<HttpResponse, Error> {
+pub(super) async fn create(
+    state: Data<AppState>,
+    operator: Operator,
+    body: Body<Sent>,
+) -> Result<HttpResponse, Error> {
     let sent = body.0;
     if state.store.variable(&sent.key).await?.is_some() {
         return Err(Error::Conflict(format!("The Variable with key: `{}` already exists", sent.key)));
@@ -62,14 +74,19 @@ pub(super) async fn patch(
         return Err(Error::Invalid(fault.to_owned()));
     }
     let known = find(&state, &key).await?;
-    let value = Some(text(sent.value)).filter(|value| mask.has("value") && value != MASK).unwrap_or(known.value);
+    let value =
+        Some(text(sent.value)).filter(|value| mask.has("value") && value != MASK).unwrap_or(known.value);
     let description = sent.description.filter(|_| mask.has("description")).unwrap_or(known.description);
     state.store.set_variable(&key, &value, Some(description.as_deref().unwrap_or_default())).await?;
     settings::record(&state, operator.name(), "patch_variable", &key).await?;
     Ok(HttpResponse::Ok().json(shape(&find(&state, &key).await?)))
 }
 
-pub(super) async fn delete(state: Data<AppState>, operator: Operator, key: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn delete(
+    state: Data<AppState>,
+    operator: Operator,
+    key: Path<String>,
+) -> Result<HttpResponse, Error> {
     if !state.store.delete_variable(&key).await? {
         return Err(missing(&key));
     }
@@ -96,6 +113,8 @@ fn shape(variable: &Variable) -> Value {
 fn text(value: Value) -> String {
     match value {
         Value::String(text) => text,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     }
 }

@@ -79,7 +79,9 @@ pub(super) async fn tasks(
     let order = query.text("order_by").unwrap_or("task_id");
     let (field, is_descending) = order.strip_prefix('-').map_or((order, false), |field| (field, true));
     let mut tasks: Vec<Value> = dag.tasks.iter().map(|task| shape::task(&dag, task)).collect();
-    let is_known = ["task_id", "task_display_name", "owner", "operator_name", "trigger_rule", "pool", "queue"].contains(&field);
+    let is_known =
+        ["task_id", "task_display_name", "owner", "operator_name", "trigger_rule", "pool", "queue"]
+            .contains(&field);
     if !is_known {
         let shown: String = field.chars().take(60).collect();
         return Err(Error::Invalid(format!(
@@ -101,7 +103,8 @@ pub(super) async fn task(
     let (dag_id, task_id) = path.into_inner();
     let row = names::dag(&state, &dag_id).await?;
     let dag = names::version(&state, row.version_id).await?;
-    let task = dag.task(&task_id).ok_or_else(|| Error::NotFound(format!("Task with id {task_id} was not found")))?;
+    let task =
+        dag.task(&task_id).ok_or_else(|| Error::NotFound(format!("Task with id {task_id} was not found")))?;
     Ok(HttpResponse::Ok().json(shape::task(&dag, task)))
 }
 
@@ -111,6 +114,8 @@ async fn find(state: &AppState, dag_id: &str, number: i32) -> Result<VersionRow,
         .with("number", Test::Numbers(vec![number.into()]));
     let found = state.store.api_versions(&ask).await?.0.into_iter().next();
     found.ok_or_else(|| {
-        Error::NotFound(format!("The DagVersion with dag_id: `{dag_id}` and version_number: `{number}` was not found"))
+        Error::NotFound(format!(
+            "The DagVersion with dag_id: `{dag_id}` and version_number: `{number}` was not found"
+        ))
     })
 }

@@ -39,7 +39,11 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Error> {
     let (dag_id, run_id, task_id) = path.into_inner();
     let ask = query.ask(FILTERS, &ORDER)?;
-    let ask = names::within(names::within(names::within(ask, "dag_id", &dag_id), "run_id", &run_id), "task_id", &task_id);
+    let ask = names::within(
+        names::within(names::within(ask, "dag_id", &dag_id), "run_id", &run_id),
+        "task_id",
+        &task_id,
+    );
     let (rows, total) = state.store.api_xcoms(&ask, false).await?;
     let rows: Vec<Value> = rows.iter().map(shape::xcom).collect();
     Ok(HttpResponse::Ok().json(json!({"xcom_entries": rows, "total_entries": total})))

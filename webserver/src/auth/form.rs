@@ -44,10 +44,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
 }
 
 fn read<T: DeserializeOwned>(request: &HttpRequest, bytes: &[u8]) -> Result<T, Error> {
-    let mut fields: Vec<(String, String)> =
-        url::form_urlencoded::parse(bytes).take(MOST_FIELDS).map(|(name, value)| (name.into(), value.into())).collect();
-    let token = fields.iter().find(|(name, _)| name == FIELD).map(|(_, value)| value.clone()).unwrap_or_default();
-    let state = request.app_data::<Data<AppState>>().ok_or_else(|| Error::Internal("a route without state".to_owned()))?;
+    let mut fields: Vec<(String, String)> = url::form_urlencoded::parse(bytes)
+        .take(MOST_FIELDS)
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    let token =
+        fields.iter().find(|(name, _)| name == FIELD).map(|(_, value)| value.clone()).unwrap_or_default();
+    let state = request
+        .app_data::<Data<AppState>>()
+        .ok_or_else(|| Error::Internal("a route without state".to_owned()))?;
     let owner = session::token(request).or_else(|| session::visitor(request)).unwrap_or_default();
     if owner.is_empty() || !state.keys.is_form_token(&owner, &token) {
         return Err(Error::Forbidden(
@@ -56,6 +61,7 @@ fn read<T: DeserializeOwned>(request: &HttpRequest, bytes: &[u8]) -> Result<T, E
     }
     fields.retain(|(name, _)| name != FIELD);
     let fields = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
-    let form = Query::<T>::from_query(&fields).map_err(|fault| Error::Invalid(format!("the form is incomplete: {fault}")))?;
+    let form = Query::<T>::from_query(&fields)
+        .map_err(|fault| Error::Invalid(format!("the form is incomplete: {fault}")))?;
     Ok(form.into_inner())
 }

@@ -30,8 +30,12 @@ impl Keys {
 
     /// Whether the token was made for this session.
     pub(crate) fn is_form_token(&self, session: &str, token: &str) -> bool {
-        let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return false };
-        let Some((nonce, mac)) = token.split_at_checked(NONCE) else { return false };
+        let Ok(token) = URL_SAFE_NO_PAD.decode(token) else {
+            return false;
+        };
+        let Some((nonce, mac)) = token.split_at_checked(NONCE) else {
+            return false;
+        };
         self.form_mac(session, nonce).verify_slice(mac).is_ok()
     }
 

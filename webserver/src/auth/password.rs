@@ -75,7 +75,9 @@ impl Passwords {
 fn is_password(password: &str, hash: Option<&str>) -> bool {
     let known = hash.is_some() && password.len() <= MAX_LENGTH;
     let hash = hash.map(str::to_owned).or_else(|| nobodys().clone());
-    let Some(parsed) = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok()) else { return false };
+    let Some(parsed) = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok()) else {
+        return false;
+    };
     let shortened = password.as_bytes().get(..MAX_LENGTH).unwrap_or(password.as_bytes());
     let matches = Argon2::default().verify_password(shortened, &parsed).is_ok();
     matches && known

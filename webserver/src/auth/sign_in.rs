@@ -39,12 +39,20 @@ pub(super) struct Entry {
 }
 
 /// The form.
-pub(super) async fn show(state: Data<AppState>, request: HttpRequest, wanted: Query<Wanted>) -> Result<HttpResponse, Error> {
+pub(super) async fn show(
+    state: Data<AppState>,
+    request: HttpRequest,
+    wanted: Query<Wanted>,
+) -> Result<HttpResponse, Error> {
     ready(page(&state, &request, &wanted.next, String::new(), None)).await
 }
 
 /// Takes the form.
-pub(super) async fn enter(state: Data<AppState>, request: HttpRequest, form: Form<Entry>) -> Result<HttpResponse, Error> {
+pub(super) async fn enter(
+    state: Data<AppState>,
+    request: HttpRequest,
+    form: Form<Entry>,
+) -> Result<HttpResponse, Error> {
     let Form(entry) = form;
     match check(&state, &entry.username, entry.password).await? {
         Some(account) => begin(&state, &request, &account, &entry.next).await,
@@ -53,7 +61,11 @@ pub(super) async fn enter(state: Data<AppState>, request: HttpRequest, form: For
 }
 
 /// Ends the session.
-pub(super) async fn leave(state: Data<AppState>, request: HttpRequest, _form: Form<Vec<(String, String)>>) -> Result<HttpResponse, Error> {
+pub(super) async fn leave(
+    state: Data<AppState>,
+    request: HttpRequest,
+    _form: Form<Vec<(String, String)>>,
+) -> Result<HttpResponse, Error> {
     if let Some(token) = session::token(&request) {
         state.store.delete_session(&token).await?;
     }
@@ -78,26 +90,37 @@ pub(super) async fn ask_about_link(
 }
 
 /// Signs in whoever the link was made for, once.
-pub(super) async fn use_link(state: Data<AppState>, request: HttpRequest, token: Path<String>) -> Result<HttpResponse, Error> {
+pub(super) async fn use_link(
+    state: Data<AppState>,
+    request: HttpRequest,
+    token: Path<String>,
+) -> Result<HttpResponse, Error> {
     match state.store.use_sign_in_link(&token).await? {
         Some(account) => begin(&state, &request, &account, "/").await,
         None if session::token(&request).is_some() => {
             Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish())
         }
         None => {
-            let problem = "This link was used already or is too old. Sign in with your password, or make a new link.";
+            let problem =
+                "This link was used already or is too old. Sign in with your password, or make a new link.";
             page(&state, &request, "", String::new(), Some(problem.to_owned()))
         }
     }
 }
 
 /// The account, when name and password are right and it is not locked. A failure is counted.
-pub(super) async fn check(state: &AppState, username: &str, password: String) -> Result<Option<Account>, Error> {
+pub(super) async fn check(
+    state: &AppState,
+    username: &str,
+    password: String,
+) -> Result<Option<Account>, Error> {
     let found = state.store.credentials(username).await?;
     let usable = found.filter(|found| found.account.is_active && !found.account.is_locked);
     let hash = usable.as_ref().and_then(|found| found.password_hash.clone());
     let right = password.len() <= password::MAX_LENGTH && state.passwords.check(password, hash).await?;
-    let Some(account) = usable.map(|found| found.account) else { return Ok(None) };
+    let Some(account) = usable.map(|found| found.account) else {
+        return Ok(None);
+    };
     if right {
         state.store.sign_in_succeeded(account.id).await?;
         return Ok(Some(account));
@@ -115,7 +138,12 @@ pub(crate) fn is_local(path: &str) -> bool {
         && !path.contains(|letter: char| letter.is_control() || letter == '\\')
 }
 
-async fn begin(state: &AppState, request: &HttpRequest, account: &Account, next: &str) -> Result<HttpResponse, Error> {
+async fn begin(
+    state: &AppState,
+    request: &HttpRequest,
+    account: &Account,
+    next: &str,
+) -> Result<HttpResponse, Error> {
     let token = state.store.create_session(account.id, state.settings.session_lifetime).await?;
     let next = if is_local(next) { next } else { "/" };
     Ok(HttpResponse::SeeOther()
@@ -163,7 +191,16 @@ mod tests {
         for path in ["/", "/dags", "/dags/a?x=//b", "/dags/a#b"] {
             assert!(is_local(path), "{path}");
         }
-        for path in ["", "dags", "//evil", "/\\evil", "https://evil", "/a\r\nb", "/a\\b", &format!("/{}", "x".repeat(2_000))] {
+        for path in [
+            "",
+            "dags",
+            "//evil",
+            "/\\evil",
+            "https://evil",
+            "/a\r\nb",
+            "/a\\b",
+            &format!("/{}", "x".repeat(2_000)),
+        ] {
             assert!(!is_local(path), "{path}");
         }
     }

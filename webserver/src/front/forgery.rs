@@ -19,7 +19,9 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Error> {
     if let Some(site) = header("sec-fetch-site") {
         return if matches!(site, "same-origin" | "none") { Ok(()) } else { Err(refusal()) };
     }
-    let Some(origin) = header(header::ORIGIN.as_str()) else { return Ok(()) };
+    let Some(origin) = header(header::ORIGIN.as_str()) else {
+        return Ok(());
+    };
     let host = header("x-forwarded-host").or_else(|| header(header::HOST.as_str())).unwrap_or_default();
     let came_from = origin.split_once("://").map_or(origin, |(_, host)| host);
     if came_from.eq_ignore_ascii_case(host) { Ok(()) } else { Err(refusal()) }

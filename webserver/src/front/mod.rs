@@ -4,6 +4,8 @@
 mod forgery;
 mod headers;
 mod request_id;
+#[cfg(test)]
+mod tests;
 
 use std::{panic::AssertUnwindSafe, time::Instant};
 
@@ -71,7 +73,9 @@ impl About {
         began: Instant,
         answer: ServiceResponse<B>,
     ) -> ServiceResponse<EitherBody<B>> {
-        let Some(fault) = fault_of(&answer) else { return self.finish(state, began, answer.map_into_left_body(), None) };
+        let Some(fault) = fault_of(&answer) else {
+            return self.finish(state, began, answer.map_into_left_body(), None);
+        };
         let fault = match &fault {
             Fault::Ours(fault) => fault,
             Fault::Foreign(fault) => fault,
@@ -109,7 +113,14 @@ impl About {
     }
 
     // One line for each request, without the query and the parts of the path, which may hold secrets.
-    fn record(&self, state: &AppState, began: Instant, route: &str, status: StatusCode, fault: Option<&Error>) {
+    fn record(
+        &self,
+        state: &AppState,
+        began: Instant,
+        route: &str,
+        status: StatusCode,
+        fault: Option<&Error>,
+    ) {
         let took = began.elapsed();
         let (method, id, status) = (self.method.as_str(), self.id.as_str(), status.as_u16());
         state.metrics.answered(method, route, status, took);
@@ -161,4 +172,3 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     format!("a handler panicked: {text}")
 }
-

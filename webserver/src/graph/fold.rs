@@ -77,18 +77,14 @@ fn try_fold(
             }
         }
     }
-    let mut edges: Vec<(usize, usize)> = graph
-        .edges
-        .iter()
-        .map(|&(from, to)| (index[from], index[to]))
-        .collect();
+    let mut edges: Vec<(usize, usize)> =
+        graph.edges.iter().map(|&(from, to)| (index[from], index[to])).collect();
     edges.retain(|(from, to)| from != to);
     edges.sort_unstable();
     edges.dedup();
     let topological = topological(nodes.len(), &edges).map_err(|circle| closed_groups(&nodes, &circle))?;
-    let groups: Vec<usize> = (0..graph.groups.len())
-        .filter(|&group| outermost_closed(Some(group)).is_none())
-        .collect();
+    let groups: Vec<usize> =
+        (0..graph.groups.len()).filter(|&group| outermost_closed(Some(group)).is_none()).collect();
     Ok(build(graph, nodes, groups, edges, topological, closed_size))
 }
 
@@ -110,34 +106,16 @@ fn build(
 ) -> Folded {
     let renumbered = |group: Option<usize>| group.and_then(|group| groups.binary_search(&group).ok());
     let node = |origin: &Origin| match *origin {
-        Origin::Node(node) => Node {
-            group: renumbered(graph.nodes[node].group),
-            ..graph.nodes[node].clone()
-        },
+        Origin::Node(node) => {
+            Node { group: renumbered(graph.nodes[node].group), ..graph.nodes[node].clone() }
+        }
         Origin::Group(group) => {
             let (width, height) = closed_size(group);
-            Node {
-                width,
-                height,
-                group: renumbered(graph.groups[group].parent),
-            }
+            Node { width, height, group: renumbered(graph.groups[group].parent) }
         }
     };
     let nodes = origins.iter().map(node).collect();
-    let open_groups = groups
-        .iter()
-        .map(|&group| Group {
-            parent: renumbered(graph.groups[group].parent),
-        })
-        .collect();
-    Folded {
-        graph: Graph {
-            nodes,
-            groups: open_groups,
-            edges,
-            topological,
-        },
-        nodes: origins,
-        groups,
-    }
+    let open_groups =
+        groups.iter().map(|&group| Group { parent: renumbered(graph.groups[group].parent) }).collect();
+    Folded { graph: Graph { nodes, groups: open_groups, edges, topological }, nodes: origins, groups }
 }

@@ -70,13 +70,7 @@ fn lay_out_ranked(graph: &Graph, ranks: &[usize]) -> Layout {
     let boxes = boxes(graph, &skeleton, &placement);
     let routes = route::routes(graph, &skeleton, &placement, &boxes);
     let (width, height) = placement.size;
-    Layout {
-        width,
-        height,
-        groups: group_boxes(graph, &skeleton, &placement),
-        boxes,
-        routes,
-    }
+    Layout { width, height, groups: group_boxes(graph, &skeleton, &placement), boxes, routes }
 }
 
 fn boxes(graph: &Graph, skeleton: &Skeleton, placement: &Placement) -> Vec<Rect> {
@@ -97,12 +91,7 @@ fn group_boxes(graph: &Graph, skeleton: &Skeleton, placement: &Placement) -> Vec
         let x = placement.column_x[span.first] - left * GROUP_PAD;
         let end = placement.column_x[span.last] + placement.column_width[span.last] + right * GROUP_PAD;
         let thing = skeleton.items.len() + group;
-        Some(Rect {
-            x,
-            y: placement.top[thing],
-            width: end - x,
-            height: placement.height[thing],
-        })
+        Some(Rect { x, y: placement.top[thing], width: end - x, height: placement.height[thing] })
     };
     (0..graph.groups.len()).map(place).collect()
 }

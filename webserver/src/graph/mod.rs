@@ -81,23 +81,14 @@ impl Graph {
         check_groups(&nodes, &groups)?;
         for &(from, to) in &edges {
             if from >= nodes.len() || to >= nodes.len() {
-                return Err(Error::UnknownNode {
-                    from,
-                    to,
-                    nodes: nodes.len(),
-                });
+                return Err(Error::UnknownNode { from, to, nodes: nodes.len() });
             }
         }
         edges.sort_unstable();
         edges.dedup();
         let topological = topological(nodes.len(), &edges)
             .map_err(|rest| Error::Cycle(rest.first().copied().unwrap_or_default()))?;
-        Ok(Self {
-            nodes,
-            groups,
-            edges,
-            topological,
-        })
+        Ok(Self { nodes, groups, edges, topological })
     }
 
     /// The nodes, in the order in which they were given.
@@ -108,20 +99,8 @@ impl Graph {
 
     /// The same nodes and edges without any group.
     fn ungrouped(&self) -> Self {
-        let nodes = self
-            .nodes
-            .iter()
-            .map(|node| Node {
-                group: None,
-                ..node.clone()
-            })
-            .collect();
-        Self {
-            nodes,
-            groups: Vec::new(),
-            edges: self.edges.clone(),
-            topological: self.topological.clone(),
-        }
+        let nodes = self.nodes.iter().map(|node| Node { group: None, ..node.clone() }).collect();
+        Self { nodes, groups: Vec::new(), edges: self.edges.clone(), topological: self.topological.clone() }
     }
 
     /// The group and all groups around it, innermost first.
@@ -137,11 +116,7 @@ fn check_groups(nodes: &[Node], groups: &[Group]) -> Result<(), Error> {
             Some(_) | None => {}
         }
     }
-    match nodes
-        .iter()
-        .filter_map(|node| node.group)
-        .find(|&group| group >= groups.len())
-    {
+    match nodes.iter().filter_map(|node| node.group).find(|&group| group >= groups.len()) {
         Some(group) => Err(Error::UnknownGroup(group)),
         None => Ok(()),
     }

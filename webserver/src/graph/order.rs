@@ -19,11 +19,7 @@ pub(super) fn order(graph: &Graph, skeleton: &mut Skeleton) {
     let mut sweep = Sweep::new(graph, skeleton);
     let mut best: Option<(usize, Vec<Vec<usize>>)> = None;
     for turn in 0..sweeps {
-        sweep.run(if turn % 2 == 0 {
-            Direction::Right
-        } else {
-            Direction::Left
-        });
+        sweep.run(if turn % 2 == 0 { Direction::Right } else { Direction::Left });
         let crossings = sweep.crossings();
         if best.as_ref().is_none_or(|(fewest, _)| crossings < *fewest) {
             best = Some((crossings, sweep.columns.clone()));
@@ -129,9 +125,7 @@ impl<'a> Sweep<'a> {
             Direction::Left => &self.right[item],
         };
         let mut mean = Mean::default();
-        neighbours
-            .iter()
-            .for_each(|&neighbour| mean.add(self.slots[neighbour]));
+        neighbours.iter().for_each(|&neighbour| mean.add(self.slots[neighbour]));
         mean.value().unwrap_or(current)
     }
 
@@ -141,20 +135,13 @@ impl<'a> Sweep<'a> {
         };
         let seen_column: &[usize] = seen.map_or(&[], |seen| &self.columns[seen]);
         for &item in column.iter().chain(seen_column) {
-            self.paths[item]
-                .iter()
-                .for_each(|&group| self.group_keys[group] = Mean::default());
+            self.paths[item].iter().for_each(|&group| self.group_keys[group] = Mean::default());
         }
         for &item in seen_column {
-            self.paths[item]
-                .iter()
-                .for_each(|&group| self.group_keys[group].add(self.slots[item]));
+            self.paths[item].iter().for_each(|&group| self.group_keys[group].add(self.slots[item]));
         }
         for &item in column {
-            for &group in self.paths[item]
-                .iter()
-                .filter(|&&group| !continues(self.skeleton.spans[group]))
-            {
+            for &group in self.paths[item].iter().filter(|&&group| !continues(self.skeleton.spans[group])) {
                 self.group_keys[group].add(self.item_keys[item]);
             }
         }
@@ -162,11 +149,7 @@ impl<'a> Sweep<'a> {
 
     /// Compares the outermost things in which two items differ: groups around them or the items themselves.
     fn compare(&self, a: usize, b: usize) -> Ordering {
-        let shared = self.paths[a]
-            .iter()
-            .zip(&self.paths[b])
-            .take_while(|(a, b)| a == b)
-            .count();
+        let shared = self.paths[a].iter().zip(&self.paths[b]).take_while(|(a, b)| a == b).count();
         let key = |item: usize| match self.paths[item].get(shared) {
             Some(&group) => (self.group_keys[group].value().unwrap_or_default(), group),
             None => (self.item_keys[item], self.graph.groups.len() + item),

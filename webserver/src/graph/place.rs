@@ -41,14 +41,7 @@ pub(super) fn place(graph: &Graph, skeleton: &Skeleton) -> Placement {
     let insets = insets(graph, skeleton);
     let (column_x, column_width, width) = columns(graph, skeleton, &insets);
     let (top, height, total) = Heights::new(graph, skeleton).solve();
-    Placement {
-        column_x,
-        column_width,
-        top,
-        height,
-        insets,
-        size: (width, total + 2.0 * MARGIN),
-    }
+    Placement { column_x, column_width, top, height, insets, size: (width, total + 2.0 * MARGIN) }
 }
 
 /// Counts nested rectangles that share a left or a right column.
@@ -60,16 +53,8 @@ fn insets(graph: &Graph, skeleton: &Skeleton) -> Vec<(f64, f64)> {
         {
             let inner = insets[group];
             let outer = &mut insets[parent];
-            outer.0 = if around.first == span.first {
-                outer.0.max(inner.0 + 1.0)
-            } else {
-                outer.0
-            };
-            outer.1 = if around.last == span.last {
-                outer.1.max(inner.1 + 1.0)
-            } else {
-                outer.1
-            };
+            outer.0 = if around.first == span.first { outer.0.max(inner.0 + 1.0) } else { outer.0 };
+            outer.1 = if around.last == span.last { outer.1.max(inner.1 + 1.0) } else { outer.1 };
         }
     }
     insets
@@ -98,11 +83,7 @@ fn columns(graph: &Graph, skeleton: &Skeleton, insets: &[(f64, f64)]) -> (Vec<f6
         at += opening[rank] * GROUP_PAD;
         x.push(at);
         at += width[rank] + closing[rank] * GROUP_PAD;
-        at += if rank + 1 < count {
-            COLUMN_GAP + crowd[rank].min(MAX_CROWD_GAP)
-        } else {
-            MARGIN
-        };
+        at += if rank + 1 < count { COLUMN_GAP + crowd[rank].min(MAX_CROWD_GAP) } else { MARGIN };
     }
     (x, width, at)
 }
@@ -220,10 +201,8 @@ impl<'a> Heights<'a> {
             while !around.contains(&shared) {
                 shared = self.container[shared];
             }
-            let lanes = [left, right]
-                .iter()
-                .filter(|&&item| self.skeleton.items[item].kind == Kind::Lane)
-                .count();
+            let lanes =
+                [left, right].iter().filter(|&&item| self.skeleton.items[item].kind == Kind::Lane).count();
             let weight = [1.0, 2.0, 4.0][lanes];
             let slot = self.slot(shared);
             self.pulls[slot].push(Pull { left, right, weight });
@@ -247,10 +226,8 @@ impl<'a> Heights<'a> {
     /// Neighbours in the columns of a container, sorted so that everything above a member is settled before the member is.
     fn top_down(&self, slot: usize) -> Vec<Apart> {
         let members = &self.members[slot];
-        let edges: Vec<(usize, usize)> = self.above[slot]
-            .iter()
-            .map(|&(upper, lower)| (self.local[upper], self.local[lower]))
-            .collect();
+        let edges: Vec<(usize, usize)> =
+            self.above[slot].iter().map(|&(upper, lower)| (self.local[upper], self.local[lower])).collect();
         let sorted = topological(members.len(), &edges).unwrap_or_else(|_| (0..members.len()).collect());
         let mut position = vec![0; members.len()];
         for (index, &member) in sorted.iter().enumerate() {
@@ -258,11 +235,7 @@ impl<'a> Heights<'a> {
         }
         let apart = |&(upper, lower): &(usize, usize)| {
             let (upper_thing, lower_thing) = (members[upper], members[lower]);
-            Apart {
-                upper,
-                lower,
-                distance: self.height[upper_thing] + self.gap(upper_thing, lower_thing),
-            }
+            Apart { upper, lower, distance: self.height[upper_thing] + self.gap(upper_thing, lower_thing) }
         };
         let mut order: Vec<Apart> = edges.iter().map(apart).collect();
         order.sort_by_key(|apart| (position[apart.upper], position[apart.lower]));
@@ -281,10 +254,7 @@ impl<'a> Heights<'a> {
     /// Tops of the members, near to what their neighbours want.
     fn arrange(&self, container: usize, order: &[Apart]) -> Vec<f64> {
         let slot = self.slot(container);
-        let ties: Vec<Tie> = self.pulls[slot]
-            .iter()
-            .map(|pull| self.tie(container, *pull))
-            .collect();
+        let ties: Vec<Tie> = self.pulls[slot].iter().map(|pull| self.tie(container, *pull)).collect();
         let mut tops = vec![0.0; self.members[slot].len()];
         settle(&mut tops, order);
         let rounds = if tops.len() > 3_000 { 9 } else { 27 };
@@ -299,13 +269,7 @@ impl<'a> Heights<'a> {
     fn tie(&self, container: usize, pull: Pull) -> Tie {
         let (left, left_port) = self.port(container, pull.left);
         let (right, right_port) = self.port(container, pull.right);
-        Tie {
-            left: self.local[left],
-            right: self.local[right],
-            left_port,
-            right_port,
-            weight: pull.weight,
-        }
+        Tie { left: self.local[left], right: self.local[right], left_port, right_port, weight: pull.weight }
     }
 
     /// The member of `container` that holds `item`, and how far below the member's top the middle of the item is.

@@ -71,10 +71,7 @@ impl Plan {
                 group: task.group,
             })
             .collect();
-        let graph_groups = groups
-            .iter()
-            .map(|group| Group { parent: group.parent })
-            .collect();
+        let graph_groups = groups.iter().map(|group| Group { parent: group.parent }).collect();
         let graph = Graph::new(nodes, graph_groups, edges)?;
         let all_open = tasks.len() <= FOLD_ABOVE;
         let folded = fold(
@@ -84,13 +81,7 @@ impl Plan {
         );
         let layout = lay_out(&folded.graph);
         let members = members(&graph, &folded);
-        Ok(Self {
-            tasks,
-            groups,
-            folded,
-            layout,
-            members,
-        })
+        Ok(Self { tasks, groups, folded, layout, members })
     }
 
     /// Whether some groups are closed, so that the page can offer to open them.
@@ -118,9 +109,7 @@ fn members(graph: &Graph, folded: &Folded) -> HashMap<usize, Vec<usize>> {
 
 fn box_width(label: &str, stacked: bool) -> f64 {
     let least = if stacked { MIN_STACK_WIDTH } else { MIN_WIDTH };
-    (text_width(label, LABEL_SIZE) + CHROME_WIDTH)
-        .clamp(least, MAX_WIDTH)
-        .ceil()
+    (text_width(label, LABEL_SIZE) + CHROME_WIDTH).clamp(least, MAX_WIDTH).ceil()
 }
 
 /// Font size of labels in pixels; the style sheet sets the same.

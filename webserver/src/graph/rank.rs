@@ -44,9 +44,8 @@ fn pull_together(graph: &Graph, next: &[Vec<usize>], before: &[usize], ranks: &m
 
 /// Puts nodes without any edge into a block instead of one endless column.
 fn spread_unconnected(next: &[Vec<usize>], before: &[usize], ranks: &mut [usize]) {
-    let alone: Vec<usize> = (0..ranks.len())
-        .filter(|&node| next[node].is_empty() && before[node] == 0)
-        .collect();
+    let alone: Vec<usize> =
+        (0..ranks.len()).filter(|&node| next[node].is_empty() && before[node] == 0).collect();
     let columns = (alone.len() / ROWS_PER_COLUMN).isqrt().max(1);
     for (index, &node) in alone.iter().enumerate() {
         ranks[node] = index % columns;

@@ -39,30 +39,15 @@ fn points(
     let start = from.0.y + from.0.height / 2.0;
     let end = to.0.y + to.0.height / 2.0;
     let mut points = vec![
-        Point {
-            x: from.0.x + from.0.width,
-            y: start,
-        },
-        Point {
-            x: right_of(skeleton.items[from.1].last),
-            y: start,
-        },
+        Point { x: from.0.x + from.0.width, y: start },
+        Point { x: right_of(skeleton.items[from.1].last), y: start },
     ];
     for &lane in lanes {
         let y = placement.top[lane] + placement.height[lane] / 2.0;
-        points.push(Point {
-            x: placement.column_x[skeleton.items[lane].first],
-            y,
-        });
-        points.push(Point {
-            x: right_of(skeleton.items[lane].last),
-            y,
-        });
+        points.push(Point { x: placement.column_x[skeleton.items[lane].first], y });
+        points.push(Point { x: right_of(skeleton.items[lane].last), y });
     }
-    points.push(Point {
-        x: placement.column_x[skeleton.items[to.1].first],
-        y: end,
-    });
+    points.push(Point { x: placement.column_x[skeleton.items[to.1].first], y: end });
     points.push(Point { x: to.0.x, y: end });
     points
 }

@@ -82,11 +82,7 @@ impl Skeleton {
 
     /// Whether groups cover so many columns that they are not worth drawing.
     pub(super) fn has_too_many_groups(graph: &Graph, ranks: &[usize]) -> bool {
-        let cells: usize = spans(graph, ranks)
-            .iter()
-            .flatten()
-            .map(|span| span.last + 1 - span.first)
-            .sum();
+        let cells: usize = spans(graph, ranks).iter().flatten().map(|span| span.last + 1 - span.first).sum();
         cells > MAX_GROUP_CELLS
     }
 
@@ -149,10 +145,7 @@ impl Skeleton {
             .copied()
             .take_while(|group| !around_source.contains(group))
             .find(|&group| covers(group));
-        let shared = around_source
-            .iter()
-            .copied()
-            .find(|group| around_target.contains(group));
+        let shared = around_source.iter().copied().find(|group| around_target.contains(group));
         leaving.or(entering).or(shared)
     }
 
@@ -198,14 +191,8 @@ fn spans(graph: &Graph, ranks: &[usize]) -> Vec<Option<Span>> {
     let mut spans: Vec<Option<Span>> = vec![None; graph.groups.len()];
     for (node, &rank) in graph.nodes.iter().zip(ranks) {
         for group in graph.ancestors(node.group) {
-            let span = spans[group].get_or_insert(Span {
-                first: rank,
-                last: rank,
-            });
-            *span = Span {
-                first: span.first.min(rank),
-                last: span.last.max(rank),
-            };
+            let span = spans[group].get_or_insert(Span { first: rank, last: rank });
+            *span = Span { first: span.first.min(rank), last: span.last.max(rank) };
         }
     }
     spans

@@ -96,13 +96,7 @@ impl Picture {
             Origin::Group(group) => {
                 let spec = &plan.groups[group];
                 let members = plan.members.get(&group).map(Vec::as_slice).unwrap_or_default();
-                closed_box(
-                    index,
-                    *rect,
-                    spec,
-                    members.iter().map(|&task| &lives[task]),
-                    open_href(spec),
-                )
+                closed_box(index, *rect, spec, members.iter().map(|&task| &lives[task]), open_href(spec))
             }
         };
         Self {
@@ -111,34 +105,18 @@ impl Picture {
             height: plan.layout.height,
             groups: groups.filter_map(group).collect(),
             edges: plan.layout.routes.iter().map(edge).collect(),
-            nodes: plan
-                .folded
-                .nodes
-                .iter()
-                .zip(&plan.layout.boxes)
-                .enumerate()
-                .map(node)
-                .collect(),
+            nodes: plan.folded.nodes.iter().zip(&plan.layout.boxes).enumerate().map(node).collect(),
         }
     }
 }
 
 fn group_box(spec: &GroupSpec, rect: Rect) -> GroupBox {
-    GroupBox {
-        rect,
-        label: fit(&spec.label, SUBLINE_SIZE, rect.width - 20.0),
-        title: spec.group_id.clone(),
-    }
+    GroupBox { rect, label: fit(&spec.label, SUBLINE_SIZE, rect.width - 20.0), title: spec.group_id.clone() }
 }
 
 fn edge(route: &Route) -> Edge {
     let arrow = route.points.last().copied().unwrap_or(Point { x: 0.0, y: 0.0 });
-    Edge {
-        from: route.from,
-        to: route.to,
-        path: path(&route.points),
-        arrow,
-    }
+    Edge { from: route.from, to: route.to, path: path(&route.points), arrow }
 }
 
 /// Straight lines within pairs of points, curves that leave and arrive level between the pairs.
@@ -171,17 +149,9 @@ fn path(points: &[Point]) -> String {
 fn task_box(index: usize, rect: Rect, task: &TaskSpec, live: &Live) -> NodeBox {
     let state = live.state.unwrap_or("none");
     let count: u32 = live.instances.iter().map(|(_, count)| count).sum();
-    let bar = if task.mapped {
-        bar(&live.instances)
-    } else {
-        Vec::new()
-    };
+    let bar = if task.mapped { bar(&live.instances) } else { Vec::new() };
     let room = rect.width - TEXT_LEFT - TEXT_RIGHT - if bar.is_empty() { 0.0 } else { BAR_WIDTH + 4.0 };
-    let counted = if count > 0 {
-        format!("×{count}")
-    } else {
-        "×?".to_owned()
-    };
+    let counted = if count > 0 { format!("×{count}") } else { "×?".to_owned() };
     let subline = match (&live.note, task.mapped) {
         (_, true) => counted,
         (Some(note), false) => format!("{} · {note}", task.operator),
@@ -220,10 +190,7 @@ fn closed_box<'a>(
             SUBLINE_SIZE,
             rect.width - TEXT_LEFT - TEXT_RIGHT - BAR_WIDTH,
         ),
-        title: format!(
-            "Group {}",
-            describe(&spec.group_id, state, &counts, Some("closed; select to open"))
-        ),
+        title: format!("Group {}", describe(&spec.group_id, state, &counts, Some("closed; select to open"))),
         state,
         href: Some(href),
         stacked: true,
@@ -254,12 +221,7 @@ fn count_states<'a>(members: impl Iterator<Item = &'a Live>) -> Vec<(&'static st
             None => counts.push((state, 1)),
         }
     }
-    counts.sort_by_key(|(state, _)| {
-        URGENT
-            .iter()
-            .position(|urgent| urgent == state)
-            .unwrap_or(URGENT.len())
-    });
+    counts.sort_by_key(|(state, _)| URGENT.iter().position(|urgent| urgent == state).unwrap_or(URGENT.len()));
     counts
 }
 
@@ -272,19 +234,13 @@ fn bar(counts: &[(&'static str, u32)]) -> Vec<Part> {
         x += width;
         part
     };
-    counts
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(&mut part)
-        .collect()
+    counts.iter().filter(|(_, count)| *count > 0).map(&mut part).collect()
 }
 
 fn describe(id: &str, state: &str, instances: &[(&'static str, u32)], note: Option<&str>) -> String {
     let mut text = format!("{id}: {}", state.replace('_', " "));
-    let counted: Vec<String> = instances
-        .iter()
-        .map(|(state, count)| format!("{count} {}", state.replace('_', " ")))
-        .collect();
+    let counted: Vec<String> =
+        instances.iter().map(|(state, count)| format!("{count} {}", state.replace('_', " "))).collect();
     if !counted.is_empty() {
         text.push_str(&format!(" ({})", counted.join(", ")));
     }

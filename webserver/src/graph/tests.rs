@@ -11,21 +11,12 @@ use super::plan::FOLD_ABOVE;
 use super::*;
 
 fn node(group: Option<usize>) -> Node {
-    Node {
-        width: 120.0,
-        height: 44.0,
-        group,
-    }
+    Node { width: 120.0, height: 44.0, group }
 }
 
 fn graph(nodes: &[Option<usize>], parents: &[Option<usize>], edges: &[(usize, usize)]) -> Graph {
     let groups = parents.iter().map(|&parent| Group { parent }).collect();
-    Graph::new(
-        nodes.iter().map(|&group| node(group)).collect(),
-        groups,
-        edges.to_vec(),
-    )
-    .unwrap()
+    Graph::new(nodes.iter().map(|&group| node(group)).collect(), groups, edges.to_vec()).unwrap()
 }
 
 fn overlap(a: &Rect, b: &Rect) -> bool {
@@ -44,17 +35,9 @@ fn contains(outer: &Rect, inner: &Rect) -> bool {
 
 /// Everything that must hold for every layout whose groups are drawn.
 fn check(graph: &Graph, layout: &Layout) {
-    let picture = Rect {
-        x: 0.0,
-        y: 0.0,
-        width: layout.width,
-        height: layout.height,
-    };
+    let picture = Rect { x: 0.0, y: 0.0, width: layout.width, height: layout.height };
     for (index, a) in layout.boxes.iter().enumerate() {
-        assert!(
-            contains(&picture, a),
-            "box {index} {a:?} is outside of {picture:?}"
-        );
+        assert!(contains(&picture, a), "box {index} {a:?} is outside of {picture:?}");
         for (other, b) in layout.boxes.iter().enumerate().skip(index + 1) {
             assert!(!overlap(a, b), "boxes {index} {a:?} and {other} {b:?} overlap");
         }
@@ -85,10 +68,7 @@ fn check_groups_of(graph: &Graph, layout: &Layout, index: usize, rect: &Rect) {
                 contains(outline, rect),
                 "group {group} {outline:?} does not contain its member {index} {rect:?}"
             );
-            assert!(
-                rect.y >= outline.y + GROUP_HEAD - 0.01,
-                "box {index} covers the name of group {group}"
-            );
+            assert!(rect.y >= outline.y + GROUP_HEAD - 0.01, "box {index} covers the name of group {group}");
         } else {
             assert!(
                 !overlap(outline, rect),
@@ -114,17 +94,11 @@ fn check_route(layout: &Layout, route: &Route) {
         route.points.len() >= 4 && route.points.len().is_multiple_of(2),
         "{route:?} is not made of pairs"
     );
-    assert!(
-        route.points.windows(2).all(|pair| pair[0].x <= pair[1].x),
-        "{route:?} turns back"
-    );
+    assert!(route.points.windows(2).all(|pair| pair[0].x <= pair[1].x), "{route:?} turns back");
     for pair in route.points.chunks_exact(2) {
         assert!((pair[0].y - pair[1].y).abs() < 0.01, "{pair:?} is not level");
-        for (index, rect) in layout
-            .boxes
-            .iter()
-            .enumerate()
-            .filter(|&(index, _)| index != route.from && index != route.to)
+        for (index, rect) in
+            layout.boxes.iter().enumerate().filter(|&(index, _)| index != route.from && index != route.to)
         {
             let inside = pair[0].y > rect.y
                 && pair[0].y < rect.y + rect.height
@@ -146,10 +120,7 @@ fn an_empty_graph_has_an_empty_picture() {
 fn a_chain_is_one_straight_line() {
     let layout = lay_out(&graph(&[None; 4], &[], &[(0, 1), (1, 2), (2, 3)]));
     assert!(
-        layout
-            .boxes
-            .windows(2)
-            .all(|pair| pair[0].y == pair[1].y && pair[0].x < pair[1].x),
+        layout.boxes.windows(2).all(|pair| pair[0].y == pair[1].y && pair[0].x < pair[1].x),
         "{:?}",
         layout.boxes
     );
@@ -157,21 +128,9 @@ fn a_chain_is_one_straight_line() {
 
 #[test]
 fn a_fan_is_symmetric() {
-    let layout = lay_out(&graph(
-        &[None; 5],
-        &[],
-        &[(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)],
-    ));
-    assert!(
-        (layout.boxes[0].y - layout.boxes[2].y).abs() < 1.0,
-        "{:?}",
-        layout.boxes
-    );
-    assert!(
-        (layout.boxes[4].y - layout.boxes[2].y).abs() < 1.0,
-        "{:?}",
-        layout.boxes
-    );
+    let layout = lay_out(&graph(&[None; 5], &[], &[(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)]));
+    assert!((layout.boxes[0].y - layout.boxes[2].y).abs() < 1.0, "{:?}", layout.boxes);
+    assert!((layout.boxes[4].y - layout.boxes[2].y).abs() < 1.0, "{:?}", layout.boxes);
 }
 
 #[test]
@@ -195,17 +154,7 @@ fn nested_groups_enclose_their_members_and_nothing_else() {
     let graph = graph(
         &[None, Some(0), Some(1), Some(1), Some(2), None, None],
         &[None, Some(0), None],
-        &[
-            (0, 1),
-            (1, 2),
-            (1, 3),
-            (2, 4),
-            (3, 4),
-            (0, 5),
-            (5, 6),
-            (4, 6),
-            (0, 6),
-        ],
+        &[(0, 1), (1, 2), (1, 3), (2, 4), (3, 4), (0, 5), (5, 6), (4, 6), (0, 6)],
     );
     check(&graph, &lay_out(&graph));
 }
@@ -225,33 +174,19 @@ fn a_circle_is_refused() {
 #[test]
 fn an_edge_to_nowhere_is_refused() {
     let result = Graph::new(vec![node(None)], vec![], vec![(0, 7)]);
-    assert_eq!(
-        result,
-        Err(Error::UnknownNode {
-            from: 0,
-            to: 7,
-            nodes: 1
-        })
-    );
+    assert_eq!(result, Err(Error::UnknownNode { from: 0, to: 7, nodes: 1 }));
 }
 
 #[test]
 fn a_group_before_its_parent_is_refused() {
-    let result = Graph::new(
-        vec![],
-        vec![Group { parent: Some(1) }, Group { parent: None }],
-        vec![],
-    );
+    let result = Graph::new(vec![], vec![Group { parent: Some(1) }, Group { parent: None }], vec![]);
     assert_eq!(result, Err(Error::UnknownGroup(1)));
 }
 
 #[test]
 fn a_closed_group_is_one_node() {
-    let graph = graph(
-        &[None, Some(0), Some(0), None],
-        &[None],
-        &[(0, 1), (1, 2), (2, 3)],
-    );
+    let edges = [(0, 1), (1, 2), (2, 3)];
+    let graph = graph(&[None, Some(0), Some(0), None], &[None], &edges);
     let folded = fold(&graph, |_| false, |_| (100.0, 40.0));
     assert_eq!(folded.nodes, [Origin::Node(0), Origin::Group(0), Origin::Node(3)]);
     assert_eq!(folded.graph.edges, [(0, 1), (1, 2)]);
@@ -277,18 +212,15 @@ fn only_the_outermost_closed_group_is_shown() {
 fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed;
     move |below| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 33) as usize) % below
     }
 }
 
 fn large(nodes: usize, edges: usize, reach: usize, groups: usize) -> Graph {
     let mut below = numbers(7);
-    let members: Vec<Option<usize>> = (0..nodes)
-        .map(|node| (groups > 0).then(|| node * groups / nodes))
-        .collect();
+    let members: Vec<Option<usize>> =
+        (0..nodes).map(|node| (groups > 0).then(|| node * groups / nodes)).collect();
     let edge = |_| {
         let from = below(nodes - 1);
         (from, (from + 1 + below(reach)).min(nodes - 1))
@@ -315,9 +247,8 @@ fn ten_thousand_tasks_end_in_bounded_time() {
 
 #[test]
 fn a_chain_of_ten_thousand_with_long_edges_ends_in_bounded_time() {
-    let edges: Vec<(usize, usize)> = (0..9_999)
-        .flat_map(|node| [(node, node + 1), (node / 2, node + 1)])
-        .collect();
+    let edges: Vec<(usize, usize)> =
+        (0..9_999).flat_map(|node| [(node, node + 1), (node / 2, node + 1)]).collect();
     let start = Instant::now();
     let layout = lay_out(&graph(&vec![None; 10_000], &[], &edges));
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
@@ -326,32 +257,20 @@ fn a_chain_of_ten_thousand_with_long_edges_ends_in_bounded_time() {
 
 fn spec(id: &str, mapped: bool, group: Option<usize>) -> TaskSpec {
     let label = id.rsplit('.').next().unwrap_or(id).to_owned();
-    TaskSpec {
-        task_id: id.to_owned(),
-        label,
-        operator: "bash".to_owned(),
-        mapped,
-        group,
-    }
+    TaskSpec { task_id: id.to_owned(), label, operator: "bash".to_owned(), mapped, group }
 }
 
 fn draw(plan: &Plan, live: impl Fn(&TaskSpec) -> Live) -> String {
     use askama::Template;
-    Picture::new("Graph of flights", plan, live, |group| {
-        format!("?open={}", group.group_id)
-    })
-    .render()
-    .unwrap()
+    Picture::new("Graph of flights", plan, live, |group| format!("?open={}", group.group_id))
+        .render()
+        .unwrap()
 }
 
 #[test]
 fn a_picture_names_states_and_leads_to_the_tasks() {
     let tasks = vec![spec("extract", false, None), spec("months.load", true, Some(0))];
-    let groups = vec![GroupSpec {
-        group_id: "months".to_owned(),
-        label: "months".to_owned(),
-        parent: None,
-    }];
+    let groups = vec![GroupSpec { group_id: "months".to_owned(), label: "months".to_owned(), parent: None }];
     let plan = Plan::new(tasks, groups, vec![(0, 1)], &BTreeSet::new()).unwrap();
     let svg = draw(&plan, |task| match task.mapped {
         true => Live {
@@ -366,28 +285,16 @@ fn a_picture_names_states_and_leads_to_the_tasks() {
             ..Live::default()
         },
     });
-    assert!(
-        svg.contains("href=\"/tasks/extract\" class=\"g-node state-success\""),
-        "{svg}"
-    );
+    assert!(svg.contains("href=\"/tasks/extract\" class=\"g-node state-success\""), "{svg}");
     assert!(svg.contains("extract: success, 4 s"), "{svg}");
-    assert!(
-        svg.contains("months.load: running (9 success, 3 running)"),
-        "{svg}"
-    );
+    assert!(svg.contains("months.load: running (9 success, 3 running)"), "{svg}");
     assert!(svg.contains("×12"), "{svg}");
     assert!(!svg.contains("style="), "{svg}");
 }
 
 #[test]
 fn names_in_a_picture_are_escaped() {
-    let plan = Plan::new(
-        vec![spec("<script>", false, None)],
-        vec![],
-        vec![],
-        &BTreeSet::new(),
-    )
-    .unwrap();
+    let plan = Plan::new(vec![spec("<script>", false, None)], vec![], vec![], &BTreeSet::new()).unwrap();
     let svg = draw(&plan, |_| Live::default());
     assert!(!svg.contains("<script>"), "{svg}");
 }
@@ -396,15 +303,10 @@ fn names_in_a_picture_are_escaped() {
 fn groups_of_a_large_dag_are_closed_until_they_are_opened() {
     let groups: Vec<GroupSpec> = ["a", "b"]
         .iter()
-        .map(|id| GroupSpec {
-            group_id: (*id).to_owned(),
-            label: (*id).to_owned(),
-            parent: None,
-        })
+        .map(|id| GroupSpec { group_id: (*id).to_owned(), label: (*id).to_owned(), parent: None })
         .collect();
-    let tasks: Vec<TaskSpec> = (0..=FOLD_ABOVE)
-        .map(|index| spec(&format!("t{index}"), false, Some(index % 2)))
-        .collect();
+    let tasks: Vec<TaskSpec> =
+        (0..=FOLD_ABOVE).map(|index| spec(&format!("t{index}"), false, Some(index % 2))).collect();
     let plan = |open: &BTreeSet<String>| Plan::new(tasks.clone(), groups.clone(), vec![], open).unwrap();
     let closed = draw(&plan(&BTreeSet::new()), |_| Live::default());
     assert_eq!(closed.matches("class=\"g-node").count(), 2);

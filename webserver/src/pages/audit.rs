@@ -68,7 +68,13 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
         shell: visit.shell("audit").await?,
         dag: dag.to_owned(),
         user: user.to_owned(),
-        pager: pager::pager("/audit", &[("dag", dag), ("user", user)], params.page, found.rows.len(), found.total),
+        pager: pager::pager(
+            "/audit",
+            &[("dag", dag), ("user", user)],
+            params.page,
+            found.rows.len(),
+            found.total,
+        ),
         rows: found.rows.into_iter().map(|line| row(line, &visit)).collect(),
     };
     visit.answer(match visit.fragment() {
@@ -78,7 +84,8 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
 }
 
 fn row(line: Line, visit: &Visit) -> AuditRow {
-    let names = [&line.dag_id, &line.run_id, &line.task_id].into_iter().flatten().cloned().collect::<Vec<_>>();
+    let names =
+        [&line.dag_id, &line.run_id, &line.task_id].into_iter().flatten().cloned().collect::<Vec<_>>();
     let is_deleted = line.event.starts_with("delete_");
     let extra = line.extra.unwrap_or(Value::Null);
     AuditRow {
@@ -87,7 +94,8 @@ fn row(line: Line, visit: &Visit) -> AuditRow {
         what: line.event.replace('_', " "),
         refused: extra.get("result").is_some_and(|result| result == "refused"),
         on: names.join(" / "),
-        href: href(line.dag_id.as_deref(), line.run_id.as_deref(), line.task_id.as_deref()).filter(|_| !is_deleted),
+        href: href(line.dag_id.as_deref(), line.run_id.as_deref(), line.task_id.as_deref())
+            .filter(|_| !is_deleted),
         details: details(&extra),
         who: line.owner,
     }
@@ -107,7 +115,9 @@ fn details(extra: &Value) -> String {
         return shortened(reason);
     }
     let wish = extra.get("wish").unwrap_or(extra);
-    let Some(fields) = wish.as_object() else { return String::new() };
+    let Some(fields) = wish.as_object() else {
+        return String::new();
+    };
     let named = ["wish", "dag_id", "run_id", "by", "run_after", "data_interval"];
     let told = fields.iter().filter(|(name, value)| !named.contains(&name.as_str()) && !is_nothing(value));
     let told: Vec<String> = told.map(|(name, value)| format!("{name}: {}", plain(value))).collect();
@@ -128,7 +138,9 @@ fn is_nothing(value: &Value) -> bool {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     }
 }
 
@@ -152,6 +164,9 @@ mod tests {
 
     #[test]
     fn refusals_say_why() {
-        assert_eq!(details(&json!({"wish": {}, "result": "refused", "reason": "no such run"})), "no such run");
+        assert_eq!(
+            details(&json!({"wish": {}, "result": "refused", "reason": "no such run"})),
+            "no such run"
+        );
     }
 }

@@ -85,7 +85,11 @@ struct Hidden {
 }
 
 /// Answers.
-pub(crate) async fn show(visit: Visit, _operator: Operator, params: Query<Params>) -> Result<HttpResponse, Error> {
+pub(crate) async fn show(
+    visit: Visit,
+    _operator: Operator,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
     let (entry, hidden) = match &params.edit {
         Some(conn_id) => {
             let kept = find(&visit, conn_id).await?.ok_or_else(|| no_such(conn_id))?;
@@ -97,12 +101,18 @@ pub(crate) async fn show(visit: Visit, _operator: Operator, params: Query<Params
 }
 
 /// Makes or changes a connection.
-pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -> Result<HttpResponse, Error> {
+pub(crate) async fn save(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Entry>,
+) -> Result<HttpResponse, Error> {
     let Form(entry) = form;
     let conn_id = entry.conn_id.trim();
     let kept = find(&visit, conn_id).await?;
     let hidden = kept.as_ref().filter(|_| entry.existing).map(Hidden::of).unwrap_or_default();
-    let refuse = async |problem: String| visit.refuse(page(&visit, None, &entry, hidden, Some(problem)).await?.render());
+    let refuse = async |problem: String| {
+        visit.refuse(page(&visit, None, &entry, hidden, Some(problem)).await?.render())
+    };
     if kept.is_some() && !entry.existing {
         return refuse(format!("There is a connection `{conn_id}` already: change that one instead.")).await;
     }
@@ -121,7 +131,11 @@ pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -
 }
 
 /// Deletes a connection.
-pub(crate) async fn delete(visit: Visit, _operator: Operator, form: Form<Which>) -> Result<HttpResponse, Error> {
+pub(crate) async fn delete(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Which>,
+) -> Result<HttpResponse, Error> {
     let conn_id = form.0.conn_id;
     if !visit.state.store.delete_connection(&conn_id).await? {
         return Err(no_such(&conn_id));
@@ -165,9 +179,12 @@ fn read(entry: &Entry, kept: Option<Connection>) -> Result<Connection, String> {
     let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let port = match entry.port.trim() {
         "" => None,
-        text => Some(text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| {
-            format!("The port is a number from 1 to 65535, not `{text}`.")
-        })?),
+        text => Some(
+            text.parse::<u16>()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| format!("The port is a number from 1 to 65535, not `{text}`."))?,
+        ),
     };
     let password = Some(entry.password.clone()).filter(|password| !password.is_empty());
     let extra = match entry.extra.trim() {
@@ -269,11 +286,22 @@ mod tests {
 
     fn kept() -> Connection {
         let extra = json!({"sslmode": "require"}).as_object().cloned().unwrap_or_default();
-        Connection { conn_id: "w".to_owned(), conn_type: "postgres".to_owned(), password: Some("old".to_owned()), extra, ..Connection::default() }
+        Connection {
+            conn_id: "w".to_owned(),
+            conn_type: "postgres".to_owned(),
+            password: Some("old".to_owned()),
+            extra,
+            ..Connection::default()
+        }
     }
 
     fn entry() -> Entry {
-        Entry { conn_id: "w".to_owned(), conn_type: "postgres".to_owned(), existing: true, ..Entry::default() }
+        Entry {
+            conn_id: "w".to_owned(),
+            conn_type: "postgres".to_owned(),
+            existing: true,
+            ..Entry::default()
+        }
     }
 
     #[test]
@@ -289,7 +317,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_without_secrets() {
         assert!(read(&Entry { port: "0".to_owned(), ..entry() }, None).unwrap_err().contains("65535"));
-        let problem = read(&Entry { extra: "{\"token\": \"hunter2\"".to_owned(), ..entry() }, None).unwrap_err();
+        let problem =
+            read(&Entry { extra: "{\"token\": \"hunter2\"".to_owned(), ..entry() }, None).unwrap_err();
         assert!(problem.contains("column") && !problem.contains("hunter2"), "{problem}");
         assert!(read(&Entry { extra: "[1]".to_owned(), ..entry() }, None).is_err());
     }

@@ -1,6 +1,6 @@
 //! The list of DAGs.
 
-use actix_web::{HttpResponse, web::Query};
+use actix_web::{HttpResponse, http::header::LOCATION, web::Query};
 use askama::Template;
 use domain::state::RunState;
 use serde::Deserialize;
@@ -105,6 +105,11 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
     let tags = store.dag_tags("", Page::first(MOST_TAGS)).await?.rows;
     let part = Page::new(pager::ROWS, pager::offset(params.page));
     let found = store.dag_lines(&wanted(&filter), RECENT, part).await?;
+    if found.rows.is_empty() && found.total > 0 {
+        // A page behind the last one: the list has become shorter.
+        let first = filter.link(&filter.tag, &filter.status);
+        return Ok(HttpResponse::SeeOther().insert_header((LOCATION, first)).finish());
+    }
     let query = [("q", filter.q.as_str()), ("tag", &filter.tag), ("status", &filter.status)];
     let pager = pager::pager("/dags", &query, params.page, found.rows.len(), found.total);
     let page = DagsPage {
@@ -176,7 +181,11 @@ fn row(line: Line, filter: &Filter, visit: &Visit) -> DagRow {
         next: line.next_run_after.map(|at| words::moment(at, visit.now)),
         dag_id: dag_id.to_owned(),
         description: line.description.unwrap_or_default(),
-        tags: line.tags.into_iter().map(|tag| TagLink { href: filter.link(&tag, &filter.status), label: tag, current: false }).collect(),
+        tags: line
+            .tags
+            .into_iter()
+            .map(|tag| TagLink { href: filter.link(&tag, &filter.status), label: tag, current: false })
+            .collect(),
         schedule: line.schedule,
         schedule_title: line.schedule_description,
         paused: line.is_paused,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::engine::record::VersionId;
-use store::view::{page_run::{MOST_TASKS, RunTask}, run::Run};
+use store::view::{
+    page_run::{MOST_TASKS, RunTask},
+    run::Run,
+};
 
 use super::{paths, tally::Tally, visit::Visit, words};
 use crate::{
@@ -78,7 +81,9 @@ pub(crate) async fn draw(
 
 fn live(run: &Run, task: &RunTask, visit: &Visit) -> Live {
     let tally: Tally = task.states.iter().copied().collect();
-    let instance = |(state, count): (domain::state::TaskState, i64)| (state.as_str(), u32::try_from(count).unwrap_or(u32::MAX));
+    let instance = |(state, count): (domain::state::TaskState, i64)| {
+        (state.as_str(), u32::try_from(count).unwrap_or(u32::MAX))
+    };
     Live {
         state: tally.state().map(domain::state::TaskState::as_str),
         instances: if task.is_expanded { tally.present().map(instance).collect() } else { Vec::new() },

@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn a_drawn_snippet_is_taken_apart() {
         let lines = lines("  |\n4 |     bash: a | b\n5 |     retrys: 3\n  |     ^^^^^^");
-        let told: Vec<_> = lines.iter().map(|line| (line.number.as_str(), line.text.as_str(), line.bad)).collect();
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.number.as_str(), line.text.as_str(), line.bad)).collect();
         assert_eq!(told, [("4", "    bash: a | b", false), ("5", "    retrys: 3", true)]);
         assert_eq!(lines[1].caret.as_deref(), Some("    ^^^^^^"));
     }

@@ -13,7 +13,13 @@ pub(crate) fn offset(number: Option<u32>) -> u32 {
 }
 
 /// `51 to 100 of 213`, and links that keep the rest of the query.
-pub(crate) fn pager(path: &str, query: &[(&str, &str)], number: Option<u32>, shown: usize, total: i64) -> Pager {
+pub(crate) fn pager(
+    path: &str,
+    query: &[(&str, &str)],
+    number: Option<u32>,
+    shown: usize,
+    total: i64,
+) -> Pager {
     let number = number.unwrap_or(1).clamp(1, LAST);
     let first = i64::from(offset(Some(number))) + 1;
     let last = first - 1 + i64::try_from(shown).unwrap_or(0);

@@ -68,7 +68,10 @@ mod tests {
 
     #[test]
     fn queries_leave_out_what_is_empty() {
-        assert_eq!(with_query("/dags", &[("q", ""), ("tag", "a&b"), ("page", "2")]), "/dags?tag=a%26b&page=2");
+        assert_eq!(
+            with_query("/dags", &[("q", ""), ("tag", "a&b"), ("page", "2")]),
+            "/dags?tag=a%26b&page=2"
+        );
         assert_eq!(with_query("/t?map_index=1", &[("try", "2")]), "/t?map_index=1&try=2");
     }
 }

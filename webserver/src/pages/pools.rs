@@ -104,7 +104,11 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
 }
 
 /// Makes or changes a pool.
-pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -> Result<HttpResponse, Error> {
+pub(crate) async fn save(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Entry>,
+) -> Result<HttpResponse, Error> {
     let Form(entry) = form;
     let pool = match read(&entry) {
         Ok(pool) => pool,
@@ -132,7 +136,11 @@ pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -
 }
 
 /// Deletes a pool.
-pub(crate) async fn delete(visit: Visit, _operator: Operator, form: Form<Which>) -> Result<HttpResponse, Error> {
+pub(crate) async fn delete(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Which>,
+) -> Result<HttpResponse, Error> {
     let name = PoolName::new(&form.0.name)?;
     if !visit.state.store.delete_pool(&name).await? {
         return Err(no_such(&form.0.name));
@@ -174,7 +182,9 @@ fn read(entry: &Entry) -> Result<NewPool, Wrong> {
         wrong.description = Some(format!("At most {LONGEST_DESCRIPTION} characters."));
         return Err(wrong);
     }
-    let (Some(name), Some(slots)) = (name, slots) else { return Err(wrong) };
+    let (Some(name), Some(slots)) = (name, slots) else {
+        return Err(wrong);
+    };
     let description = (!description.is_empty()).then(|| description.to_owned());
     Ok(NewPool { name, slots, description, include_deferred: entry.include_deferred })
 }
@@ -185,7 +195,9 @@ fn slots(text: &str) -> Result<Option<u32>, String> {
         "" | "-1" => Ok(None),
         text => {
             let slots = text.parse::<i32>().ok().and_then(|slots| u32::try_from(slots).ok());
-            slots.map(Some).ok_or_else(|| format!("A whole number of 0 or more, or nothing for no limit, not `{text}`."))
+            slots
+                .map(Some)
+                .ok_or_else(|| format!("A whole number of 0 or more, or nothing for no limit, not `{text}`."))
         }
     }
 }
@@ -228,7 +240,9 @@ fn fields(entry: &Entry, wrong: &Wrong) -> Vec<Field> {
 
 fn row(pool: Pool) -> PoolRow {
     let all = i64::from(pool.slots);
-    let part = |slots: i64| if all > 0 { (slots * 100 / all).clamp(0, 100) } else { 0 };
+    let part = |slots: i64| {
+        if all > 0 { (slots * 100 / all).clamp(0, 100) } else { 0 }
+    };
     PoolRow {
         slots: if pool.slots < 0 { "unlimited".to_owned() } else { pool.slots.to_string() },
         running: pool.running,

@@ -33,7 +33,12 @@ pub(crate) struct Version {
 
 impl Version {
     fn new(dag: Arc<Dag>) -> Self {
-        let places = dag.tasks.iter().enumerate().map(|(place, task)| (task.task_id.as_str().to_owned(), place)).collect();
+        let places = dag
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(place, task)| (task.task_id.as_str().to_owned(), place))
+            .collect();
         Self { dag, places }
     }
 
@@ -74,7 +79,12 @@ impl Shelf {
     ///
     /// # Errors
     /// [`Error::Internal`] when the version is not a graph, which its loader never lets happen.
-    pub(crate) async fn plan(&self, id: VersionId, dag: &Arc<Dag>, open: &BTreeSet<String>) -> Result<Arc<Plan>, Error> {
+    pub(crate) async fn plan(
+        &self,
+        id: VersionId,
+        dag: &Arc<Dag>,
+        open: &BTreeSet<String>,
+    ) -> Result<Arc<Plan>, Error> {
         let key = (id.0, open.clone());
         if let Some(known) = held(&self.plans).get(&key) {
             return Ok(known);
@@ -131,7 +141,12 @@ fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Err
         from.map(|from| (from, to)).collect::<Vec<_>>()
     };
     let edges = dag.tasks.iter().enumerate().flat_map(edges_to).collect();
-    Plan::new(dag.tasks.iter().map(task_spec).collect(), dag.groups.iter().map(group_spec).collect(), edges, open)
+    Plan::new(
+        dag.tasks.iter().map(task_spec).collect(),
+        dag.groups.iter().map(group_spec).collect(),
+        edges,
+        open,
+    )
 }
 
 /// Values by key, the most recently used first.
@@ -165,7 +180,9 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
         self.weight += weight;
         self.entries.push_front((key, value, weight));
         while self.weight > most && self.entries.len() > 1 {
-            let Some((_, _, gone)) = self.entries.pop_back() else { break };
+            let Some((_, _, gone)) = self.entries.pop_back() else {
+                break;
+            };
             self.weight -= gone;
         }
     }

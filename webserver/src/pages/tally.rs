@@ -66,7 +66,8 @@ impl Tally {
 
     /// `1 failed, 11 success`.
     pub(crate) fn words(&self) -> String {
-        let words: Vec<String> = self.present().map(|(state, count)| format!("{count} {}", words(state))).collect();
+        let words: Vec<String> =
+            self.present().map(|(state, count)| format!("{count} {}", words(state))).collect();
         words.join(", ")
     }
 }

@@ -72,7 +72,11 @@ pub(crate) struct VariableRow {
 }
 
 /// Answers.
-pub(crate) async fn show(visit: Visit, _operator: Operator, params: Query<Params>) -> Result<HttpResponse, Error> {
+pub(crate) async fn show(
+    visit: Visit,
+    _operator: Operator,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
     let entry = match &params.edit {
         Some(key) => existing(&visit, key).await?,
         None => Entry::default(),
@@ -85,7 +89,11 @@ pub(crate) async fn show(visit: Visit, _operator: Operator, params: Query<Params
 }
 
 /// Makes or changes a variable.
-pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -> Result<HttpResponse, Error> {
+pub(crate) async fn save(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Entry>,
+) -> Result<HttpResponse, Error> {
     let Form(entry) = form;
     let key = entry.key.trim();
     let store = &visit.state.store;
@@ -101,7 +109,9 @@ pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -
     };
     match store.set_variable(key, &value, Some(entry.description.trim())).await {
         Ok(()) => {}
-        Err(store::Error::Invalid(text)) => return refuse(&visit, &entry, format!("It was not kept: {text}.")).await,
+        Err(store::Error::Invalid(text)) => {
+            return refuse(&visit, &entry, format!("It was not kept: {text}.")).await;
+        }
         Err(fault) => return Err(fault.into()),
     }
     let event = if entry.existing { "patch_variable" } else { "post_variable" };
@@ -110,7 +120,11 @@ pub(crate) async fn save(visit: Visit, _operator: Operator, form: Form<Entry>) -
 }
 
 /// Deletes a variable.
-pub(crate) async fn delete(visit: Visit, _operator: Operator, form: Form<Which>) -> Result<HttpResponse, Error> {
+pub(crate) async fn delete(
+    visit: Visit,
+    _operator: Operator,
+    form: Form<Which>,
+) -> Result<HttpResponse, Error> {
     let key = form.0.key;
     if !visit.state.store.delete_variable(&key).await? {
         return Err(no_such(&key));
@@ -137,7 +151,12 @@ async fn refuse(visit: &Visit, entry: &Entry, problem: String) -> Result<HttpRes
     visit.refuse(page(visit, &Params::default(), entry, Some(problem)).await?.render())
 }
 
-async fn page(visit: &Visit, params: &Params, entry: &Entry, problem: Option<String>) -> Result<VariablesPage, Error> {
+async fn page(
+    visit: &Visit,
+    params: &Params,
+    entry: &Entry,
+    problem: Option<String>,
+) -> Result<VariablesPage, Error> {
     let q = params.q.trim();
     let (found, total) = visit.state.store.variables(q, pager::ROWS, pager::offset(params.page)).await?;
     Ok(VariablesPage {

@@ -86,7 +86,10 @@ impl Visit {
         };
         let notice = self.notice().filter(|_| health.is_some());
         Ok(Shell {
-            theme: self.request.cookie(Theme::COOKIE).map_or(Theme::Auto, |cookie| Theme::parse(cookie.value())),
+            theme: self
+                .request
+                .cookie(Theme::COOKIE)
+                .map_or(Theme::Auto, |cookie| Theme::parse(cookie.value())),
             user: Some(self.viewer.name().to_owned()),
             csrf: auth::csrf(&self.state, &self.viewer),
             can_act: self.viewer.is_at_least(Role::User),
@@ -132,10 +135,13 @@ impl Visit {
 
 /// Sends a person on to a page that tells them what became of what they did.
 pub(crate) fn go(path: &str, kind: Mood, text: &str) -> HttpResponse {
-    let shown: String = text.chars().scan(0, |bytes, c| {
-        *bytes += paths::segment(c.encode_utf8(&mut [0; 4])).len();
-        (*bytes <= LONGEST_NOTICE).then_some(c)
-    }).collect();
+    let shown: String = text
+        .chars()
+        .scan(0, |bytes, c| {
+            *bytes += paths::segment(c.encode_utf8(&mut [0; 4])).len();
+            (*bytes <= LONGEST_NOTICE).then_some(c)
+        })
+        .collect();
     let value = format!("{}:{}", kind.name(), paths::segment(&shown));
     HttpResponse::SeeOther()
         .insert_header((LOCATION, path))
@@ -155,7 +161,10 @@ fn notice_cookie(value: String, age: Duration) -> Cookie<'static> {
 fn alerts(facts: &store::view::page_shell::ShellFacts) -> Vec<String> {
     let mut alerts = Vec::new();
     if !facts.has_scheduler {
-        alerts.push("No scheduler is running: nothing new starts, and what you ask for waits until there is one.".to_owned());
+        alerts.push(
+            "No scheduler is running: nothing new starts, and what you ask for waits until there is one."
+                .to_owned(),
+        );
     }
     if !facts.has_worker {
         alerts.push("No worker is running: tasks that are ready wait until there is one.".to_owned());

@@ -26,7 +26,8 @@ pub(crate) fn moment(at: DateTime<Utc>, now: DateTime<Utc>) -> Moment {
 
 /// As [`moment`], with the wall clock of `zone` where that is not UTC.
 pub(crate) fn moment_in(at: DateTime<Utc>, now: DateTime<Utc>, zone: Tz) -> Moment {
-    let local = (zone != Tz::UTC).then(|| format!("{} {zone}", at.with_timezone(&zone).format("%-d %b %H:%M")));
+    let local =
+        (zone != Tz::UTC).then(|| format!("{} {zone}", at.with_timezone(&zone).format("%-d %b %H:%M")));
     Moment { local, ..moment(at, now) }
 }
 
@@ -128,7 +129,11 @@ fn rough(length: TimeDelta) -> String {
 }
 
 fn two(large: i64, large_unit: &str, small: i64, small_unit: &str) -> String {
-    if small == 0 { format!("{large} {large_unit}") } else { format!("{large} {large_unit} {small} {small_unit}") }
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +187,10 @@ mod tests {
 
     #[test]
     fn tries_are_counted_where_there_may_be_several() {
-        assert_eq!([tries(0, 2), tries(1, 0), tries(2, 2), tries(5, 2)], ["–", "1", "2 of 3", "5"].map(str::to_owned));
+        assert_eq!(
+            [tries(0, 2), tries(1, 0), tries(2, 2), tries(5, 2)],
+            ["–", "1", "2 of 3", "5"].map(str::to_owned)
+        );
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use queue::Queue;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
-use runtime::{clock::Clock, config::LogsUrl, health::Health, logs::LogStore, secret::Secret, secret_key::SecretKey, shutdown::Shutdown};
+use runtime::{
+    clock::Clock, config::LogsUrl, health::Health, logs::LogStore, secret::Secret, secret_key::SecretKey,
+    shutdown::Shutdown,
+};
 use serde_json::Value;
 use store::{
     account::{NewAccount, Role},
@@ -88,20 +91,42 @@ impl App {
         let queue = Queue::memory();
         let key = SecretKey::from_secret(&Secret::new("a secret key for tests"));
         let clock = Clock::system();
-        let state = AppState::new(settings, db.store.clone(), queue.clone(), logs.clone(), clock, Health::new(), &key);
+        let state = AppState::new(
+            settings,
+            db.store.clone(),
+            queue.clone(),
+            logs.clone(),
+            clock,
+            Health::new(),
+            &key,
+        );
         let listener = bind("127.0.0.1", 0).unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
         let served = tokio::spawn(serve(listener, state, shutdown.clone()));
         let proof = Some(db.lead().await);
-        Self { db, queue, logs, origin, client: client(), shutdown, served, stop: CancellationToken::new(), proof, _folder: folder }
+        Self {
+            db,
+            queue,
+            logs,
+            origin,
+            client: client(),
+            shutdown,
+            served,
+            stop: CancellationToken::new(),
+            proof,
+            _folder: folder,
+        }
     }
 
     /// Loads a DAG file.
     pub(crate) async fn load(&mut self, name: &str, text: &str) {
         let parsed = domain::dagfile::parse(text.as_bytes(), name, &|_| Err("no other file".to_owned()));
         let source = text.to_owned();
-        let dags = parsed.dags.into_iter().map(|loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() });
+        let dags = parsed
+            .dags
+            .into_iter()
+            .map(|loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() });
         let errors = parsed.errors.into_iter().map(|error| NewImportError {
             line: Some(error.line),
             column: Some(error.column),

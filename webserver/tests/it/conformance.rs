@@ -19,8 +19,14 @@ async fn the_official_client_works_unchanged() {
     let app = App::start().await;
     app.account("ann", Role::Admin).await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/client.py");
-    let output = Command::new(&python).arg(script).args([app.origin.as_str(), "ann", PASSWORD]).output().await.unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(&python)
+        .arg(script)
+        .args([app.origin.as_str(), "ann", PASSWORD])
+        .output()
+        .await
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     println!("{said}");
 }

@@ -135,12 +135,11 @@ impl Leader {
         let mut outcomes = Vec::new();
         for claimed in claimed {
             let (dag, _) = self.store.version(claimed.version).await.unwrap().unwrap();
-            let command = match &dag.task(claimed.task_id.as_str()).unwrap().operator {
-                Operator::Bash { command } => command.clone(),
-                other => panic!("only bash is played here, not {other:?}"),
+            let Operator::Bash { command } = &dag.task(claimed.task_id.as_str()).unwrap().operator else {
+                panic!("only bash is played here")
             };
             if !command.contains("wait") {
-                outcomes.push(Message::Outcome(self.outcome(claimed.attempt, &command)));
+                outcomes.push(Message::Outcome(self.outcome(claimed.attempt, command)));
             }
         }
         self.store.post(&outcomes).await.unwrap();

@@ -15,7 +15,8 @@ async fn dags_are_filtered_and_ordered() {
     let app = App::start().await;
     let program = app.program(Role::User).await;
     program.send(Method::PATCH, "/dags/slow", json!({"is_paused": true}), 200).await;
-    let total = async |query: &str| program.get(&format!("/dags?{query}")).await["total_entries"].as_i64().unwrap();
+    let total =
+        async |query: &str| program.get(&format!("/dags?{query}")).await["total_entries"].as_i64().unwrap();
     for (query, wanted) in [
         ("", 2),
         ("dag_id_pattern=PIPE", 1),
@@ -40,7 +41,9 @@ async fn dags_are_filtered_and_ordered() {
     assert_eq!(ordered("order_by=-dag_id").await, ["slow", "pipeline"]);
     assert_eq!(ordered("order_by=is_paused&order_by=-dag_id").await, ["pipeline", "slow"]);
     assert_eq!(ordered("limit=1&offset=1").await, ["slow"]);
-    assert!(ordered("limit=0").await.is_empty() && ordered("offset=99999999999999999999999").await.is_empty());
+    assert!(
+        ordered("limit=0").await.is_empty() && ordered("offset=99999999999999999999999").await.is_empty()
+    );
     assert_eq!(program.get("/dagTags?order_by=-name").await, json!({"tags": ["b", "a"], "total_entries": 2}));
     assert_eq!(program.get("/dagTags?tag_name_pattern=b").await["tags"], json!(["b"]));
 }
@@ -58,10 +61,17 @@ async fn queries_that_make_no_sense_are_refused_in_fastapis_words() {
         ("/dags/~/dagRuns/~/taskInstances?map_index=x", "int_parsing", "map_index"),
     ] {
         let refusal = program.refused(path, 422).await;
-        assert_eq!((&refusal["detail"][0]["type"], &refusal["detail"][0]["loc"]), (&json!(kind), &json!(["query", name])), "{path}");
+        assert_eq!(
+            (&refusal["detail"][0]["type"], &refusal["detail"][0]["loc"]),
+            (&json!(kind), &json!(["query", name])),
+            "{path}"
+        );
     }
     let order = program.refused("/dags?order_by=password", 400).await;
-    assert_eq!(order["detail"], "Ordering with 'password' is disallowed or the attribute does not exist on the model");
+    assert_eq!(
+        order["detail"],
+        "Ordering with 'password' is disallowed or the attribute does not exist on the model"
+    );
     program.refused("/pools?order_by=password", 400).await;
     program.refused("/dags/~/dagRuns?order_by=conf%27;--", 400).await;
 }
@@ -92,14 +102,40 @@ async fn runs_and_task_instances_are_filtered() {
     ] {
         assert_eq!(total(&format!("/dags/pipeline/dagRuns?{query}")).await, wanted, "{query}");
     }
-    assert_eq!(ids(&program.get("/dags/~/dagRuns?order_by=-id&limit=1").await, "dag_runs", "dag_run_id"), ["two"]);
-    for (query, wanted) in [("state=success", 10), ("state=failed", 2), ("task_id=each", 6), ("map_index=2", 2), ("operator=BashOperator", 14), ("pool=default_pool", 14), ("queue=none", 0), ("try_number=1", 12)] {
-        assert_eq!(total(&format!("/dags/pipeline/dagRuns/~/taskInstances?{query}")).await, wanted, "{query}");
+    assert_eq!(
+        ids(&program.get("/dags/~/dagRuns?order_by=-id&limit=1").await, "dag_runs", "dag_run_id"),
+        ["two"]
+    );
+    for (query, wanted) in [
+        ("state=success", 10),
+        ("state=failed", 2),
+        ("task_id=each", 6),
+        ("map_index=2", 2),
+        ("operator=BashOperator", 14),
+        ("pool=default_pool", 14),
+        ("queue=none", 0),
+        ("try_number=1", 12),
+    ] {
+        assert_eq!(
+            total(&format!("/dags/pipeline/dagRuns/~/taskInstances?{query}")).await,
+            wanted,
+            "{query}"
+        );
     }
+}
 
+#[tokio::test]
+async fn lists_are_asked_for_by_bodies_too() {
+    let app = App::start().await;
+    let program = app.program(Role::User).await;
+    program.run("pipeline", "one").await;
+    program.run("pipeline", "two").await;
     let body = json!({"dag_ids": ["pipeline"], "states": ["failed"], "page_limit": 1, "order_by": "-id", "run_after_gte": "2020-01-01T00:00:00Z"});
     let page = program.send(Method::POST, "/dags/~/dagRuns/list", body, 200).await;
-    assert_eq!((&page["total_entries"], ids(&page, "dag_runs", "dag_run_id")), (&json!(2), vec!["two".to_owned()]));
+    assert_eq!(
+        (&page["total_entries"], ids(&page, "dag_runs", "dag_run_id")),
+        (&json!(2), vec!["two".to_owned()])
+    );
     let body = json!({"dag_run_ids": ["one"], "state": ["failed", null], "task_ids": ["check", "load"]});
     let page = program.send(Method::POST, "/dags/~/dagRuns/~/taskInstances/list", body, 200).await;
     assert_eq!(ids(&page, "task_instances", "task_id"), ["check"]);
@@ -168,10 +204,17 @@ async fn import_errors_and_the_audit_log_are_listed() {
     app.db.store.set_paused(&domain::id::DagId::new("broken").unwrap(), true, "ann").await.unwrap();
     let none = program.get("/eventLogs?dag_id=broken").await;
     assert_eq!(none["total_entries"], 0);
-    app.db.execute("INSERT INTO event_log (at, event, owner, extra) VALUES (now(), 'seen', 'ann', '{\"a\": 1}')").await;
+    app.db
+        .execute(
+            "INSERT INTO event_log (at, event, owner, extra) VALUES (now(), 'seen', 'ann', '{\"a\": 1}')",
+        )
+        .await;
     let log = program.get("/eventLogs?included_events=seen&order_by=-when").await;
     let line = &log["event_logs"][0];
-    assert_eq!((&line["event"], &line["owner"], &line["extra"]), (&json!("seen"), &json!("ann"), &json!("{\"a\": 1}")));
+    assert_eq!(
+        (&line["event"], &line["owner"], &line["extra"]),
+        (&json!("seen"), &json!("ann"), &json!("{\"a\": 1}"))
+    );
     assert_eq!(program.get("/eventLogs?excluded_events=seen").await["total_entries"], 0);
     assert_eq!(program.get("/eventLogs?before=2020-01-01T00:00:00Z").await["total_entries"], 0);
     assert_eq!(&program.get(&format!("/eventLogs/{}", line["event_log_id"])).await, line);

@@ -23,7 +23,10 @@ async fn a_page_hears_of_its_dag_and_ends_with_the_server() {
     let app = App::without_leader(Settings { live_clients: 1, ..Settings::default() }).await;
     let program = app.program(Role::Viewer).await;
     let mut events = program.request(Method::GET, "/live?dag=pipeline").send().await.unwrap();
-    assert_eq!((events.status(), &events.headers()["content-type"]), (StatusCode::OK, &"text/event-stream".parse().unwrap()));
+    assert_eq!(
+        (events.status(), &events.headers()["content-type"]),
+        (StatusCode::OK, &"text/event-stream".parse().unwrap())
+    );
     assert!(next(&mut events).await.unwrap().starts_with("retry:"));
     let full = program.request(Method::GET, "/live").send().await.unwrap();
     assert_eq!(full.status(), StatusCode::TOO_MANY_REQUESTS);

@@ -13,12 +13,14 @@ mod control;
 #[path = "../../../store/tests/it/database.rs"]
 #[expect(dead_code, reason = "shared with the tests of the store, which use more of it")]
 mod database;
+mod leader;
 mod lists;
 mod live;
 mod logs;
 mod manners;
+mod pages;
 mod reading;
 mod resources;
-mod leader;
 mod sign_in;
 mod tasks;
+mod triggers;

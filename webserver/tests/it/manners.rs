@@ -39,13 +39,22 @@ async fn what_is_not_there_is_said_in_the_readers_form() {
     assert_eq!(page.status(), StatusCode::NOT_FOUND);
     let html = page.text().await.unwrap();
     assert!(html.contains("There is no page at this address.") && html.contains("href=\"/dags\""), "{html}");
-    for path in ["/static/nothing.js", "/static/../Cargo.toml", "/static/..%2fCargo.toml", "/static/css/..%5c"] {
-        assert_eq!(app.client.get(app.url(path)).send().await.unwrap().status(), StatusCode::NOT_FOUND, "{path}");
+    for path in
+        ["/static/nothing.js", "/static/../Cargo.toml", "/static/..%2fCargo.toml", "/static/css/..%5c"]
+    {
+        assert_eq!(
+            app.client.get(app.url(path)).send().await.unwrap().status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
     }
     let head = app.client.head(app.url("/health")).send().await.unwrap();
     assert_eq!((head.status(), head.bytes().await.unwrap().len()), (StatusCode::OK, 0));
     let anybody = app.client.get(app.url("/api/v2/dags")).send().await.unwrap();
-    assert_eq!((anybody.status(), anybody.json::<Value>().await.unwrap()), (StatusCode::UNAUTHORIZED, json!({"detail": "Not authenticated"})));
+    assert_eq!(
+        (anybody.status(), anybody.json::<Value>().await.unwrap()),
+        (StatusCode::UNAUTHORIZED, json!({"detail": "Not authenticated"}))
+    );
 }
 
 #[tokio::test]
@@ -60,7 +69,11 @@ async fn bodies_have_limits_and_must_be_json() {
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{body:?}");
         assert!(answer.json::<Value>().await.unwrap()["detail"].is_array());
     }
-    let form = app.client.post(app.url("/sign-in")).header("content-type", "application/x-www-form-urlencoded").body("x=".repeat(2_000));
+    let form = app
+        .client
+        .post(app.url("/sign-in"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("x=".repeat(2_000));
     assert_eq!(form.send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -72,11 +85,15 @@ async fn static_files_are_cached_and_compressed() {
     let versioned = &page[start..start + page[start..].find('"').unwrap()];
     let answer = app.client.get(app.url(versioned)).header("accept-encoding", "gzip").send().await.unwrap();
     assert_eq!(text(answer.headers(), "cache-control"), "public, max-age=31536000, immutable");
-    assert_eq!((text(answer.headers(), "content-type"), text(answer.headers(), "content-encoding")), ("text/css", "gzip"));
+    assert_eq!(
+        (text(answer.headers(), "content-type"), text(answer.headers(), "content-encoding")),
+        ("text/css", "gzip")
+    );
     let etag = text(answer.headers(), "etag").to_owned();
     let plain = app.client.get(app.url("/static/css/base.css")).send().await.unwrap();
     assert_eq!(text(plain.headers(), "cache-control"), "no-cache");
-    let known = app.client.get(app.url("/static/css/base.css")).header("if-none-match", etag).send().await.unwrap();
+    let known =
+        app.client.get(app.url("/static/css/base.css")).header("if-none-match", etag).send().await.unwrap();
     assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
 }
 
@@ -87,9 +104,19 @@ async fn health_and_metrics_need_no_sign_in() {
     let alive: Value = get("/health").await.json().await.unwrap();
     assert_eq!(alive["status"], "healthy");
     let health: Value = get("/api/v2/monitor/health").await.json().await.unwrap();
-    assert_eq!((&health["metadatabase"]["status"], &health["scheduler"]["status"]), (&json!("healthy"), &json!("healthy")));
-    assert!(health["scheduler"]["latest_scheduler_heartbeat"].is_string() && health["triggerer"]["status"].is_null());
-    app.db.execute("UPDATE lease SET renewed_at = now() - interval '1 hour', expires_at = now() - interval '1 hour'").await;
+    assert_eq!(
+        (&health["metadatabase"]["status"], &health["scheduler"]["status"]),
+        (&json!("healthy"), &json!("healthy"))
+    );
+    assert!(
+        health["scheduler"]["latest_scheduler_heartbeat"].is_string()
+            && health["triggerer"]["status"].is_null()
+    );
+    app.db
+        .execute(
+            "UPDATE lease SET renewed_at = now() - interval '1 hour', expires_at = now() - interval '1 hour'",
+        )
+        .await;
     let health: Value = get("/api/v2/monitor/health").await.json().await.unwrap();
     assert_eq!(health["scheduler"]["status"], "unhealthy");
     let version: Value = get("/api/v2/version").await.json().await.unwrap();
@@ -115,12 +142,20 @@ async fn health_and_metrics_need_no_sign_in() {
 async fn the_document_lists_what_there_is() {
     let app = App::without_leader(Settings::default()).await;
     let program = app.program(Role::Admin).await;
-    let document: Value = app.client.get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
+    let document: Value =
+        app.client.get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
     let mut count = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let mut address = path.clone();
-            for number in ["map_index", "try_number", "task_try_number", "version_number", "import_error_id", "event_log_id"] {
+            for number in [
+                "map_index",
+                "try_number",
+                "task_try_number",
+                "version_number",
+                "import_error_id",
+                "event_log_id",
+            ] {
                 address = address.replace(&format!("{{{number}}}"), "1");
             }
             let address: String = address.replace(['{', '}'], "");
@@ -128,7 +163,10 @@ async fn the_document_lists_what_there_is() {
             let answer = program.request(method.clone(), &address).json(&json!({})).send().await.unwrap();
             let status = answer.status();
             let said = answer.text().await.unwrap();
-            assert!(status != StatusCode::METHOD_NOT_ALLOWED && said != "{\"detail\":\"Not Found\"}", "{method} {address}: {said}");
+            assert!(
+                status != StatusCode::METHOD_NOT_ALLOWED && said != "{\"detail\":\"Not Found\"}",
+                "{method} {address}: {said}"
+            );
             count += 1;
         }
     }

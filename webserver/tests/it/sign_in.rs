@@ -25,7 +25,8 @@ impl<'a> Browser<'a> {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = self.app.client.request(method, self.app.url(path)).header("accept", "text/html");
         request.header("sec-fetch-site", "same-origin").header(COOKIE, cookies.join("; "))
     }
@@ -38,7 +39,10 @@ impl<'a> Browser<'a> {
 
     async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
         let answer = request.send().await.unwrap();
         self.keep(&answer);
         answer
@@ -58,13 +62,24 @@ impl<'a> Browser<'a> {
     async fn sign_in(&mut self, name: &str, password: &str, next: &str) -> Response {
         let page = self.open(&format!("/sign-in?next={next}")).await.text().await.unwrap();
         let token = field(&page, "csrf");
-        self.submit("/sign-in", &[("csrf", &token), ("username", name), ("password", password), ("next", &field(&page, "next"))]).await
+        self.submit(
+            "/sign-in",
+            &[("csrf", &token), ("username", name), ("password", password), ("next", &field(&page, "next"))],
+        )
+        .await
     }
 }
 
 fn field(page: &str, name: &str) -> String {
     let input = Selector::parse(&format!("input[name={name}]")).unwrap();
-    Html::parse_document(page).select(&input).next().unwrap().value().attr("value").unwrap_or_default().to_owned()
+    Html::parse_document(page)
+        .select(&input)
+        .next()
+        .unwrap()
+        .value()
+        .attr("value")
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn location(answer: &Response) -> String {
@@ -78,11 +93,22 @@ async fn a_person_signs_in_and_out() {
     let mut browser = Browser::new(&app);
 
     let sent_away = browser.open("/dags?q=x").await;
-    assert_eq!((sent_away.status(), location(&sent_away)), (StatusCode::SEE_OTHER, "/sign-in?next=%2Fdags%3Fq%3Dx".to_owned()));
+    assert_eq!(
+        (sent_away.status(), location(&sent_away)),
+        (StatusCode::SEE_OTHER, "/sign-in?next=%2Fdags%3Fq%3Dx".to_owned())
+    );
     let answer = browser.sign_in("ann", PASSWORD, "%2Fdags%3Fq%3Dx").await;
     assert_eq!((answer.status(), location(&answer)), (StatusCode::SEE_OTHER, "/dags?q=x".to_owned()));
-    let cookie = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap()).collect::<String>();
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && !cookie.contains("Secure"), "{cookie}");
+    let cookie = answer
+        .headers()
+        .get_all(SET_COOKIE)
+        .iter()
+        .map(|cookie| cookie.to_str().unwrap())
+        .collect::<String>();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && !cookie.contains("Secure"),
+        "{cookie}"
+    );
     let page = browser.open("/dags").await;
     assert_eq!(page.status(), StatusCode::OK);
     let page = page.text().await.unwrap();
@@ -124,9 +150,15 @@ async fn forged_forms_and_foreign_sites_are_refused() {
 
     let page = browser.open("/dags").await.text().await.unwrap();
     let good = format!("csrf={}", field(&page, "csrf"));
-    for (header, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example")] {
-        let cookies: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = app.client.post(app.url("/sign-out")).header(COOKIE, cookies.join("; ")).header(header, value);
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+    ] {
+        let cookies: Vec<String> =
+            browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request =
+            app.client.post(app.url("/sign-out")).header(COOKIE, cookies.join("; ")).header(header, value);
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(good.clone());
         assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{header}: {value}");
     }
@@ -135,7 +167,8 @@ async fn forged_forms_and_foreign_sites_are_refused() {
 
 #[tokio::test]
 async fn failures_in_a_row_lock_the_account_and_say_nothing_about_it() {
-    let settings = Settings { sign_in_attempts: 3, lock_out: Duration::from_secs(600), ..Settings::default() };
+    let settings =
+        Settings { sign_in_attempts: 3, lock_out: Duration::from_secs(600), ..Settings::default() };
     let app = App::without_leader(settings).await;
     app.account("ann", Role::Viewer).await;
     let refused = |answer: Response| async move {

@@ -52,10 +52,7 @@ impl Worker {
             return Vec::new();
         }
         match self.queue.pop(&self.queues, free, WAIT).await {
-            Ok(tickets) => tickets
-                .into_iter()
-                .map(|(_, ticket)| attempt_of(ticket))
-                .collect(),
+            Ok(tickets) => tickets.into_iter().map(|(_, ticket)| attempt_of(ticket)).collect(),
             Err(error) => {
                 tracing::warn!(%error, "the ready queue cannot be read now");
                 tokio::time::sleep(PAUSE).await;
@@ -125,9 +122,7 @@ impl Worker {
         slot: Slot,
         stop: StopSignal,
     ) {
-        let run = AssertUnwindSafe(self.run(&term, &assignment, &stop))
-            .catch_unwind()
-            .await;
+        let run = AssertUnwindSafe(self.run(&term, &assignment, &stop)).catch_unwind().await;
         let done = run.unwrap_or_else(|_| {
             tracing::error!(attempt = %assignment.attempt, "a bug: the worker panicked while it ran this try");
             Done::failed("the worker met a bug of its own while it ran this try; its log has more")
@@ -149,10 +144,7 @@ impl Worker {
         let tail = self.live.open(LogId(ticket_of(attempt)));
         let spool = Spool::new(self.station.place.log(attempt), self.settings.log_limit);
         let output = Output::new(self.station.clock.clone(), Sink::Spool(spool, tail));
-        let watcher = Told {
-            attempt,
-            reports: &term.reports,
-        };
+        let watcher = Told { attempt, reports: &term.reports };
         let whole = Attempt {
             station: &self.station,
             backend: &self.records,
@@ -225,9 +217,7 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
 /// The folder of a DAG file, where this machine has it.
 fn folder_of(dags_folder: &Path, file: &str) -> Option<PathBuf> {
     let file = Path::new(file);
-    let stays_inside = file
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let stays_inside = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let folder = dags_folder.join(file.parent().filter(|_| stays_inside)?);
     folder.is_dir().then_some(folder)
 }

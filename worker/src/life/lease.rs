@@ -23,10 +23,7 @@ pub(super) struct Lease {
 impl Lease {
     /// Just granted.
     pub(super) fn new() -> Lease {
-        Lease {
-            renewed: Mutex::new(Instant::now()),
-            look: Notify::new(),
-        }
+        Lease { renewed: Mutex::new(Instant::now()), look: Notify::new() }
     }
 
     /// Whether it certainly still holds: nobody can have declared this worker lost.
@@ -40,10 +37,7 @@ impl Lease {
     }
 
     fn age(&self) -> std::time::Duration {
-        self.renewed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     fn renew(&self, at: Instant) {
@@ -87,18 +81,12 @@ fn compare(term: &Term, here: &[TryKey], recorded: &[TryKey], strangers: &mut Ha
     for attempt in here.iter().filter(|attempt| !recorded.contains(attempt)) {
         term.running.stop(*attempt, Halt::Engine);
     }
-    let here: HashSet<TryKey> = term
-        .running
-        .list()
-        .into_iter()
-        .chain(here.iter().copied())
-        .collect();
+    let here: HashSet<TryKey> = term.running.list().into_iter().chain(here.iter().copied()).collect();
     let unknown: HashSet<TryKey> = recorded.difference(&here).copied().collect();
     // Once may be an outcome or a claim that is just on its way.
     for attempt in unknown.intersection(strangers) {
         tracing::warn!(%attempt, "claimed, but its claim was never answered: it is given back");
-        term.reports
-            .send(Report::Outcome(Box::new(returned(*attempt, term))));
+        term.reports.send(Report::Outcome(Box::new(returned(*attempt, term))));
     }
     *strangers = unknown;
 }

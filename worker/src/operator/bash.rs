@@ -46,9 +46,7 @@ impl Work for Bash {
 impl Bash {
     fn arguments(&self, on: &On<'_>) -> Result<(PathBuf, Vec<OsString>), Done> {
         let Some(shell) = on.station.programs.shell() else {
-            return Err(Done::failed_for_good(
-                "this worker has neither bash nor sh on its PATH",
-            ));
+            return Err(Done::failed_for_good("this worker has neither bash nor sh on its PATH"));
         };
         let args = if self.command.len() <= LONGEST_ARGUMENT {
             vec!["-c".into(), self.command.clone().into()]

@@ -61,23 +61,14 @@ pub(crate) async fn prepare(written: Written<'_>, renderer: &mut Renderer<'_>) -
     };
     let mut headers = IndexMap::new();
     for (name, value) in written.headers {
-        headers.insert(
-            name.clone(),
-            renderer.text(&format!("http.headers.{name}"), value).await?,
-        );
+        headers.insert(name.clone(), renderer.text(&format!("http.headers.{name}"), value).await?);
     }
     let body = match written.body {
         Some(body) => Some(renderer.json("http.body", body).await?),
         None => None,
     };
     let url = renderer.text("http.url", written.url).await?;
-    Ok(Http {
-        method: written.method.to_owned(),
-        url,
-        headers,
-        body,
-        connection,
-    })
+    Ok(Http { method: written.method.to_owned(), url, headers, body, connection })
 }
 
 impl Work for Http {
@@ -87,10 +78,7 @@ impl Work for Http {
             ("endpoint".to_owned(), self.url.clone().into()),
         ]);
         if !self.headers.is_empty() {
-            let headers = self
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), Value::from(value.clone())));
+            let headers = self.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
             fields.insert("headers".to_owned(), headers.collect());
         }
         fields.extend(self.body.clone().map(|body| ("data".to_owned(), body)));
@@ -127,10 +115,7 @@ impl Http {
             host.to_owned()
         } else {
             let https = connection.conn_type == "https";
-            let scheme = connection
-                .schema
-                .as_deref()
-                .unwrap_or(if https { "https" } else { "http" });
+            let scheme = connection.schema.as_deref().unwrap_or(if https { "https" } else { "http" });
             format!("{scheme}://{host}")
         };
         if let Some(port) = connection.port {
@@ -149,9 +134,7 @@ impl Http {
             .to_uppercase()
             .parse()
             .map_err(|_| format!("{:?} is not an HTTP method", self.method))?;
-        let url: url::Url = url
-            .parse()
-            .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let url: url::Url = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
         let mut request = client()?.request(method, url);
         if let Some(connection) = &self.connection {
             for (name, value) in &connection.extra {
@@ -187,9 +170,7 @@ fn client() -> Result<Client, String> {
             .redirect(redirect::Policy::limited(MOST_REDIRECTS))
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
-        builder
-            .build()
-            .map_err(|error| format!("this worker cannot send requests: {}", in_words(&error)))
+        builder.build().map_err(|error| format!("this worker cannot send requests: {}", in_words(&error)))
     });
     made.clone()
 }
@@ -220,10 +201,7 @@ async fn send(request: RequestBuilder, on: &On<'_>) -> Done {
     let text = String::from_utf8_lossy(&body);
     if status.is_client_error() || status.is_server_error() {
         on.output.line(Source::Stderr, &excerpt(&text, EXCERPT));
-        return Done::failed(format!(
-            "the server answered {status}: {}",
-            excerpt(&text, SHORT_EXCERPT)
-        ));
+        return Done::failed(format!("the server answered {status}: {}", excerpt(&text, SHORT_EXCERPT)));
     }
     if !on.assignment.task().do_xcom_push || body.is_empty() {
         return Done::success(IndexMap::new());
@@ -234,11 +212,7 @@ async fn send(request: RequestBuilder, on: &On<'_>) -> Done {
         ));
         return Done::success(IndexMap::new());
     }
-    let json = if is_json {
-        serde_json::from_slice(&body).ok()
-    } else {
-        None
-    };
+    let json = if is_json { serde_json::from_slice(&body).ok() } else { None };
     Done::success(on.returns(json.unwrap_or_else(|| Value::from(text.into_owned()))))
 }
 
@@ -260,11 +234,7 @@ async fn read(response: Response) -> Result<(Vec<u8>, bool), reqwest::Error> {
 fn excerpt(text: &str, most: usize) -> String {
     let text = text.trim();
     let shown: String = text.chars().take(most).collect();
-    if shown.len() < text.len() {
-        shown + " ..."
-    } else {
-        shown
-    }
+    if shown.len() < text.len() { shown + " ..." } else { shown }
 }
 
 /// The error with its causes: reqwest's own text leaves out why.

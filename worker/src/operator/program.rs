@@ -44,10 +44,7 @@ impl Setting {
     pub(crate) fn fields(&self, first: (&str, Value)) -> Map<String, Value> {
         let mut fields = Map::from_iter([(first.0.to_owned(), first.1)]);
         if !self.env.is_empty() {
-            let env = self
-                .env
-                .iter()
-                .map(|(name, value)| (name.clone(), Value::from(value.clone())));
+            let env = self.env.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
             fields.insert("env".to_owned(), env.collect());
         }
         if let Some(cwd) = &self.cwd {
@@ -72,12 +69,7 @@ impl Setting {
 
 /// Writes a program for this user alone.
 pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Done> {
-    let opened = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
+    let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
     written.map_err(|error| Done::failed(format!("cannot write the program to {}: {error}", path.display())))
 }
@@ -88,17 +80,9 @@ pub(crate) async fn run(program: PathBuf, args: Vec<OsString>, setting: &Setting
         Ok(cwd) => cwd,
         Err(done) => return done,
     };
-    let places = Places {
-        output: &on.place.output,
-        artifacts: &on.place.artifacts,
-    };
+    let places = Places { output: &on.place.output, artifacts: &on.place.artifacts };
     let env = on.station.base.of(on.assignment, on.params, places, &setting.env);
-    let launch = Launch {
-        program,
-        args,
-        env,
-        cwd,
-    };
+    let launch = Launch { program, args, env, cwd };
     let leash = Leash {
         deadline: on.deadline,
         stop: on.stop,
@@ -127,30 +111,16 @@ fn concluded(ended: Ended, on: &On<'_>) -> Done {
     }
     match ended.end {
         End::Exit(0) => match left_behind(on) {
-            Ok(xcoms) => Done {
-                exit_code,
-                ..Done::success(xcoms)
-            },
-            Err(reason) => Done {
-                exit_code,
-                ..Done::failed(reason)
-            },
+            Ok(xcoms) => Done { exit_code, ..Done::success(xcoms) },
+            Err(reason) => Done { exit_code, ..Done::failed(reason) },
         },
         End::Exit(SKIP_EXIT_CODE) => {
-            let done = Done::ended(
-                TryResult::Skipped,
-                format!("exit code {SKIP_EXIT_CODE} means skipped"),
-            );
-            Done {
-                exit_code,
-                xcoms: left_behind(on).unwrap_or_default(),
-                ..done
-            }
+            let done = Done::ended(TryResult::Skipped, format!("exit code {SKIP_EXIT_CODE} means skipped"));
+            Done { exit_code, xcoms: left_behind(on).unwrap_or_default(), ..done }
         }
-        end @ (End::Exit(_) | End::Signal(_)) => Done {
-            exit_code,
-            ..Done::failed(end.words(ended.out_of_memory))
-        },
+        end @ (End::Exit(_) | End::Signal(_)) => {
+            Done { exit_code, ..Done::failed(end.words(ended.out_of_memory)) }
+        }
     }
 }
 
@@ -161,16 +131,13 @@ fn left_behind(on: &On<'_>) -> Result<IndexMap<String, Value>, String> {
         match on.output.last_line() {
             Kept::Nothing => {}
             Kept::Text(line) => drop(xcoms.insert(RETURN_VALUE.to_owned(), as_value(line))),
-            Kept::TooLong => on
-                .output
-                .note("the last line is longer than 64 KiB and is not kept as return_value"),
+            Kept::TooLong => {
+                on.output.note("the last line is longer than 64 KiB and is not kept as return_value")
+            }
         }
     }
     xcoms.extend(of_file(&on.place.output)?);
-    let size: usize = xcoms
-        .iter()
-        .map(|(key, value)| key.len() + value.to_string().len())
-        .sum();
+    let size: usize = xcoms.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
     if size > MAX_XCOM_BYTES {
         return Err(format!(
             "it left {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed: keep large results in files"
@@ -212,10 +179,7 @@ fn of_file(path: &Path) -> Result<Map<String, Value>, String> {
     }
     let map: Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| wrong(format!("is not that: {error}")))?;
-    match map
-        .keys()
-        .find(|key| key.is_empty() || key.chars().count() > LONGEST_KEY)
-    {
+    match map.keys().find(|key| key.is_empty() || key.chars().count() > LONGEST_KEY) {
         Some(key) => Err(wrong(format!(
             "has the key {:?}, but keys have 1 to {LONGEST_KEY} characters",
             key.chars().take(40).collect::<String>()
@@ -254,10 +218,7 @@ mod tests {
             (" \n", Ok(json!({}))),
             ("[1]", Err("is not that")),
             ("{\"\": 1}", Err("1 to 512 characters")),
-            (
-                &format!("{{\"a\": \"{}\"}}", "x".repeat(MAX_XCOM_BYTES)),
-                Err("longer than 1048576 bytes"),
-            ),
+            (&format!("{{\"a\": \"{}\"}}", "x".repeat(MAX_XCOM_BYTES)), Err("longer than 1048576 bytes")),
         ] {
             fs::write(&path, text).unwrap();
             match (of_file(&path), wanted) {

@@ -26,11 +26,7 @@ pub(crate) async fn prepare(
     renderer: &mut Renderer<'_>,
 ) -> Result<Python, Error> {
     let setting = Setting::render(task, renderer).await?;
-    Ok(Python {
-        source: source.to_owned(),
-        file: file.map(str::to_owned),
-        setting,
-    })
+    Ok(Python { source: source.to_owned(), file: file.map(str::to_owned), setting })
 }
 
 impl Work for Python {

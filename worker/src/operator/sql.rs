@@ -47,11 +47,7 @@ pub(crate) async fn prepare(
     let conn_id = renderer.text("sql.conn_id", conn_id).await?;
     let connection = renderer.connection("sql.conn_id", &conn_id).await?;
     let field = file.map_or_else(|| "sql".to_owned(), |file| format!("sql, {file}"));
-    Ok(Sql {
-        sql: renderer.text(&field, sql).await?,
-        file: file.map(str::to_owned),
-        connection,
-    })
+    Ok(Sql { sql: renderer.text(&field, sql).await?, file: file.map(str::to_owned), connection })
 }
 
 impl Work for Sql {
@@ -157,11 +153,7 @@ fn config(connection: &Connection, on: &On<'_>) -> Result<Config, String> {
 /// Where a connection leads, without secrets.
 fn place(connection: &Connection) -> String {
     let host = connection.host.as_deref().unwrap_or("localhost");
-    format!(
-        "{host}:{}/{}",
-        connection.port.unwrap_or(5432),
-        connection.schema.as_deref().unwrap_or_default()
-    )
+    format!("{host}:{}/{}", connection.port.unwrap_or(5432), connection.schema.as_deref().unwrap_or_default())
 }
 
 /// Keeps the connection going and shows what the server remarks.
@@ -169,10 +161,7 @@ async fn drive(mut wire: Wire<Socket, NoTlsStream>, output: &Output) {
     while let Some(message) = poll_fn(|cx| wire.poll_message(cx)).await {
         match message {
             Ok(AsyncMessage::Notice(notice)) => {
-                output.line(
-                    Source::Stderr,
-                    &format!("{}: {}", notice.severity(), notice.message()),
-                );
+                output.line(Source::Stderr, &format!("{}: {}", notice.severity(), notice.message()));
             }
             Ok(_) => {}
             // Whoever waits for an answer is told.
@@ -198,10 +187,7 @@ type Failure<'a> = (tokio_postgres::Error, &'a str);
 
 async fn run<'a>(client: &Client, sql: &'a str, on: &On<'_>) -> Result<Option<Value>, Failure<'a>> {
     let other = |error| (error, "");
-    client
-        .batch_execute("BEGIN; SET LOCAL datestyle TO ISO")
-        .await
-        .map_err(other)?;
+    client.batch_execute("BEGIN; SET LOCAL datestyle TO ISO").await.map_err(other)?;
     let last = execute(client, sql, on).await.map_err(|error| (error, sql))?;
     let wanted = last.filter(|_| on.assignment.task().do_xcom_push);
     let rows = match wanted {
@@ -271,11 +257,9 @@ async fn types(client: &Client, sql: &str, set: &ResultSet) -> Vec<Type> {
         return Vec::new();
     }
     match client.prepare(statement).await {
-        Ok(described) if described.columns().len() == set.width() => described
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect(),
+        Ok(described) if described.columns().len() == set.width() => {
+            described.columns().iter().map(|column| column.type_().clone()).collect()
+        }
         Ok(_) => Vec::new(),
         Err(_) => {
             let _ = client.batch_execute("ROLLBACK TO describing").await;

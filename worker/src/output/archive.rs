@@ -61,10 +61,7 @@ impl Archive {
     /// Stores a log. Returns when that is done, or after a moment while it goes on.
     pub(crate) async fn keep(&self, key: LogKey, log: Spooled, tail: Arc<Tail>) {
         let inner = Arc::clone(&self.0);
-        let sent = self
-            .0
-            .sending
-            .spawn(async move { inner.send(key, log, &tail).await });
+        let sent = self.0.sending.spawn(async move { inner.send(key, log, &tail).await });
         if self.0.sending.len() > MOST_WAITING {
             let _ = sent.await;
         } else {
@@ -137,9 +134,8 @@ impl Inner {
         let mut all = true;
         for note in notes(folder) {
             let log = note.with_extension("log");
-            let key = fs::read_to_string(&note)
-                .ok()
-                .and_then(|text| read(&serde_json::from_str(&text).ok()?));
+            let key =
+                fs::read_to_string(&note).ok().and_then(|text| read(&serde_json::from_str(&text).ok()?));
             let Some(key) = key else {
                 tracing::error!(note = %note.display(), "it is not known whose log this is");
                 all = false;
@@ -148,11 +144,9 @@ impl Inner {
             match self.store.put_file(&key, &log).await {
                 Ok(()) => {
                     let _ = fs::remove_file(&note);
-                    let _ = self
-                        .left
-                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                            Some(left.saturating_sub(1))
-                        });
+                    let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        Some(left.saturating_sub(1))
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(log = ?key, %error, "log storage still does not work");
@@ -165,15 +159,8 @@ impl Inner {
 }
 
 fn notes(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    entries
-        .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
-        .take(MOST_LEFT)
-        .collect()
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|ending| ending == "key")).take(MOST_LEFT).collect()
 }
 
 fn written(key: &LogKey) -> Value {

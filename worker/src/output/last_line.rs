@@ -35,16 +35,9 @@ impl LastLine {
         };
         let (lines, rest) = (&chunk[..end], &chunk[end + 1..]);
         // Only the last line of the chunk that is not blank matters; its first line continues what came before.
-        let first = lines
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap_or(lines.len());
+        let first = lines.iter().position(|byte| *byte == b'\n').unwrap_or(lines.len());
         let others = &lines[first..];
-        match others
-            .split(|byte| *byte == b'\n')
-            .rev()
-            .find(|line| !is_blank(line))
-        {
+        match others.split(|byte| *byte == b'\n').rev().find(|line| !is_blank(line)) {
             Some(line) => {
                 self.current = Line::default();
                 self.current.extend(line);

@@ -71,10 +71,7 @@ fn cut(text: &[u8]) -> usize {
         return LONGEST - 1024 + space + 1;
     }
     let inner = |at: usize| text[at] & 0b1100_0000 == 0b1000_0000;
-    (LONGEST - 3..=LONGEST)
-        .rev()
-        .find(|at| !inner(*at))
-        .unwrap_or(LONGEST)
+    (LONGEST - 3..=LONGEST).rev().find(|at| !inner(*at)).unwrap_or(LONGEST)
 }
 
 /// Without the carriage return of a line that ends as Windows has it.
@@ -102,19 +99,12 @@ mod tests {
     #[test]
     fn lines_are_put_together_from_chunks() {
         let (lines, rest) = split(&["on", "e\ntwo\r\n\nth", "ree"]);
-        assert_eq!(
-            (lines, rest),
-            (vec!["one".into(), "two".into(), String::new()], "three".into())
-        );
+        assert_eq!((lines, rest), (vec!["one".into(), "two".into(), String::new()], "three".into()));
     }
 
     #[test]
     fn long_lines_come_in_pieces_that_lose_nothing() {
-        for text in [
-            "x".repeat(50_000),
-            "€".repeat(20_000),
-            "some words ".repeat(5_000),
-        ] {
+        for text in ["x".repeat(50_000), "€".repeat(20_000), "some words ".repeat(5_000)] {
             for chunks in [vec![text.as_str(), "\n"], vec![&text[..30_000], &text[30_000..]]] {
                 let (lines, rest) = split(&chunks);
                 assert!(lines.iter().all(|line| line.len() <= LONGEST) && lines.len() > 2);

@@ -45,10 +45,7 @@ struct Waiting {
 impl Live {
     /// The tail of a new log.
     pub(crate) fn open(&self, log: LogId) -> Arc<Tail> {
-        let tail = Arc::new(Tail {
-            log,
-            state: Mutex::default(),
-        });
+        let tail = Arc::new(Tail { log, state: Mutex::default() });
         held(&self.0.tails).insert(log, Arc::clone(&tail));
         self.0.some.notify_one();
         tail
@@ -115,11 +112,7 @@ impl Tail {
             return None;
         }
         state.was_sent = true;
-        Some((
-            self.log,
-            state.start,
-            Bytes::from(std::mem::take(&mut state.bytes)),
-        ))
+        Some((self.log, state.start, Bytes::from(std::mem::take(&mut state.bytes))))
     }
 
     fn is_over(&self) -> bool {
@@ -145,11 +138,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    const LOG: LogId = LogId(queue::Ticket {
-        run: 1,
-        index: 2,
-        try_number: 3,
-    });
+    const LOG: LogId = LogId(queue::Ticket { run: 1, index: 2, try_number: 3 });
 
     #[tokio::test]
     async fn a_round_sends_what_was_written_and_the_end() {
@@ -163,10 +152,7 @@ mod tests {
         tail.end();
         live.round(&queue).await;
         let rest = queue.read(&LOG, 8, 100).await.unwrap();
-        assert_eq!(
-            (rest.bytes.as_slice(), rest.end_of_log),
-            (b"three\n".as_slice(), true)
-        );
+        assert_eq!((rest.bytes.as_slice(), rest.end_of_log), (b"three\n".as_slice(), true));
         assert!(held(&live.0.tails).is_empty());
     }
 

@@ -43,17 +43,12 @@ impl Masker {
         for secret in secrets {
             for form in forms(&secret) {
                 self.secrets.extend(
-                    form.lines()
-                        .map(str::trim)
-                        .filter(|line| line.len() >= SHORTEST)
-                        .map(str::to_owned),
+                    form.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned),
                 );
             }
         }
         if self.secrets.len() > before {
-            let search = AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(&self.secrets);
+            let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.secrets);
             self.search = search.ok();
         }
     }
@@ -91,10 +86,7 @@ pub(crate) fn is_sensitive_name(name: &str) -> bool {
 pub(crate) fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
     match value {
         Value::String(text) if sensitive => vec![text.clone()],
-        Value::Array(items) => items
-            .iter()
-            .flat_map(|item| secrets_in_json(item, sensitive))
-            .collect(),
+        Value::Array(items) => items.iter().flat_map(|item| secrets_in_json(item, sensitive)).collect(),
         Value::Object(map) => map
             .iter()
             .flat_map(|(key, item)| secrets_in_json(item, sensitive || is_sensitive_name(key)))
@@ -114,13 +106,7 @@ fn forms(secret: &str) -> [String; 3] {
 fn percent_encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 
@@ -139,14 +125,8 @@ mod tests {
     #[test]
     fn secrets_are_hidden_in_all_their_forms() {
         let masker = masker(&["p@ss/word", "hunter2", "hunter2000", "say \"hi\" there", "abc"]);
-        assert_eq!(
-            masker.text("pw p@ss/word, hunter2000 and hunter2"),
-            "pw ***, *** and ***"
-        );
-        assert_eq!(
-            masker.text("postgres://u:p%40ss%2Fword@h/d"),
-            "postgres://u:***@h/d"
-        );
+        assert_eq!(masker.text("pw p@ss/word, hunter2000 and hunter2"), "pw ***, *** and ***");
+        assert_eq!(masker.text("postgres://u:p%40ss%2Fword@h/d"), "postgres://u:***@h/d");
         assert_eq!(masker.text(r#"{"x": "say \"hi\" there"}"#), r#"{"x": "***"}"#);
         assert_eq!(masker.text("abc"), "abc");
         assert_eq!(masker.bytes(b"\xffhunter2\xff").as_ref(), b"\xff***\xff");

@@ -38,11 +38,7 @@ pub(crate) struct Spooled {
 impl Spool {
     /// A log that will be kept in the file at `path`, which must not exist, and have at most about `limit` bytes.
     pub(crate) fn new(path: PathBuf, limit: u64) -> Spool {
-        Spool {
-            path,
-            limit,
-            file: Arc::new(Mutex::new(Target::Unopened)),
-        }
+        Spool { path, limit, file: Arc::new(Mutex::new(Target::Unopened)) }
     }
 
     /// The most bytes it keeps.
@@ -68,11 +64,7 @@ impl Spool {
 
     /// Ends the log with `rest`.
     pub(crate) fn finish(self, rest: Vec<u8>) -> Spooled {
-        Spooled {
-            path: self.path,
-            file: self.file,
-            rest,
-        }
+        Spooled { path: self.path, file: self.file, rest }
     }
 }
 
@@ -95,12 +87,7 @@ impl Target {
         if matches!(self, Target::Unopened) {
             // A log can hold what nobody else should read. A leftover of a try of the same number is no part of it.
             *self = Target::Open(
-                OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .mode(0o600)
-                    .open(path)?,
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?,
             );
         }
         match self {

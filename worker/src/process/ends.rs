@@ -42,10 +42,7 @@ impl End {
             End::Exit(127) => "exit code 127: command not found".to_owned(),
             // A shell reports the signal that killed its last command in this way.
             End::Exit(code @ 129..=192) => {
-                format!(
-                    "exit code {code}: a command in it was {}",
-                    killed_by(code - 128, out_of_memory)
-                )
+                format!("exit code {code}: a command in it was {}", killed_by(code - 128, out_of_memory))
             }
             End::Exit(code) => format!("exit code {code}"),
             End::Signal(signal) => killed_by(signal, out_of_memory),
@@ -68,18 +65,9 @@ fn killed_by(signal: i32, out_of_memory: bool) -> String {
 fn meaning(signal: i32) -> Option<&'static str> {
     let known = [
         (Signal::SIGKILL, "out of memory, or killed by someone"),
-        (
-            Signal::SIGSEGV,
-            "it touched memory that is not its own, a bug in the program or a library",
-        ),
-        (
-            Signal::SIGABRT,
-            "it gave up by itself, usually after printing why",
-        ),
-        (
-            Signal::SIGBUS,
-            "it read a file that had become shorter, or the disk or memory is full",
-        ),
+        (Signal::SIGSEGV, "it touched memory that is not its own, a bug in the program or a library"),
+        (Signal::SIGABRT, "it gave up by itself, usually after printing why"),
+        (Signal::SIGBUS, "it read a file that had become shorter, or the disk or memory is full"),
         (Signal::SIGILL, "it was built for another processor"),
         (Signal::SIGFPE, "it divided by zero"),
         (Signal::SIGPIPE, "it wrote to a program that had already ended"),
@@ -87,10 +75,7 @@ fn meaning(signal: i32) -> Option<&'static str> {
         (Signal::SIGXCPU, "it used more processor time than its limit"),
         (Signal::SIGXFSZ, "it wrote a file larger than its limit"),
     ];
-    known
-        .iter()
-        .find(|(known, _)| *known as i32 == signal)
-        .map(|(_, meaning)| *meaning)
+    known.iter().find(|(known, _)| *known as i32 == signal).map(|(_, meaning)| *meaning)
 }
 
 #[cfg(test)]
@@ -101,21 +86,9 @@ mod tests {
 
     #[test_case(End::Exit(2), false, "exit code 2")]
     #[test_case(End::Exit(127), false, "exit code 127: command not found")]
-    #[test_case(
-        End::Exit(126),
-        false,
-        "exit code 126: the command was found but cannot be executed"
-    )]
-    #[test_case(
-        End::Signal(9),
-        false,
-        "killed by signal 9 (SIGKILL): out of memory, or killed by someone"
-    )]
-    #[test_case(
-        End::Signal(9),
-        true,
-        "killed by the kernel because memory ran out (signal 9, SIGKILL)"
-    )]
+    #[test_case(End::Exit(126), false, "exit code 126: the command was found but cannot be executed")]
+    #[test_case(End::Signal(9), false, "killed by signal 9 (SIGKILL): out of memory, or killed by someone")]
+    #[test_case(End::Signal(9), true, "killed by the kernel because memory ran out (signal 9, SIGKILL)")]
     #[test_case(End::Signal(15), true, "killed by signal 15 (SIGTERM): it was asked to end")]
     #[test_case(End::Signal(10), false, "killed by signal 10 (SIGUSR1)")]
     #[test_case(End::Signal(64), false, "killed by signal 64 (unknown)")]

@@ -21,10 +21,7 @@ pub(crate) struct Group(Pid);
 impl Group {
     /// The group that process `pid` leads; none for ids that would mean "everybody" to the kernel.
     pub(crate) fn led_by(pid: u32) -> Option<Group> {
-        i32::try_from(pid)
-            .ok()
-            .filter(|pid| *pid > 1)
-            .map(|pid| Group(Pid::from_raw(pid)))
+        i32::try_from(pid).ok().filter(|pid| *pid > 1).map(|pid| Group(Pid::from_raw(pid)))
     }
 
     /// Its number.

@@ -22,9 +22,8 @@ pub(crate) fn happened_since(baseline: u64) -> bool {
 }
 
 fn look() -> u64 {
-    let kills = counter_file()
-        .and_then(|file| std::fs::read_to_string(file).ok())
-        .and_then(|text| kills(&text));
+    let kills =
+        counter_file().and_then(|file| std::fs::read_to_string(file).ok()).and_then(|text| kills(&text));
     // One is added so that 0 keeps meaning "never looked".
     let seen = kills.unwrap_or(0) + 1;
     SEEN.fetch_max(seen, Ordering::Relaxed).max(seen)
@@ -32,8 +31,7 @@ fn look() -> u64 {
 
 fn counter_file() -> Option<&'static Path> {
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    FILE.get_or_init(|| candidates(&std::fs::read_to_string("/proc/self/cgroup").ok()?))
-        .as_deref()
+    FILE.get_or_init(|| candidates(&std::fs::read_to_string("/proc/self/cgroup").ok()?)).as_deref()
 }
 
 fn candidates(groups: &str) -> Option<PathBuf> {
@@ -44,18 +42,13 @@ fn candidates(groups: &str) -> Option<PathBuf> {
             return Some(Path::new("/sys/fs/cgroup").join(path).join("memory.events"));
         }
         let memory = controllers.split(',').any(|name| name == "memory");
-        memory.then(|| {
-            Path::new("/sys/fs/cgroup/memory")
-                .join(path)
-                .join("memory.oom_control")
-        })
+        memory.then(|| Path::new("/sys/fs/cgroup/memory").join(path).join("memory.oom_control"))
     })?;
     file.exists().then_some(file)
 }
 
 fn kills(text: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -14,10 +14,7 @@ const PARTIAL: Duration = Duration::from_millis(200);
 
 /// Reads both streams to their ends.
 pub(crate) async fn both(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, output: &Output) {
-    tokio::join!(
-        pump(stdout, Source::Stdout, output),
-        pump(stderr, Source::Stderr, output)
-    );
+    tokio::join!(pump(stdout, Source::Stdout, output), pump(stderr, Source::Stderr, output));
 }
 
 async fn pump(pipe: Option<impl AsyncRead + Unpin>, source: Source, output: &Output) {
@@ -43,10 +40,7 @@ async fn pump(pipe: Option<impl AsyncRead + Unpin>, source: Source, output: &Out
             Ok(_) => {
                 output.write(source, &buffer);
                 // A progress bar never ends its line and never pauses either.
-                if output
-                    .partial_since(source)
-                    .is_some_and(|since| since.elapsed() >= PARTIAL)
-                {
+                if output.partial_since(source).is_some_and(|since| since.elapsed() >= PARTIAL) {
                     output.flush_partial(source);
                 }
                 output.settle().await;

@@ -43,26 +43,15 @@ pub(super) fn parse(text: &str) -> Result<Moment, Error> {
     if let Ok(at) = zoned {
         return Ok(Moment(at.with_timezone(&Tz::UTC)));
     }
-    let naive = [
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%d %H:%M",
-    ]
-    .iter()
-    .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-    .or_else(|| {
-        Some(
-            NaiveDate::parse_from_str(text, "%Y-%m-%d")
-                .ok()?
-                .and_time(NaiveTime::MIN),
-        )
-    });
+    let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .or_else(|| Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN)));
     match naive {
         Some(naive) => Ok(Moment(naive.and_utc().with_timezone(&Tz::UTC))),
-        None => Err(wrong(format!(
-            "{text:?} is not a date: write it as 2026-01-31 or 2026-01-31T12:00:00+00:00"
-        ))),
+        None => {
+            Err(wrong(format!("{text:?} is not a date: write it as 2026-01-31 or 2026-01-31T12:00:00+00:00")))
+        }
     }
 }
 
@@ -72,9 +61,7 @@ pub(super) fn strptime(text: &str, form: &str) -> Result<Moment, Error> {
         .or_else(|_| NaiveDate::parse_from_str(text, form).map(|day| day.and_time(NaiveTime::MIN)));
     let zoned = DateTime::parse_from_str(text, form).map(|at| at.with_timezone(&Tz::UTC));
     let naive = zoned.or_else(|_| naive.map(|naive| naive.and_utc().with_timezone(&Tz::UTC)));
-    naive
-        .map(Moment)
-        .map_err(|_| wrong(format!("time data {text:?} does not match format {form:?}")))
+    naive.map(Moment).map_err(|_| wrong(format!("time data {text:?} does not match format {form:?}")))
 }
 
 /// Python's `strftime`.
@@ -142,18 +129,12 @@ impl Moment {
                 .ok_or_else(|| wrong("pass days=1, hours=2 and so on"))?;
             return self.shifted(delta.0 * i32::try_from(sign).unwrap_or(1));
         }
-        let part = |name: &str| {
-            kwargs
-                .get::<Option<i64>>(name)
-                .map(|n| n.unwrap_or(0).saturating_mul(sign))
-        };
+        let part = |name: &str| kwargs.get::<Option<i64>>(name).map(|n| n.unwrap_or(0).saturating_mul(sign));
         let months = part("years")?.saturating_mul(12).saturating_add(part("months")?);
         let days = part("weeks")?.saturating_mul(7).saturating_add(part("days")?);
         kwargs_time(&kwargs).and_then(|time| {
             kwargs.assert_all_used()?;
-            let moved = self
-                .by_calendar(months, days)
-                .ok_or_else(|| wrong("the date is out of range"))?;
+            let moved = self.by_calendar(months, days).ok_or_else(|| wrong("the date is out of range"))?;
             moved.shifted(time * i32::try_from(sign).unwrap_or(1))
         })
     }
@@ -165,25 +146,15 @@ impl Moment {
         }
         let local = self.0.naive_local();
         let count = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
-        let local = if months < 0 {
-            local.checked_sub_months(count)
-        } else {
-            local.checked_add_months(count)
-        }?;
+        let local =
+            if months < 0 { local.checked_sub_months(count) } else { local.checked_add_months(count) }?;
         let count = Days::new(days.unsigned_abs());
-        let local = if days < 0 {
-            local.checked_sub_days(count)
-        } else {
-            local.checked_add_days(count)
-        }?;
+        let local = if days < 0 { local.checked_sub_days(count) } else { local.checked_add_days(count) }?;
         in_zone(local, self.0.timezone())
     }
 
     fn shifted(self, delta: TimeDelta) -> Result<Moment, Error> {
-        self.0
-            .checked_add_signed(delta)
-            .map(Moment)
-            .ok_or_else(|| wrong("the date is out of range"))
+        self.0.checked_add_signed(delta).map(Moment).ok_or_else(|| wrong("the date is out of range"))
     }
 
     fn replaced(&self, args: &[Value]) -> Result<Moment, Error> {
@@ -201,9 +172,7 @@ impl Moment {
     }
 
     fn in_timezone(&self, zone: &str) -> Result<Moment, Error> {
-        let zone: Tz = zone
-            .parse()
-            .map_err(|_| wrong(format!("{zone:?} is not a time zone")))?;
+        let zone: Tz = zone.parse().map_err(|_| wrong(format!("{zone:?} is not a time zone")))?;
         Ok(Moment(self.0.with_timezone(&zone)))
     }
 
@@ -212,37 +181,21 @@ impl Moment {
         let (start, months, days) = match unit {
             "hour" => return self.hour_boundary(end),
             "day" => (Some(day), 0, 1),
-            "week" => (
-                day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
-                0,
-                7,
-            ),
+            "week" => (day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())), 0, 7),
             "month" => (day.with_day(1), 1, 0),
             "year" => (day.with_ordinal(1), 12, 0),
             _ => return Err(wrong(format!("{unit:?} is not hour, day, week, month or year"))),
         };
         let start = start.and_then(|day| in_zone(day.and_time(NaiveTime::MIN), self.0.timezone()));
-        let moment = if end {
-            start.and_then(|start| start.by_calendar(months, days))
-        } else {
-            start
-        };
+        let moment = if end { start.and_then(|start| start.by_calendar(months, days)) } else { start };
         let moment = moment.ok_or_else(|| wrong("the date is out of range"))?;
-        if end {
-            moment.shifted(-TimeDelta::microseconds(1))
-        } else {
-            Ok(moment)
-        }
+        if end { moment.shifted(-TimeDelta::microseconds(1)) } else { Ok(moment) }
     }
 
     fn hour_boundary(&self, end: bool) -> Result<Moment, Error> {
         let into_hour = TimeDelta::seconds(i64::from(self.0.minute() * 60 + self.0.second()))
             + TimeDelta::nanoseconds(i64::from(self.0.nanosecond()));
-        let rest = if end {
-            TimeDelta::microseconds(3_600_000_000 - 1)
-        } else {
-            TimeDelta::zero()
-        };
+        let rest = if end { TimeDelta::microseconds(3_600_000_000 - 1) } else { TimeDelta::zero() };
         self.shifted(rest - into_hour)
     }
 }
@@ -377,10 +330,7 @@ impl Object for Delta {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, rest) = (
-            self.0.num_seconds().div_euclid(86_400),
-            self.0.num_seconds().rem_euclid(86_400),
-        );
+        let (days, rest) = (self.0.num_seconds().div_euclid(86_400), self.0.num_seconds().rem_euclid(86_400));
         match days {
             0 => {}
             1 | -1 => write!(f, "{days} day, ")?,
@@ -414,9 +364,7 @@ fn kwargs_time(kwargs: &Kwargs) -> Result<TimeDelta, Error> {
 fn span(count: i64, seconds: i64) -> Result<TimeDelta, Error> {
     const LONGEST: i64 = 10_000 * 366 * 86_400;
     let total = count.checked_mul(seconds).filter(|total| total.abs() <= LONGEST);
-    total
-        .map(TimeDelta::seconds)
-        .ok_or_else(|| wrong("the span of time is too long"))
+    total.map(TimeDelta::seconds).ok_or_else(|| wrong("the span of time is too long"))
 }
 
 /// The moment that local clocks show so: the earlier when they show it twice, the first after the gap when never.
@@ -424,9 +372,7 @@ fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<Moment> {
     if let Some(at) = zone.from_local_datetime(&local).earliest() {
         return Some(Moment(at));
     }
-    let offset = zone
-        .offset_from_utc_datetime(&local.checked_sub_days(Days::new(1))?)
-        .fix();
+    let offset = zone.offset_from_utc_datetime(&local.checked_sub_days(Days::new(1))?).fix();
     Some(Moment(zone.from_utc_datetime(&(local - offset))))
 }
 

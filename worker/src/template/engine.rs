@@ -49,11 +49,7 @@ fn engine() -> Environment<'static> {
     engine.set_recursion_limit(RECURSION);
     engine.set_debug(true);
     engine.set_formatter(|out, _, value| {
-        let text = if value.is_undefined() {
-            String::new()
-        } else {
-            python::str_of(value)
-        };
+        let text = if value.is_undefined() { String::new() } else { python::str_of(value) };
         Ok(out.write_str(&text)?)
     });
     engine.set_unknown_method_callback(python::call_method);
@@ -71,10 +67,7 @@ fn short(form: &str, value: &Value) -> Result<String, Error> {
         (Some(moment), _) => *moment,
         (None, Some(text)) => dates::parse(text)?,
         (None, None) => {
-            return Err(Error::new(
-                ErrorKind::InvalidOperation,
-                format!("`{form}` needs a date"),
-            ));
+            return Err(Error::new(ErrorKind::InvalidOperation, format!("`{form}` needs a date")));
         }
     };
     Ok(moment.short(form).unwrap_or_default())
@@ -92,9 +85,7 @@ struct Limited(Vec<u8>);
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > LONGEST {
-            return Err(io::Error::other(format!(
-                "the result is longer than {LONGEST} bytes"
-            )));
+            return Err(io::Error::other(format!("the result is longer than {LONGEST} bytes")));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

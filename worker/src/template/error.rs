@@ -25,17 +25,13 @@ impl Error {
         scope: &Value,
         lookups: &Lookups,
     ) -> Error {
-        let place = place(text, error).map_or(String::new(), |(line, column)| {
-            format!(", line {line}, column {column}")
-        });
+        let place = place(text, error)
+            .map_or(String::new(), |(line, column)| format!(", line {line}, column {column}"));
         let what = described(text, error, scope);
         // Another try may find other variables and XComs, but not another template or connection.
         let for_good =
             is_fault_of_template(error.kind()) || lookups.is_untouched() || lookups.missed_a_connection();
-        Error {
-            message: format!("template error in `{field}`{place}: {what}"),
-            for_good,
-        }
+        Error { message: format!("template error in `{field}`{place}: {what}"), for_good }
     }
 
     /// The template never stopped asking.
@@ -48,10 +44,7 @@ impl Error {
 
     /// The value is nested too deeply.
     pub(super) fn too_deep(field: &str, depth: usize) -> Error {
-        Error {
-            message: format!("`{field}` is nested more than {depth} levels deep"),
-            for_good: true,
-        }
+        Error { message: format!("`{field}` is nested more than {depth} levels deep"), for_good: true }
     }
 
     /// There is no such connection.
@@ -60,43 +53,28 @@ impl Error {
             "`{field}` names the connection `{conn_id}`, which does not exist; add it with `tradewind connections add {conn_id}`, or set TRADEWIND_CONN_{}",
             conn_id.to_uppercase()
         );
-        Error {
-            message,
-            for_good: true,
-        }
+        Error { message, for_good: true }
     }
 
     /// The environment has something else in the place of a connection.
     pub(super) fn bad_connection(field: &str, conn_id: &str, message: String) -> Error {
-        Error {
-            message: format!("`{field}` needs the connection `{conn_id}`: {message}"),
-            for_good: true,
-        }
+        Error { message: format!("`{field}` needs the connection `{conn_id}`: {message}"), for_good: true }
     }
 
     /// The records could not be asked; they can be again some time.
     pub(super) fn unavailable(field: &str, error: &Unavailable) -> Error {
-        Error {
-            message: format!("`{field}`: {error}"),
-            for_good: false,
-        }
+        Error { message: format!("`{field}`: {error}"), for_good: false }
     }
 
     /// The data are not what the template needs.
     pub(super) fn data(field: &str, message: String) -> Error {
-        Error {
-            message: format!("`{field}`: {message}"),
-            for_good: true,
-        }
+        Error { message: format!("`{field}`: {message}"), for_good: true }
     }
 }
 
 /// `; did you mean X?`, when one of the known names is close.
 pub(super) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let close = known
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min();
+    let close = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match close {
         Some((distance, known)) if distance > 0 && distance <= (name.chars().count() / 3).max(1) => {
             format!("; did you mean `{known}`?")
@@ -126,10 +104,7 @@ fn place(text: &str, error: &minijinja::Error) -> Option<(usize, usize)> {
     match before {
         Some(before) => {
             let start = before.rfind('\n').map_or(0, |at| at + 1);
-            Some((
-                before.matches('\n').count() + 1,
-                before[start..].chars().count() + 1,
-            ))
+            Some((before.matches('\n').count() + 1, before[start..].chars().count() + 1))
         }
         None => error.line().map(|line| (line, 1)),
     }
@@ -137,9 +112,7 @@ fn place(text: &str, error: &minijinja::Error) -> Option<(usize, usize)> {
 
 fn described(text: &str, error: &minijinja::Error, scope: &Value) -> String {
     let detail = error.detail().unwrap_or_default();
-    let cause = std::error::Error::source(error)
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let kind = error.kind();
     if kind == ErrorKind::UndefinedError {
         return undefined(text, detail, scope);
@@ -188,13 +161,8 @@ fn undefined(text: &str, detail: &str, scope: &Value) -> String {
         }
         Some(name) => {
             let names = scope::names(scope);
-            let hint = suggestion(
-                &name,
-                names
-                    .iter()
-                    .map(String::as_str)
-                    .chain(globals.iter().map(String::as_str)),
-            );
+            let hint =
+                suggestion(&name, names.iter().map(String::as_str).chain(globals.iter().map(String::as_str)));
             format!("`{name}` is not defined{hint}")
         }
         None if detail.is_empty() => "something in it is not defined".to_owned(),

@@ -30,13 +30,9 @@ impl TaskInstance {
             None => kwargs.get::<Option<Value>>("task_ids")?,
             Some(ids) => Some(ids),
         };
-        let key = kwargs
-            .get::<Option<String>>("key")?
-            .unwrap_or_else(|| RETURN_VALUE.to_owned());
+        let key = kwargs.get::<Option<String>>("key")?.unwrap_or_else(|| RETURN_VALUE.to_owned());
         let map_indexes = kwargs.get::<Option<Value>>("map_indexes")?;
-        let default = kwargs
-            .get::<Option<Value>>("default")?
-            .unwrap_or_else(|| Value::from(()));
+        let default = kwargs.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(()));
         self.refuse_other_runs(&kwargs)?;
         kwargs.assert_all_used()?;
         let pull = |task_id: &str| self.pull_one(task_id, &key, map_indexes.as_ref());
@@ -49,10 +45,7 @@ impl TaskInstance {
                 // Every task is asked before the first miss is reported, so that all are fetched in one round.
                 let pulled: Vec<_> = ids.map(|id| pull(id.as_str().unwrap_or_default())).collect();
                 let values: Result<Vec<_>, _> = pulled.into_iter().collect();
-                Ok(values?
-                    .into_iter()
-                    .map(|value| value.unwrap_or_else(|| default.clone()))
-                    .collect())
+                Ok(values?.into_iter().map(|value| value.unwrap_or_else(|| default.clone())).collect())
             }
         }
     }
@@ -78,9 +71,7 @@ impl TaskInstance {
             Some(indexes) => {
                 let indexes = indexes.try_iter()?;
                 Ok(Some(
-                    indexes
-                        .map(|at| at.as_i64().and_then(one).unwrap_or_else(|| Value::from(())))
-                        .collect(),
+                    indexes.map(|at| at.as_i64().and_then(one).unwrap_or_else(|| Value::from(()))).collect(),
                 ))
             }
             None if is_mapped(&self.assignment, task_id) => {
@@ -96,22 +87,12 @@ impl TaskInstance {
             ("run_id", self.assignment.run.run_id.as_str()),
         ];
         for (name, own) in own {
-            if kwargs
-                .get::<Option<String>>(name)?
-                .is_some_and(|other| other != own)
-            {
-                return Err(wrong(format!(
-                    "xcom_pull reads this run only: leave `{name}` out"
-                )));
+            if kwargs.get::<Option<String>>(name)?.is_some_and(|other| other != own) {
+                return Err(wrong(format!("xcom_pull reads this run only: leave `{name}` out")));
             }
         }
-        if kwargs
-            .get::<Option<bool>>("include_prior_dates")?
-            .unwrap_or(false)
-        {
-            return Err(wrong(
-                "xcom_pull reads this run only: leave `include_prior_dates` out",
-            ));
+        if kwargs.get::<Option<bool>>("include_prior_dates")?.unwrap_or(false) {
+            return Err(wrong("xcom_pull reads this run only: leave `include_prior_dates` out"));
         }
         Ok(())
     }
@@ -123,10 +104,7 @@ impl Object for TaskInstance {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.fields
-            .get_item(key)
-            .ok()
-            .filter(|value| !value.is_undefined())
+        self.fields.get_item(key).ok().filter(|value| !value.is_undefined())
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -145,9 +123,7 @@ impl Object for TaskInstance {
     ) -> Result<Value, Error> {
         match method {
             "xcom_pull" => self.xcom_pull(args),
-            "xcom_push" => Err(wrong(
-                "a template cannot push XComs: write them to $TRADEWIND_OUTPUT",
-            )),
+            "xcom_push" => Err(wrong("a template cannot push XComs: write them to $TRADEWIND_OUTPUT")),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }
@@ -156,13 +132,9 @@ impl Object for TaskInstance {
 /// The names of what `value` has, when it is one of the objects with fixed attributes.
 pub(super) fn attributes(value: &Value) -> Vec<&'static str> {
     match value.downcast_object_ref::<TaskInstance>() {
-        Some(instance) => attributes(&instance.fields)
-            .into_iter()
-            .chain(["xcom_pull"])
-            .collect(),
-        None => value
-            .downcast_object_ref::<Record>()
-            .map(|record| record.names().collect())
-            .unwrap_or_default(),
+        Some(instance) => attributes(&instance.fields).into_iter().chain(["xcom_pull"]).collect(),
+        None => {
+            value.downcast_object_ref::<Record>().map(|record| record.names().collect()).unwrap_or_default()
+        }
     }
 }

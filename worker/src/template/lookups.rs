@@ -99,21 +99,18 @@ impl Lookups {
     /// What was answered and must not be seen.
     pub(super) fn secrets(&self) -> Vec<String> {
         let known = self.held();
-        let secrets = known
-            .answers
-            .iter()
-            .flat_map(|(ask, answer)| match (ask, answer) {
-                (_, Answer::Connection(Some(connection))) => secrets_of_connection(connection),
-                (Ask::Variable(key), Answer::Variable(Some(value))) => secrets_of_variable(key, value),
-                (
-                    Ask::Variable(_)
-                    | Ask::Connection(_)
-                    | Ask::XCom { .. }
-                    | Ask::Element { .. }
-                    | Ask::Previous,
-                    _,
-                ) => Vec::new(),
-            });
+        let secrets = known.answers.iter().flat_map(|(ask, answer)| match (ask, answer) {
+            (_, Answer::Connection(Some(connection))) => secrets_of_connection(connection),
+            (Ask::Variable(key), Answer::Variable(Some(value))) => secrets_of_variable(key, value),
+            (
+                Ask::Variable(_)
+                | Ask::Connection(_)
+                | Ask::XCom { .. }
+                | Ask::Element { .. }
+                | Ask::Previous,
+                _,
+            ) => Vec::new(),
+        });
         secrets.collect()
     }
 
@@ -144,10 +141,7 @@ impl Lookups {
 
     /// The XComs of one key that the instances of a task left.
     pub(super) fn xcoms(&self, task_id: &str, key: &str) -> Result<Arc<[(i32, Json)]>, Error> {
-        match self.ask(Ask::XCom {
-            task_id: task_id.to_owned(),
-            key: key.to_owned(),
-        })? {
+        match self.ask(Ask::XCom { task_id: task_id.to_owned(), key: key.to_owned() })? {
             Answer::XCom(values) => Ok(values),
             Answer::Variable(_) | Answer::Connection(_) | Answer::Element(_) | Answer::Previous(_) => {
                 Ok(Arc::new([]))
@@ -175,9 +169,8 @@ fn secrets_of_connection(connection: &Connection) -> Vec<String> {
 
 fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
     let sensitive = is_sensitive_name(key);
-    let mut secrets = serde_json::from_str(value)
-        .map(|json| secrets_in_json(&json, sensitive))
-        .unwrap_or_default();
+    let mut secrets =
+        serde_json::from_str(value).map(|json| secrets_in_json(&json, sensitive)).unwrap_or_default();
     if sensitive {
         secrets.push(value.to_owned());
     }
@@ -189,17 +182,10 @@ pub(super) fn asks_of(assignment: &Assignment) -> Vec<Ask> {
     if let Some(ask) = only_element(assignment) {
         return vec![ask];
     }
-    let asks = assignment
-        .task()
-        .expand
-        .values()
-        .filter_map(|expand| match expand {
-            Expand::List(_) => None,
-            Expand::XCom { task_id, key } => Some(Ask::XCom {
-                task_id: task_id.to_string(),
-                key: key.clone(),
-            }),
-        });
+    let asks = assignment.task().expand.values().filter_map(|expand| match expand {
+        Expand::List(_) => None,
+        Expand::XCom { task_id, key } => Some(Ask::XCom { task_id: task_id.to_string(), key: key.clone() }),
+    });
     asks.collect()
 }
 
@@ -222,38 +208,19 @@ pub(super) fn elements(assignment: &Assignment, lookups: &Lookups) -> Result<Vec
         format!("`{name}` has no such element any more: the list that this task is mapped over has changed")
     };
     if let Some(ask) = only_element(assignment) {
-        let name = assignment
-            .task()
-            .expand
-            .keys()
-            .next()
-            .cloned()
-            .unwrap_or_default();
+        let name = assignment.task().expand.keys().next().cloned().unwrap_or_default();
         return match lookups.answer(&ask) {
             Some(Answer::Element(Some(value))) => Ok(vec![(name, value)]),
             Some(_) | None => Err(gone(&name)),
         };
     }
-    let lists: Vec<Vec<Json>> = assignment
-        .task()
-        .expand
-        .values()
-        .map(|expand| list_of(expand, assignment, lookups))
-        .collect();
+    let lists: Vec<Vec<Json>> =
+        assignment.task().expand.values().map(|expand| list_of(expand, assignment, lookups)).collect();
     let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
     let places = assignment.places(&lengths);
-    let found = assignment
-        .task()
-        .expand
-        .keys()
-        .zip(lists)
-        .zip(places)
-        .map(|((name, list), at)| {
-            list.into_iter()
-                .nth(at)
-                .map(|value| (name.clone(), value))
-                .ok_or_else(|| gone(name))
-        });
+    let found = assignment.task().expand.keys().zip(lists).zip(places).map(|((name, list), at)| {
+        list.into_iter().nth(at).map(|value| (name.clone(), value)).ok_or_else(|| gone(name))
+    });
     found.collect()
 }
 
@@ -262,26 +229,18 @@ fn list_of(expand: &Expand, assignment: &Assignment, lookups: &Lookups) -> Vec<J
     match expand {
         Expand::List(list) => list.clone(),
         Expand::XCom { task_id, key } => {
-            let values = lookups
-                .xcoms(task_id.as_str(), key)
-                .unwrap_or_else(|_| Arc::new([]));
+            let values = lookups.xcoms(task_id.as_str(), key).unwrap_or_else(|_| Arc::new([]));
             if is_mapped(assignment, task_id.as_str()) {
                 return values.iter().map(|(_, value)| value.clone()).collect();
             }
-            values
-                .first()
-                .map(|(_, value)| elements_of(value.clone()))
-                .unwrap_or_default()
+            values.first().map(|(_, value)| elements_of(value.clone())).unwrap_or_default()
         }
     }
 }
 
 /// Whether the task has an instance for each element of something.
 pub(super) fn is_mapped(assignment: &Assignment, task_id: &str) -> bool {
-    assignment
-        .dag
-        .task(task_id)
-        .is_some_and(domain::dag::Task::is_mapped)
+    assignment.dag.task(task_id).is_some_and(domain::dag::Task::is_mapped)
 }
 
 /// An error with these words.

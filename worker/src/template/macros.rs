@@ -32,10 +32,7 @@ enum Module {
 impl Macros {
     /// All of them; `now` is what they take for the present.
     pub(super) fn value(now: DateTime<Utc>) -> Value {
-        Value::from_object(Macros {
-            module: Module::Macros,
-            now,
-        })
+        Value::from_object(Macros { module: Module::Macros, now })
     }
 
     fn call_macro(&self, name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -61,14 +58,13 @@ impl Macros {
             "strptime" => from_args(args)
                 .and_then(|(text, form): (&str, &str)| dates::strptime(text, form))
                 .map(Value::from_object),
-            "fromisoformat" => from_args(args)
-                .and_then(|(text,): (&str,)| dates::parse(text))
-                .map(Value::from_object),
+            "fromisoformat" => {
+                from_args(args).and_then(|(text,): (&str,)| dates::parse(text)).map(Value::from_object)
+            }
             "fromtimestamp" => {
                 let (seconds,): (i64,) = from_args(args)?;
                 let at = DateTime::from_timestamp(seconds, 0);
-                at.map(dates::moment)
-                    .ok_or_else(|| wrong("the timestamp is out of range"))
+                at.map(dates::moment).ok_or_else(|| wrong("the timestamp is out of range"))
             }
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
@@ -89,10 +85,7 @@ impl Object for Macros {
             (Module::Macros, "time") => Module::Time,
             _ => return None,
         };
-        Some(Value::from_object(Macros {
-            module,
-            now: self.now,
-        }))
+        Some(Value::from_object(Macros { module, now: self.now }))
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -140,11 +133,7 @@ fn ds_add(ds: &str, days: i64) -> Result<Value, Error> {
     let day = NaiveDate::parse_from_str(ds, "%Y-%m-%d")
         .map_err(|_| wrong(format!("{ds:?} is not a date like 2026-01-31")))?;
     let count = Days::new(days.unsigned_abs());
-    let moved = if days < 0 {
-        day.checked_sub_days(count)
-    } else {
-        day.checked_add_days(count)
-    };
+    let moved = if days < 0 { day.checked_sub_days(count) } else { day.checked_add_days(count) };
     moved
         .filter(|day| (0..=9999).contains(&day.year()))
         .map(|day| Value::from(day.to_string()))
@@ -160,9 +149,7 @@ fn datetime(args: &[Value]) -> Result<Value, Error> {
     let (year, month, day, time): (i32, u32, u32, Rest<u32>) = from_args(args)?;
     let part = |at: usize| time.get(at).copied().unwrap_or(0);
     let time = NaiveTime::from_hms_micro_opt(part(0), part(1), part(2), part(3));
-    let at = NaiveDate::from_ymd_opt(year, month, day)
-        .zip(time)
-        .map(|(day, time)| day.and_time(time));
+    let at = NaiveDate::from_ymd_opt(year, month, day).zip(time).map(|(day, time)| day.and_time(time));
     let at = at.ok_or_else(|| wrong("there is no such date"))?;
     Ok(Value::from_object(Moment(at.and_utc().with_timezone(&Tz::UTC))))
 }
@@ -188,20 +175,13 @@ fn diff_for_humans(at: &Value, since: Option<&Value>, now: DateTime<Utc>) -> Res
     let (count, unit) = units
         .iter()
         .find(|(size, _)| seconds.abs() >= *size)
-        .map_or((seconds.abs(), "second"), |(size, unit)| {
-            (seconds.abs() / size, unit)
-        });
+        .map_or((seconds.abs(), "second"), |(size, unit)| (seconds.abs() / size, unit));
     let plural = if count == 1 { "" } else { "s" };
-    Ok(Value::from(format!(
-        "{count} {unit}{plural} {}",
-        if seconds < 0 { ago } else { ahead }
-    )))
+    Ok(Value::from(format!("{count} {unit}{plural} {}", if seconds < 0 { ago } else { ahead })))
 }
 
 fn json_dumps(value: &Value) -> Result<Value, Error> {
-    serde_json::to_string(value)
-        .map(Value::from)
-        .map_err(|error| wrong(error.to_string()))
+    serde_json::to_string(value).map(Value::from).map_err(|error| wrong(error.to_string()))
 }
 
 fn json_loads(text: &str) -> Result<Value, Error> {

@@ -60,9 +60,7 @@ fn token(at: &DateTime<Tz>, rest: &str) -> Option<(String, usize)> {
         ("d", at.weekday().num_days_from_sunday().to_string()),
         ("a", if at.hour() < 12 { "am" } else { "pm" }.to_owned()),
     ];
-    let is_special = special
-        .iter()
-        .find(|(token, _)| rest.starts_with(token) && !rest.starts_with("ddd"));
+    let is_special = special.iter().find(|(token, _)| rest.starts_with(token) && !rest.starts_with("ddd"));
     if let Some((token, shown)) = is_special {
         return Some((shown.clone(), token.len()));
     }

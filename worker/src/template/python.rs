@@ -6,11 +6,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 /// `str(value)`.
 pub(super) fn str_of(value: &Value) -> String {
-    if value.kind() == ValueKind::String {
-        value.to_string()
-    } else {
-        repr(value)
-    }
+    if value.kind() == ValueKind::String { value.to_string() } else { repr(value) }
 }
 
 fn repr(value: &Value) -> String {
@@ -38,9 +34,7 @@ fn is_tuple(value: &Value) -> bool {
 }
 
 fn is_plain_map(value: &Value) -> bool {
-    value
-        .as_object()
-        .is_some_and(|object| object.repr() == ObjectRepr::Map)
+    value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Map)
 }
 
 fn tuple(value: &Value) -> String {
@@ -55,13 +49,8 @@ fn joined(value: &Value) -> String {
 
 fn dict(value: &Value) -> String {
     let keys = value.try_iter().into_iter().flatten();
-    let pairs = keys.map(|key| {
-        format!(
-            "{}: {}",
-            repr(&key),
-            repr(&value.get_item(&key).unwrap_or_default())
-        )
-    });
+    let pairs =
+        keys.map(|key| format!("{}: {}", repr(&key), repr(&value.get_item(&key).unwrap_or_default())));
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
@@ -82,11 +71,7 @@ fn number(value: &Value) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut quoted = String::from(quote);
     for c in text.chars() {
         match c {
@@ -215,9 +200,7 @@ fn split(text: &str, args: &[Value]) -> Result<Value, Error> {
 }
 
 fn found(text: &str, part: &str) -> i64 {
-    text.find(part)
-        .and_then(|at| i64::try_from(text[..at].chars().count()).ok())
-        .unwrap_or(-1)
+    text.find(part).and_then(|at| i64::try_from(text[..at].chars().count()).ok()).unwrap_or(-1)
 }
 
 fn all(text: &str, is: fn(char) -> bool) -> bool {
@@ -237,18 +220,11 @@ fn dict_method(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
         "get" => {
             let (key, default): (&Value, Option<Value>) = from_args(args)?;
             let value = of(key);
-            Ok(if value.is_undefined() {
-                default.unwrap_or_else(|| Value::from(()))
-            } else {
-                value
-            })
+            Ok(if value.is_undefined() { default.unwrap_or_else(|| Value::from(())) } else { value })
         }
         "keys" => keys().map(Value::from),
         "values" => Ok(keys()?.iter().map(of).collect()),
-        "items" => Ok(keys()?
-            .iter()
-            .map(|key| Value::from(vec![key.clone(), of(key)]))
-            .collect()),
+        "items" => Ok(keys()?.iter().map(|key| Value::from(vec![key.clone(), of(key)])).collect()),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }
@@ -263,10 +239,7 @@ fn list_method(list: &Value, method: &str, args: &[Value]) -> Result<Value, Erro
             }
             let at = items.position(|item| item == *wanted);
             at.map(Value::from).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidOperation,
-                    format!("{wanted} is not in the list"),
-                )
+                Error::new(ErrorKind::InvalidOperation, format!("{wanted} is not in the list"))
             })
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),

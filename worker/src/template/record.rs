@@ -32,10 +32,7 @@ impl Object for Record {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
-        self.fields
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.clone())
+        self.fields.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
     }
 
     fn is_true(self: &Arc<Self>) -> bool {

@@ -56,10 +56,8 @@ impl Scope {
         lookups: Arc<Lookups>,
         now: DateTime<Utc>,
     ) -> Scope {
-        let mut names: Vec<(String, Value)> = elements
-            .into_iter()
-            .map(|(name, value)| (name, json::value(value)))
-            .collect();
+        let mut names: Vec<(String, Value)> =
+            elements.into_iter().map(|(name, value)| (name, json::value(value))).collect();
         names.extend(dates(assignment));
         let instance = Value::from_object(TaskInstance {
             fields: instance(assignment),
@@ -71,8 +69,7 @@ impl Scope {
             "{}__{}__{}",
             assignment.dag.dag_id,
             assignment.task().task_id,
-            run.logical_date
-                .map_or_else(|| run.run_id.to_string(), |at| at.format("%Y%m%d").to_string())
+            run.logical_date.map_or_else(|| run.run_id.to_string(), |at| at.format("%Y%m%d").to_string())
         );
         let fixed = [
             ("run_id", Value::from(run.run_id.as_str())),
@@ -103,9 +100,7 @@ impl Scope {
 /// The names that the context has.
 pub(super) fn names(scope: &Value) -> Vec<String> {
     let scope = scope.downcast_object_ref::<Scope>();
-    let own = scope
-        .into_iter()
-        .flat_map(|scope| scope.names.iter().map(|(name, _)| name.clone()));
+    let own = scope.into_iter().flat_map(|scope| scope.names.iter().map(|(name, _)| name.clone()));
     own.chain(OF_PREVIOUS.map(str::to_owned)).collect()
 }
 
@@ -115,19 +110,11 @@ impl Object for Scope {
         if OF_PREVIOUS.contains(&key) {
             return Some(self.of_previous(key));
         }
-        self.names
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.clone())
+        self.names.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(
-            self.names
-                .iter()
-                .map(|(name, _)| Value::from(name.as_str()))
-                .collect(),
-        )
+        Enumerator::Values(self.names.iter().map(|(name, _)| Value::from(name.as_str())).collect())
     }
 }
 
@@ -146,10 +133,7 @@ fn dates(assignment: &Assignment) -> Vec<(String, Value)> {
         let shown = Moment(at.with_timezone(&Tz::UTC));
         dates.push(("logical_date".to_owned(), moment(at)));
         for form in ["ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"] {
-            dates.push((
-                form.to_owned(),
-                Value::from(shown.short(form).unwrap_or_default()),
-            ));
+            dates.push((form.to_owned(), Value::from(shown.short(form).unwrap_or_default())));
         }
     }
     if let Some(interval) = assignment.run.data_interval {
@@ -166,10 +150,7 @@ fn dag(dag: &Dag) -> Value {
         ("description", text_or_none(dag.description.as_deref())),
         ("doc_md", text_or_none(dag.doc.as_deref())),
         ("owner", Value::from(dag.owner.as_str())),
-        (
-            "tags",
-            dag.tags.iter().map(String::as_str).map(Value::from).collect(),
-        ),
+        ("tags", dag.tags.iter().map(String::as_str).map(Value::from).collect()),
         ("timezone", Value::from(dag.timezone.name())),
         ("start_date", moment_or_none(dag.start_date)),
         ("end_date", moment_or_none(dag.end_date)),
@@ -188,14 +169,8 @@ fn dag_run(assignment: &Assignment) -> Value {
         ("dag_id", Value::from(assignment.dag.dag_id.as_str())),
         ("run_type", Value::from(run.run_type.as_str())),
         ("logical_date", moment_or_none(run.logical_date)),
-        (
-            "data_interval_start",
-            moment_or_none(run.data_interval.map(|interval| interval.start)),
-        ),
-        (
-            "data_interval_end",
-            moment_or_none(run.data_interval.map(|interval| interval.end)),
-        ),
+        ("data_interval_start", moment_or_none(run.data_interval.map(|interval| interval.start))),
+        ("data_interval_end", moment_or_none(run.data_interval.map(|interval| interval.end))),
         ("run_after", moment(run.run_after)),
         ("start_date", moment_or_none(run.started_at)),
         ("end_date", Value::from(())),
@@ -203,10 +178,7 @@ fn dag_run(assignment: &Assignment) -> Value {
         ("triggering_user_name", text_or_none(run.triggered_by.as_deref())),
         ("external_trigger", Value::from(run.triggered_by.is_some())),
     ];
-    Record::value(
-        format!("<DagRun {} @ {}>", assignment.dag.dag_id, run.run_id),
-        fields,
-    )
+    Record::value(format!("<DagRun {} @ {}>", assignment.dag.dag_id, run.run_id), fields)
 }
 
 fn task(task: &Task, dag: &Dag) -> Value {
@@ -225,10 +197,7 @@ fn task(task: &Task, dag: &Dag) -> Value {
         ("upstream_task_ids", json::value(upstream)),
         ("doc_md", text_or_none(task.doc.as_deref())),
     ];
-    Record::value(
-        format!("<Task({}): {}>", task.operator.class_name(), task.task_id),
-        fields,
-    )
+    Record::value(format!("<Task({}): {}>", task.operator.class_name(), task.task_id), fields)
 }
 
 fn instance(assignment: &Assignment) -> Value {
@@ -249,10 +218,7 @@ fn instance(assignment: &Assignment) -> Value {
         ("priority_weight", Value::from(task.priority_weight)),
         ("logical_date", moment_or_none(assignment.run.logical_date)),
     ];
-    Record::value(
-        format!("<TaskInstance: {dag_id}.{} {run_id} [running]>", task.task_id),
-        fields,
-    )
+    Record::value(format!("<TaskInstance: {dag_id}.{} {run_id} [running]>", task.task_id), fields)
 }
 
 fn text_or_none(text: Option<&str>) -> Value {

@@ -27,10 +27,7 @@ enum VariableKind {
 impl Variables {
     /// The object `var`.
     pub(super) fn value(lookups: Arc<Lookups>) -> Value {
-        Value::from_object(Variables {
-            lookups,
-            kind: VariableKind::Either,
-        })
+        Value::from_object(Variables { lookups, kind: VariableKind::Either })
     }
 
     fn look_up(&self, key: &str) -> Result<Option<Value>, Error> {
@@ -59,16 +56,11 @@ impl Object for Variables {
             (VariableKind::Either, "json") => VariableKind::Json,
             (VariableKind::Either, _) => return None,
             (VariableKind::Value | VariableKind::Json, _) => {
-                let found = self
-                    .look_up(key)
-                    .and_then(|value| value.ok_or_else(|| no_variable(key)));
+                let found = self.look_up(key).and_then(|value| value.ok_or_else(|| no_variable(key)));
                 return Some(found.unwrap_or_else(Value::from));
             }
         };
-        Some(Value::from_object(Variables {
-            lookups: Arc::clone(&self.lookups),
-            kind,
-        }))
+        Some(Value::from_object(Variables { lookups: Arc::clone(&self.lookups), kind }))
     }
 
     fn is_true(self: &Arc<Self>) -> bool {

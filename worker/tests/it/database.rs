@@ -63,21 +63,13 @@ impl Database {
             "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false;
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
         );
-        client(&self.server.postgres.url("postgres"))
-            .await
-            .batch_execute(&sql)
-            .await
-            .unwrap();
+        client(&self.server.postgres.url("postgres")).await.batch_execute(&sql).await.unwrap();
     }
 
     /// After [`Database::close_to_all`].
     pub(crate) async fn open_again(&self) {
         let sql = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name());
-        client(&self.server.postgres.url("postgres"))
-            .await
-            .batch_execute(&sql)
-            .await
-            .unwrap();
+        client(&self.server.postgres.url("postgres")).await.batch_execute(&sql).await.unwrap();
     }
 
     fn name(&self) -> &str {
@@ -90,25 +82,15 @@ impl Database {
         let name = format!("test_{}", Uuid::new_v4().simple());
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
         let copying = COPYING.lock().await;
-        client(&server.postgres.url("postgres"))
-            .await
-            .batch_execute(&sql)
-            .await
-            .unwrap();
+        client(&server.postgres.url("postgres")).await.batch_execute(&sql).await.unwrap();
         drop(copying);
-        Database {
-            url: server.postgres.url(&name),
-            server,
-        }
+        Database { url: server.postgres.url(&name), server }
     }
 }
 
 /// A store on the database at `url`.
 pub(crate) async fn connect(url: &str) -> Store {
-    let settings = Settings {
-        pool_size: 4,
-        ..Settings::new(url, [7; 32])
-    };
+    let settings = Settings { pool_size: 4, ..Settings::new(url, [7; 32]) };
     Store::connect(settings).await.unwrap()
 }
 
@@ -125,11 +107,7 @@ async fn server() -> Arc<Server> {
     }
     let server = Arc::new(tokio::task::spawn_blocking(start).await.unwrap());
     *shared = Arc::downgrade(&server);
-    connect(&server.postgres.url(TEMPLATE))
-        .await
-        .migrate()
-        .await
-        .unwrap();
+    connect(&server.postgres.url(TEMPLATE)).await.migrate().await.unwrap();
     server
 }
 
@@ -138,12 +116,7 @@ fn start() -> Server {
     // PostgreSQL may run as another user, who has to get in.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(home.path(), open).unwrap();
-    let settings = PostgresSettings {
-        databases: vec![TEMPLATE.to_owned()],
-        ..PostgresSettings::for_tests(home.path())
-    };
-    Server {
-        postgres: PrivatePostgres::start(&settings).unwrap(),
-        _home: home,
-    }
+    let settings =
+        PostgresSettings { databases: vec![TEMPLATE.to_owned()], ..PostgresSettings::for_tests(home.path()) };
+    Server { postgres: PrivatePostgres::start(&settings).unwrap(), _home: home }
 }

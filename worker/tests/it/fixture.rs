@@ -45,20 +45,12 @@ impl Lines {
     /// Those of one stream.
     pub(crate) fn of(&self, stream: Stream) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        seen.iter()
-            .filter(|(of, _)| *of == stream)
-            .map(|(_, line)| line.clone())
-            .collect()
+        seen.iter().filter(|(of, _)| *of == stream).map(|(_, line)| line.clone()).collect()
     }
 
     /// All of them, one below the other.
     pub(crate) fn all(&self) -> String {
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, line)| format!("{line}\n"))
-            .collect()
+        self.seen.lock().unwrap().iter().map(|(_, line)| format!("{line}\n")).collect()
     }
 
     /// Waits for a line that contains `text`, and gives it.
@@ -72,9 +64,7 @@ impl Lines {
                 more.await;
             }
         };
-        tokio::time::timeout(LIMIT, found)
-            .await
-            .unwrap_or_else(|_| panic!("no {text:?} in:\n{}", self.all()))
+        tokio::time::timeout(LIMIT, found).await.unwrap_or_else(|_| panic!("no {text:?} in:\n{}", self.all()))
     }
 
     fn push(&self, stream: Stream, line: &str) {
@@ -95,15 +85,12 @@ impl Bench {
         let text = format!("dag_id: flights\nowner: ann\n{rest}");
         let folder = home.path().join("dags");
         std::fs::create_dir(&folder).unwrap();
-        let parsed = domain::dagfile::parse(text.as_bytes(), "flights.yaml", &|_| {
-            Err("no files here".to_owned())
-        });
+        let parsed =
+            domain::dagfile::parse(text.as_bytes(), "flights.yaml", &|_| Err("no files here".to_owned()));
         assert!(parsed.errors.is_empty(), "{:?}\n{text}", parsed.errors);
         let mut settings = Settings::new(1, "testhost".to_owned(), folder, home.path().join("scratch"));
         settings.grace = Duration::from_millis(500);
-        settings
-            .environment
-            .retain(|(name, _)| name == "PATH" || name == "HOME");
+        settings.environment.retain(|(name, _)| name == "PATH" || name == "HOME");
         Bench {
             dag: Arc::new(parsed.dags.into_iter().next().unwrap().dag),
             backend: MemoryBackend::default(),
@@ -119,9 +106,7 @@ impl Bench {
 
     /// With a variable in the worker's environment.
     pub(crate) fn with_env(mut self, name: &str, value: &str) -> Bench {
-        self.settings
-            .environment
-            .push((OsString::from(name), OsString::from(value)));
+        self.settings.environment.push((OsString::from(name), OsString::from(value)));
         self
     }
 
@@ -139,37 +124,22 @@ impl Bench {
 
     /// With an XCom of another task.
     pub(crate) fn with_xcom(self, task_id: &str, map_index: i32, value: Value) -> Bench {
-        self.backend
-            .keep(RunKey(7), task_id, map_index, "return_value", value);
+        self.backend.keep(RunKey(7), task_id, map_index, "return_value", value);
         self
     }
 
     pub(crate) fn assignment(&self, task_id: &str) -> Assignment {
         let day = chrono::TimeDelta::days(1);
         Assignment {
-            attempt: TryKey {
-                ti: TiKey {
-                    run: RunKey(7),
-                    index: 0,
-                },
-                try_number: 2,
-            },
+            attempt: TryKey { ti: TiKey { run: RunKey(7), index: 0 }, try_number: 2 },
             dag: Arc::clone(&self.dag),
-            task: self
-                .dag
-                .tasks
-                .iter()
-                .position(|task| task.task_id.as_str() == task_id)
-                .unwrap(),
+            task: self.dag.tasks.iter().position(|task| task.task_id.as_str() == task_id).unwrap(),
             folder: Some(self.settings.dags_folder.clone()),
             run: Run {
                 run_id: RunId::new("scheduled__2026-01-02T00:00:00+00:00").unwrap(),
                 run_type: RunType::Scheduled,
                 logical_date: self.logical_date,
-                data_interval: self.logical_date.map(|at| DataInterval {
-                    start: at,
-                    end: at + day,
-                }),
+                data_interval: self.logical_date.map(|at| DataInterval { start: at, end: at + day }),
                 run_after: "2026-01-03T00:00:00Z".parse().unwrap(),
                 started_at: None,
                 conf: self.conf.clone(),
@@ -186,14 +156,7 @@ impl Bench {
         let lines = self.lines.clone();
         let echo = Arc::new(move |stream, line: &str| lines.push(stream, line));
         let (clock, assignment) = (Clock::system(), self.assignment("task"));
-        let run = worker::run_once(
-            &self.settings,
-            &self.backend,
-            assignment,
-            clock,
-            echo,
-            &self.cancel,
-        );
+        let run = worker::run_once(&self.settings, &self.backend, assignment, clock, echo, &self.cancel);
         tokio::time::timeout(LIMIT, run)
             .await
             .unwrap_or_else(|_| panic!("it hangs:\n{}", self.lines.all()))
@@ -216,18 +179,10 @@ pub(crate) fn bash(script: &str) -> String {
 
 /// How it ended, in short.
 pub(crate) fn end(finished: &Finished) -> (TryResult, Option<i32>, &str) {
-    (
-        finished.result,
-        finished.exit_code,
-        finished.reason.as_deref().unwrap_or_default(),
-    )
+    (finished.result, finished.exit_code, finished.reason.as_deref().unwrap_or_default())
 }
 
 /// Its XComs, sorted.
 pub(crate) fn xcoms(finished: &Finished) -> BTreeMap<&str, &Value> {
-    finished
-        .xcoms
-        .iter()
-        .map(|(key, value)| (key.as_str(), value))
-        .collect()
+    finished.xcoms.iter().map(|(key, value)| (key.as_str(), value)).collect()
 }

@@ -15,12 +15,7 @@ use crate::fixture::{Bench, bash, end};
 #[test_case("exit 3", Failed, 3, "exit code 3")]
 #[test_case("exit 99", Skipped, 99, "exit code 99 means skipped")]
 #[test_case("no-such-program", Failed, 127, "exit code 127: command not found")]
-#[test_case(
-    "touch x; ./x",
-    Failed,
-    126,
-    "exit code 126: the command was found but cannot be executed"
-)]
+#[test_case("touch x; ./x", Failed, 126, "exit code 126: the command was found but cannot be executed")]
 #[test_case(
     "kill -KILL $$",
     Failed,
@@ -52,10 +47,7 @@ async fn both_streams_are_read_in_lines_and_told_apart() {
     assert_eq!(bench.lines.of(Stream::Output), ["out", "no end"]);
     assert_eq!(bench.lines.of(Stream::Error), ["err"]);
     let notes = bench.lines.of(Stream::Tradewind);
-    assert!(
-        notes[0].starts_with("testhost starts try 2: bash as process "),
-        "{notes:?}"
-    );
+    assert!(notes[0].starts_with("testhost starts try 2: bash as process "), "{notes:?}");
     assert!(notes[1].starts_with("success after 0."), "{notes:?}");
 }
 
@@ -82,10 +74,7 @@ async fn a_progress_bar_flows() {
 async fn a_task_that_takes_too_long_is_stopped() {
     let bench = Bench::task(&json!({"bash": "sleep 300", "execution_timeout": "100ms"}).to_string());
     let finished = bench.run().await;
-    assert_eq!(
-        end(&finished),
-        (Failed, Some(143), "stopped after execution_timeout 100ms")
-    );
+    assert_eq!(end(&finished), (Failed, Some(143), "stopped after execution_timeout 100ms"));
 }
 
 #[tokio::test]
@@ -106,10 +95,7 @@ fn lifeline(bench: &Bench) -> (String, impl FnOnce() + Send + 'static) {
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let name = path.display().to_string();
     let wait = move || {
-        let ended = BufReader::new(std::fs::File::open(path).unwrap())
-            .lines()
-            .map_while(Result::ok)
-            .count();
+        let ended = BufReader::new(std::fs::File::open(path).unwrap()).lines().map_while(Result::ok).count();
         assert_eq!(ended, 0);
     };
     (name, wait)
@@ -120,21 +106,14 @@ async fn grandchildren_are_ended_with_their_group() {
     let bench = Bench::task("{bash: sh \"$LIFE_SCRIPT\"}");
     let (pipe, wait) = lifeline(&bench);
     let script = bench.home.path().join("life.sh");
-    std::fs::write(
-        &script,
-        format!("(sh -c 'echo deep; sleep 300' & sleep 300) 3>'{pipe}'\n"),
-    )
-    .unwrap();
+    std::fs::write(&script, format!("(sh -c 'echo deep; sleep 300' & sleep 300) 3>'{pipe}'\n")).unwrap();
     let bench = bench.with_env("LIFE_SCRIPT", script.to_str().unwrap());
     let gone = tokio::task::spawn_blocking(wait);
     tokio::join!(bench.run(), async {
         bench.lines.wait_for("deep").await;
         bench.cancel.cancel();
     });
-    tokio::time::timeout(crate::fixture::LIMIT, gone)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(crate::fixture::LIMIT, gone).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -147,16 +126,8 @@ async fn what_a_finished_task_left_behind_is_ended() {
     let gone = tokio::task::spawn_blocking(wait);
     let finished = bench.run().await;
     assert_eq!(finished.result, Success);
-    tokio::time::timeout(crate::fixture::LIMIT, gone)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        bench
-            .lines
-            .all()
-            .contains("processes that it had left behind were ended")
-    );
+    tokio::time::timeout(crate::fixture::LIMIT, gone).await.unwrap().unwrap();
+    assert!(bench.lines.all().contains("processes that it had left behind were ended"));
 }
 
 #[tokio::test]
@@ -207,10 +178,7 @@ async fn a_task_starts_in_the_folder_of_its_file_or_where_it_says() {
     let bench = Bench::task("{bash: pwd, cwd: missing}");
     let finished = bench.run().await;
     let reason = finished.reason.unwrap();
-    assert!(
-        reason.ends_with("/dags/missing that it should start in does not exist"),
-        "{reason}"
-    );
+    assert!(reason.ends_with("/dags/missing that it should start in does not exist"), "{reason}");
 }
 
 #[tokio::test]
@@ -244,14 +212,8 @@ async fn secrets_are_masked_in_output_and_reason() {
         .with_env("TRADEWIND_CONN_DB", "postgres://joe:p%40ssw0rd@h:5432/d")
         .with_env("TRADEWIND_VAR_API_KEY", "k3y-of-the-castle");
     bench.run().await;
-    assert_eq!(
-        bench.lines.of(Stream::Output),
-        ["postgres://joe:***@h:5432/d ***"]
-    );
+    assert_eq!(bench.lines.of(Stream::Output), ["postgres://joe:***@h:5432/d ***"]);
     assert_eq!(bench.lines.of(Stream::Error), ["***"]);
     let fields = serde_json::Value::Object(bench.rendered().await.unwrap()).to_string();
-    assert!(
-        fields.contains("postgres://joe:***@h") && !fields.contains("castle"),
-        "{fields}"
-    );
+    assert!(fields.contains("postgres://joe:***@h") && !fields.contains("castle"), "{fields}");
 }

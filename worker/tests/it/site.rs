@@ -44,21 +44,11 @@ pub(crate) fn at() -> DateTime<Utc> {
 
 /// The first try of the task instance at this place.
 pub(crate) fn attempt(index: u32) -> TryKey {
-    TryKey {
-        ti: TiKey {
-            run: RunKey(1),
-            index,
-        },
-        try_number: 1,
-    }
+    TryKey { ti: TiKey { run: RunKey(1), index }, try_number: 1 }
 }
 
 fn ticket(index: u32) -> Ticket {
-    Ticket {
-        run: 1,
-        index,
-        try_number: 1,
-    }
+    Ticket { run: 1, index, try_number: 1 }
 }
 
 impl Site {
@@ -72,21 +62,10 @@ impl Site {
         let mut settings = Settings::new(4, "testhost".to_owned(), path("dags"), path("scratch"));
         settings.grace = Duration::from_millis(500);
         let logs = LogStore::open(&LogsUrl::folder(&path("logs"))).unwrap();
-        let lease = store
-            .acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(600))
-            .await;
+        let lease = store.acquire(lease::MAIN, Uuid::new_v4(), Duration::from_secs(600)).await;
         let proof = lease.unwrap().unwrap();
         let (queue, shutdown) = (Queue::memory(), Shutdown::new());
-        let site = Site {
-            db,
-            store,
-            queue,
-            logs,
-            settings,
-            shutdown,
-            proof,
-            home,
-        };
+        let site = Site { db, store, queue, logs, settings, shutdown, proof, home };
         site.record(tasks).await;
         site
     }
@@ -98,39 +77,22 @@ impl Site {
 
     /// The same for another worker, after the shutdown of the first.
     pub(crate) fn again(self) -> Site {
-        Site {
-            shutdown: Shutdown::new(),
-            ..self
-        }
+        Site { shutdown: Shutdown::new(), ..self }
     }
 
     /// Starts the worker.
     pub(crate) fn start(&self) -> JoinHandle<()> {
         let (store, queue, logs) = (self.store.clone(), self.queue.clone(), self.logs.clone());
-        let run = worker::run(
-            self.settings.clone(),
-            store,
-            queue,
-            logs,
-            Clock::system(),
-            self.shutdown.clone(),
-        );
+        let run =
+            worker::run(self.settings.clone(), store, queue, logs, Clock::system(), self.shutdown.clone());
         tokio::spawn(async move { run.await.unwrap() })
     }
 
     /// Puts task instances into the ready queue.
     pub(crate) async fn push(&self, indexes: impl IntoIterator<Item = u32>) {
         let name = queue::QueueName::default();
-        let ready = |index| Ready {
-            queue: name.clone(),
-            ticket: ticket(index),
-            priority: 0,
-            ready_at_ms: 0,
-        };
-        self.queue
-            .push(&indexes.into_iter().map(ready).collect::<Vec<_>>())
-            .await
-            .unwrap();
+        let ready = |index| Ready { queue: name.clone(), ticket: ticket(index), priority: 0, ready_at_ms: 0 };
+        self.queue.push(&indexes.into_iter().map(ready).collect::<Vec<_>>()).await.unwrap();
     }
 
     /// Waits until `count` outcomes have been reported, and gives them by task instance.
@@ -151,17 +113,7 @@ impl Site {
                 bells.next(Duration::from_secs(1)).await;
             }
         };
-        tokio::time::timeout(LIMIT, wait)
-            .await
-            .expect("not enough outcomes")
-    }
-
-    /// Waits until so many outcomes have been reported.
-    pub(crate) async fn counted(&self, count: i64) {
-        let mut bells = self.queue.subscribe(&[BellKind::Engine]).await;
-        while self.store.backlog().await.unwrap().0 < count {
-            bells.next(Duration::from_secs(1)).await;
-        }
+        tokio::time::timeout(LIMIT, wait).await.expect("not enough outcomes")
     }
 
     /// Waits for something in the live log of a task instance.
@@ -174,27 +126,16 @@ impl Site {
                 if seen.contains(text) {
                     return seen;
                 }
-                self.queue
-                    .wait(&log, chunk.next(), Duration::from_secs(1))
-                    .await
-                    .unwrap();
+                self.queue.wait(&log, chunk.next(), Duration::from_secs(1)).await.unwrap();
             }
         };
-        tokio::time::timeout(LIMIT, wait)
-            .await
-            .unwrap_or_else(|_| panic!("no {text:?} in the live log"))
+        tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("no {text:?} in the live log"))
     }
 
     /// The stored log of a task, as texts.
     pub(crate) async fn log(&self, task_id: &str) -> Vec<String> {
-        let bytes = self
-            .logs
-            .read_range(&self.log_key(task_id), 0, 1 << 20)
-            .await
-            .unwrap();
-        LogLine::parse_all(&bytes)
-            .map(|line| line.text.into_owned())
-            .collect()
+        let bytes = self.logs.read_range(&self.log_key(task_id), 0, 1 << 20).await.unwrap();
+        LogLine::parse_all(&bytes).map(|line| line.text.into_owned()).collect()
     }
 
     pub(crate) fn log_key(&self, task_id: &str) -> LogKey {
@@ -214,41 +155,21 @@ impl Site {
 
     /// A state in the records.
     pub(crate) async fn state(&self, index: u32) -> String {
-        self.db
-            .text(&format!("select state from task_instance where index = {index}"))
-            .await
-            .unwrap()
+        self.db.text(&format!("select state from task_instance where index = {index}")).await.unwrap()
     }
 
     async fn record(&self, tasks: &str) {
         let text = format!("dag_id: flights\ntasks:\n{tasks}");
-        let parsed = domain::dagfile::parse(text.as_bytes(), "flights.yaml", &|_| {
-            Err("no files here".to_owned())
-        });
+        let parsed =
+            domain::dagfile::parse(text.as_bytes(), "flights.yaml", &|_| Err("no files here".to_owned()));
         assert!(parsed.errors.is_empty(), "{:?}", parsed.errors);
         let dag = Arc::new(parsed.dags.into_iter().next().unwrap().dag);
-        let loaded = LoadedDag {
-            dag: Arc::clone(&dag),
-            source: text,
-        };
-        let file = LoadedFile {
-            file: "flights.yaml".to_owned(),
-            dags: vec![loaded],
-            errors: Vec::new(),
-        };
-        let record = self
-            .store
-            .save(&self.proof, &[file])
-            .await
-            .unwrap()
-            .changed
-            .remove(0);
+        let loaded = LoadedDag { dag: Arc::clone(&dag), source: text };
+        let file = LoadedFile { file: "flights.yaml".to_owned(), dags: vec![loaded], errors: Vec::new() };
+        let record = self.store.save(&self.proof, &[file]).await.unwrap().changed.remove(0);
         let ids = dag.tasks.iter().map(|task| task.task_id.clone()).enumerate();
         let tis = ids.map(|(index, task_id)| TiRecord {
-            key: TiKey {
-                run: RunKey(1),
-                index: u32::try_from(index).unwrap(),
-            },
+            key: TiKey { run: RunKey(1), index: u32::try_from(index).unwrap() },
             task_id,
             map_index: -1,
             state: TaskState::Queued,
@@ -306,14 +227,7 @@ pub(crate) async fn work_for_ever(url: &str, mut settings: Settings, warden: Vec
     let logs = LogStore::open(&LogsUrl::folder(&settings.scratch.join("logs"))).unwrap();
     settings.warden = Some(warden);
     let queue = Queue::memory();
-    let ready = Ready {
-        queue: queue::QueueName::default(),
-        ticket: ticket(0),
-        priority: 0,
-        ready_at_ms: 0,
-    };
+    let ready = Ready { queue: queue::QueueName::default(), ticket: ticket(0), priority: 0, ready_at_ms: 0 };
     queue.push(&[ready]).await.unwrap();
-    worker::run(settings, store, queue, logs, Clock::system(), Shutdown::new())
-        .await
-        .unwrap();
+    worker::run(settings, store, queue, logs, Clock::system(), Shutdown::new()).await.unwrap();
 }

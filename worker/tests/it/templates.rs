@@ -30,40 +30,25 @@ fn bench(text: &str) -> Bench {
     "{{ data_interval_start | ds }} {{ data_interval_end | ts_nodash }}",
     "2026-01-02 20260103T000000"
 )]
-#[test_case(
-    "{{ logical_date.strftime('%Y/%m/%d %H:%M:%S.%f') }}",
-    "2026/01/02 00:00:00.000000"
-)]
+#[test_case("{{ logical_date.strftime('%Y/%m/%d %H:%M:%S.%f') }}", "2026/01/02 00:00:00.000000")]
 #[test_case("{{ logical_date.isoformat() }}", "2026-01-02T00:00:00+00:00")]
-#[test_case(
-    "{{ logical_date.year }}-{{ logical_date.month }}-{{ logical_date.day }}",
-    "2026-1-2"
-)]
+#[test_case("{{ logical_date.year }}-{{ logical_date.month }}-{{ logical_date.day }}", "2026-1-2")]
 #[test_case(
     "{{ logical_date.add(days=1).to_date_string() }} {{ logical_date.subtract(months=1, hours=2).isoformat() }}",
     "2026-01-03 2025-12-01T22:00:00+00:00"
 )]
-#[test_case(
-    "{{ logical_date.in_timezone('America/New_York') }}",
-    "2026-01-01T19:00:00-05:00"
-)]
+#[test_case("{{ logical_date.in_timezone('America/New_York') }}", "2026-01-01T19:00:00-05:00")]
 #[test_case(
     "{{ logical_date.start_of('month') | ds }} {{ logical_date.end_of('month') | ds }}",
     "2026-01-01 2026-01-31"
 )]
-#[test_case(
-    "{{ logical_date.replace(day=15, hour=6).isoformat() }}",
-    "2026-01-15T06:00:00+00:00"
-)]
+#[test_case("{{ logical_date.replace(day=15, hour=6).isoformat() }}", "2026-01-15T06:00:00+00:00")]
 #[test_case("{{ logical_date.format('dddd, D MMMM YYYY') }}", "Friday, 2 January 2026")]
 #[test_case(
     "{{ logical_date.weekday() }} {{ logical_date.timestamp() }} {{ logical_date.date() }}",
     "4 1767312000.0 2026-01-02"
 )]
-#[test_case(
-    "{{ logical_date < data_interval_end }} {{ logical_date == data_interval_start }}",
-    "True True"
-)]
+#[test_case("{{ logical_date < data_interval_end }} {{ logical_date == data_interval_start }}", "True True")]
 #[test_case(
     "{{ logical_date.add(macros.timedelta(days=2)) | ds }} {{ macros.timedelta(hours=30) }}",
     "2026-01-04 1 day, 6:00:00"
@@ -81,10 +66,7 @@ fn bench(text: &str) -> Bench {
     "{\"a\":[1,null]} 1"
 )]
 #[test_case("{{ macros.uuid.uuid4() | length }} {{ macros.random() < 1 }}", "36 True")]
-#[test_case(
-    "{{ macros.datetime_diff_for_humans('2026-01-10T09:00:00+00:00') }}",
-    "3 hours ago"
-)]
+#[test_case("{{ macros.datetime_diff_for_humans('2026-01-10T09:00:00+00:00') }}", "3 hours ago")]
 #[test_case("{{ run_id }}", RUN)]
 #[test_case("{{ dag_run.run_id }} {{ dag_run.run_type }} {{ dag_run.logical_date | ds }}", &format!("{RUN} scheduled 2026-01-02"))]
 #[test_case(
@@ -95,10 +77,7 @@ fn bench(text: &str) -> Bench {
     "{{ dag.dag_id }} {{ dag }} {{ task.task_id }} {{ ti.task_id }} {{ dag.tags[0] }}",
     "flights <DAG: flights> task task x"
 )]
-#[test_case(
-    "{{ ti.try_number }} {{ task_instance.map_index }} {{ ti.max_tries }}",
-    "2 -1 3"
-)]
+#[test_case("{{ ti.try_number }} {{ task_instance.map_index }} {{ ti.max_tries }}", "2 -1 3")]
 #[test_case(
     "{{ params.day }} {{ params['flag'] }} {{ params.list }} {{ params.nothing }}",
     "2013-01-01 False [1, 'two'] None"
@@ -116,14 +95,8 @@ fn bench(text: &str) -> Bench {
     "h:5433/d eu None"
 )]
 #[test_case("{{ conn.get('db').login }} {{ conn.get('missing', 'none') }}", "joe none")]
-#[test_case(
-    "{{ prev_data_interval_start_success }} {{ prev_start_date_success is none }}",
-    "None True"
-)]
-#[test_case(
-    "{% for x in [1, 2] %}{{ x }},{% endfor %}{% set y = 3 %}{{ y + 1 }}",
-    "1,2,4"
-)]
+#[test_case("{{ prev_data_interval_start_success }} {{ prev_start_date_success is none }}", "None True")]
+#[test_case("{% for x in [1, 2] %}{{ x }},{% endfor %}{% set y = 3 %}{{ y + 1 }}", "1,2,4")]
 #[test_case(
     "{{ 'a,b'.split(',') }} {{ 'Ab'.lower() }} {{ ' x '.strip() }} {{ 'a-b'.replace('-', '_') }}",
     "['a', 'b'] ab x a_b"
@@ -146,13 +119,7 @@ fn bench(text: &str) -> Bench {
 #[tokio::test]
 async fn texts_become(text: &str, wanted: &str) {
     // Secrets are hidden in what is shown, so the password has its own test.
-    assert_eq!(
-        bench(text)
-            .rendered()
-            .await
-            .map(|fields| fields["bash_command"].clone()),
-        Ok(json!(wanted))
-    );
+    assert_eq!(bench(text).rendered().await.map(|fields| fields["bash_command"].clone()), Ok(json!(wanted)));
 }
 
 #[test_case(
@@ -167,10 +134,7 @@ async fn texts_become(text: &str, wanted: &str) {
     "{{ dag_run.runid }}",
     "template error in `bash`, line 1, column 4: `dag_run.runid` is not defined; did you mean `run_id`?"
 )]
-#[test_case(
-    "{{ params.nope }}",
-    "template error in `bash`, line 1, column 4: `params.nope` is not defined"
-)]
+#[test_case("{{ params.nope }}", "template error in `bash`, line 1, column 4: `params.nope` is not defined")]
 #[test_case(
     "{{ 1 + }}",
     "template error in `bash`, line 1, column 8: syntax error: unexpected end of variable block"
@@ -200,10 +164,7 @@ async fn texts_become(text: &str, wanted: &str) {
     "template error in `bash`, line 1, column 1: it takes too many steps; is there an endless loop?"
 )]
 #[test_case("${#a[@]} {{ ds }}", "`{#` begins a comment in templates")]
-#[test_case(
-    "{{ macros.datetime.strptime('x', '%Y') }}",
-    "time data \"x\" does not match format \"%Y\""
-)]
+#[test_case("{{ macros.datetime.strptime('x', '%Y') }}", "time data \"x\" does not match format \"%Y\"")]
 #[test_case("{{ logical_date.strftime('%Q') }}", "\"%Q\" is not a format for strftime")]
 #[test_case("{{ logical_date.add(years=999999) }}", "the date is out of range")]
 #[tokio::test]
@@ -217,10 +178,7 @@ async fn a_run_without_a_date_says_so() {
     let mut bench = bench("{{ ds }}");
     bench.logical_date = None;
     let error = bench.rendered().await.unwrap_err();
-    assert!(
-        error.contains("`ds` is not defined, because this run has no logical date"),
-        "{error}"
-    );
+    assert!(error.contains("`ds` is not defined, because this run has no logical date"), "{error}");
 }
 
 #[tokio::test]
@@ -242,10 +200,6 @@ async fn a_required_param_must_be_given() {
     let rest = "params: {day: {type: string}}\ntasks:\n  task: {bash: 'echo {{ params.day }}'}\n";
     let error = Bench::dag(rest).rendered().await.unwrap_err();
     assert!(error.starts_with("param `day` "), "{error}");
-    let wrong = Bench::dag(rest)
-        .with_conf("day", json!(3))
-        .rendered()
-        .await
-        .unwrap_err();
+    let wrong = Bench::dag(rest).with_conf("day", json!(3)).rendered().await.unwrap_err();
     assert!(wrong.starts_with("param `day` "), "{wrong}");
 }

@@ -31,10 +31,8 @@ fn worker_part() {
     if std::env::var(PART).as_deref() != Ok("worker") {
         return;
     }
-    let (url, home) = (
-        std::env::var(DATABASE).unwrap(),
-        std::path::PathBuf::from(std::env::var_os(HOME).unwrap()),
-    );
+    let (url, home) =
+        (std::env::var(DATABASE).unwrap(), std::path::PathBuf::from(std::env::var_os(HOME).unwrap()));
     let settings = Settings::new(1, "testhost".to_owned(), home.join("dags"), home.join("scratch"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(site::work_for_ever(&url, settings, warden_command()));
@@ -45,10 +43,7 @@ fn warden_command() -> Vec<OsString> {
     let program = std::env::current_exe().unwrap().into_os_string();
     let part = OsString::from(format!("{PART}=warden"));
     let args = ["warden::warden_part", "--exact", "--nocapture"].map(OsString::from);
-    ["/usr/bin/env".into(), part, program]
-        .into_iter()
-        .chain(args)
-        .collect()
+    ["/usr/bin/env".into(), part, program].into_iter().chain(args).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,8 +72,5 @@ async fn nothing_goes_on_after_a_killed_worker() {
         worker.wait().unwrap();
         seen.read_to_string(&mut line).unwrap();
     });
-    tokio::time::timeout(crate::fixture::LIMIT, ended)
-        .await
-        .expect("something goes on")
-        .unwrap();
+    tokio::time::timeout(crate::fixture::LIMIT, ended).await.expect("something goes on").unwrap();
 }

@@ -10,10 +10,7 @@ use crate::site::{Site, at, attempt};
 
 async fn shut_down(site: &Site, worker: tokio::task::JoinHandle<()>) {
     site.shutdown.advance();
-    tokio::time::timeout(LIMIT, worker)
-        .await
-        .expect("it does not stop")
-        .unwrap();
+    tokio::time::timeout(LIMIT, worker).await.expect("it does not stop").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,24 +22,11 @@ async fn tries_are_claimed_run_and_reported() {
     let worker = site.start();
     site.push(0..4).await;
     let outcomes = site.outcomes(4).await;
-    let ends: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| (outcome.result, outcome.exit_code))
-        .collect();
-    assert_eq!(
-        ends,
-        [
-            (Success, Some(0)),
-            (Failed, Some(3)),
-            (Skipped, Some(99)),
-            (FailedForGood, None)
-        ]
-    );
+    let ends: Vec<_> = outcomes.iter().map(|outcome| (outcome.result, outcome.exit_code)).collect();
+    assert_eq!(ends, [(Success, Some(0)), (Failed, Some(3)), (Skipped, Some(99)), (FailedForGood, None)]);
     assert_eq!(outcomes[0].xcoms["return_value"], json!(42));
     assert!(
-        outcomes
-            .iter()
-            .all(|outcome| outcome.ended_at >= outcome.started_at && outcome.started_at > at())
+        outcomes.iter().all(|outcome| outcome.ended_at >= outcome.started_at && outcome.started_at > at())
     );
     assert_eq!(site.state(0).await, "running");
     let log = site.log("good").await;
@@ -55,10 +39,7 @@ async fn tries_are_claimed_run_and_reported() {
     let rendered = site.store.rendered(attempt(0)).await.unwrap().unwrap();
     assert_eq!(rendered["bash_command"], "echo hello 2026-01-02; echo 42");
     assert_eq!(site.store.rendered(attempt(1)).await.unwrap(), None);
-    assert_eq!(
-        site.db.text("select state from job").await.as_deref(),
-        Some("stopped")
-    );
+    assert_eq!(site.db.text("select state from job").await.as_deref(), Some("stopped"));
     let left: Vec<_> = std::fs::read_dir(&site.settings.scratch).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -72,16 +53,8 @@ async fn output_is_live_and_a_stop_bell_stops() {
     assert!(seen.contains(" O first\n"), "{seen}");
     site.ring_stop(0).await;
     let outcomes = site.outcomes(1).await;
-    assert_eq!(
-        (outcomes[0].result, outcomes[0].reason.as_deref()),
-        (Failed, Some("stopped on request"))
-    );
-    assert!(
-        site.log("t")
-            .await
-            .iter()
-            .any(|line| line.starts_with("stopped after"))
-    );
+    assert_eq!((outcomes[0].result, outcomes[0].reason.as_deref()), (Failed, Some("stopped on request")));
+    assert!(site.log("t").await.iter().any(|line| line.starts_with("stopped after")));
     shut_down(&site, worker).await;
 }
 
@@ -138,13 +111,7 @@ async fn a_lost_lease_stops_everything_and_the_worker_begins_anew() {
     site.push([1]).await;
     let outcomes = site.outcomes(1).await;
     assert_eq!((outcomes.len(), outcomes[0].attempt), (1, attempt(1)));
-    assert_eq!(
-        site.db
-            .text("select count(*) from job where state = 'running'")
-            .await
-            .as_deref(),
-        Some("1")
-    );
+    assert_eq!(site.db.text("select count(*) from job where state = 'running'").await.as_deref(), Some("1"));
     shut_down(&site, worker).await;
 }
 
@@ -154,13 +121,8 @@ async fn what_the_records_took_away_is_stopped() {
     let worker = site.start();
     site.push([0]).await;
     site.live(0, "ready").await;
-    site.db
-        .execute("update task_instance set state = 'failed', ended_at = now()")
-        .await;
-    assert_eq!(
-        site.outcomes(1).await[0].reason.as_deref(),
-        Some("stopped on request")
-    );
+    site.db.execute("update task_instance set state = 'failed', ended_at = now()").await;
+    assert_eq!(site.outcomes(1).await[0].reason.as_deref(), Some("stopped on request"));
     shut_down(&site, worker).await;
 }
 
@@ -175,17 +137,10 @@ async fn artifacts_are_kept() {
     site.outcomes(1).await;
     let kept = site.logs.list_artifacts(&site.log_key("t")).await.unwrap();
     assert_eq!(
-        kept.iter()
-            .map(|artifact| (artifact.name.as_str(), artifact.size))
-            .collect::<Vec<_>>(),
+        kept.iter().map(|artifact| (artifact.name.as_str(), artifact.size)).collect::<Vec<_>>(),
         [("plots/a.txt", 3)]
     );
-    assert!(
-        site.log("t")
-            .await
-            .iter()
-            .any(|line| line == "kept plots/a.txt (3 bytes)")
-    );
+    assert!(site.log("t").await.iter().any(|line| line == "kept plots/a.txt (3 bytes)"));
     shut_down(&site, worker).await;
 }
 
@@ -220,22 +175,6 @@ async fn an_outcome_survives_the_absence_of_the_database() {
     shut_down(&site, worker).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: run it alone"]
-async fn throughput() {
-    let tasks: String = (0..4000).map(|n| format!("  t{n}: {{bash: 'true'}}\n")).collect();
-    let mut site = Site::new(&tasks).await;
-    site.settings.slots = 16;
-    let worker = site.start();
-    let began = std::time::Instant::now();
-    for chunk in 0..40 {
-        site.push(chunk * 100..(chunk + 1) * 100).await;
-    }
-    site.counted(4000).await;
-    println!("{:.0} tries/s", 4000.0 / began.elapsed().as_secs_f64());
-    shut_down(&site, worker).await;
-}
-
 /// Kilobytes of memory that this process holds, or held at most.
 fn memory(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -250,10 +189,7 @@ async fn a_flood_of_output_is_kept_whole_in_little_memory() {
     let before = memory("VmRSS:");
     site.push([0]).await;
     let outcomes = site.outcomes(1).await;
-    assert_eq!(
-        (outcomes[0].result, &outcomes[0].xcoms["return_value"]),
-        (Success, &json!("end"))
-    );
+    assert_eq!((outcomes[0].result, &outcomes[0].xcoms["return_value"]), (Success, &json!("end")));
     let grown = memory("VmHWM:").saturating_sub(before);
     assert!(grown < 60_000, "memory grew by {grown} kB");
     let key = site.log_key("t");
@@ -287,9 +223,7 @@ async fn logs_wait_for_a_storage_that_is_away() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, stored)
-        .await
-        .expect("the next worker did not store it");
+    tokio::time::timeout(LIMIT, stored).await.expect("the next worker did not store it");
     assert!(next.log("t").await.contains(&"precious".to_owned()));
     shut_down(&next, worker).await;
 }

@@ -26,10 +26,7 @@ async fn a_task_can_keep_its_last_line_to_itself() {
 }
 
 #[test_case("echo oops > $TRADEWIND_OUTPUT", "the file $TRADEWIND_OUTPUT is not that: ")]
-#[test_case(
-    "head -c 2000000 /dev/zero | tr '\\0' ' ' > $TRADEWIND_OUTPUT",
-    "longer than 1048576 bytes"
-)]
+#[test_case("head -c 2000000 /dev/zero | tr '\\0' ' ' > $TRADEWIND_OUTPUT", "longer than 1048576 bytes")]
 #[test_case(
     "echo some-result-of-its-own; printf '{\"a\": \"%01048560d\"}' 0 > $TRADEWIND_OUTPUT",
     "bytes of XComs; at most 1048576 are allowed"
@@ -46,10 +43,11 @@ async fn xcoms_of_others_are_pulled() {
     let bench = Bench::dag(
         "tasks:\n  a: {bash: x}\n  m: {bash: x, expand: {i: [1, 2]}}\n  task:\n    bash: >-\n      {{ ti.xcom_pull('a') }} {{ ti.xcom_pull(task_ids=['a', 'm'], key='return_value') }}\n      {{ ti.xcom_pull('a', key='none') }} {{ task_instance.xcom_pull(task_ids='m', map_indexes=1) }}\n      {{ ti.xcom_pull('m')[0]['x'] }} {{ ti.xcom_pull('a', key='none', default=9) }}\n",
     );
-    let bench = bench
-        .with_xcom("a", -1, json!({"rows": 3}))
-        .with_xcom("m", 0, json!({"x": 10}))
-        .with_xcom("m", 1, json!({"x": 20}));
+    let bench = bench.with_xcom("a", -1, json!({"rows": 3})).with_xcom("m", 0, json!({"x": 10})).with_xcom(
+        "m",
+        1,
+        json!({"x": 20}),
+    );
     assert_eq!(
         bench.rendered().await.unwrap()["bash_command"],
         "{'rows': 3} [{'rows': 3}, [{'x': 10}, {'x': 20}]] None {'x': 20} 10 9"
@@ -80,17 +78,10 @@ async fn tasks_are_mapped_over_xcoms() {
         gone,
         "`expand`: `it` has no such element any more: the list that this task is mapped over has changed"
     );
-    let object = Bench::dag(OVER_XCOM)
-        .with_xcom("list", -1, json!({"x": 1, "y": 2}))
-        .mapped(1);
-    assert_eq!(
-        object.rendered().await.unwrap()["bash_command"],
-        "{'key': 'y', 'value': 2}"
-    );
+    let object = Bench::dag(OVER_XCOM).with_xcom("list", -1, json!({"x": 1, "y": 2})).mapped(1);
+    assert_eq!(object.rendered().await.unwrap()["bash_command"], "{'key': 'y', 'value': 2}");
     // The instance in the middle was skipped and left nothing.
-    let mapped = Bench::dag(OVER_MAPPED)
-        .with_xcom("list", 0, json!("p"))
-        .with_xcom("list", 2, json!("q"))
-        .mapped(1);
+    let mapped =
+        Bench::dag(OVER_MAPPED).with_xcom("list", 0, json!("p")).with_xcom("list", 2, json!("q")).mapped(1);
     assert_eq!(mapped.rendered().await.unwrap()["bash_command"], "q");
 }

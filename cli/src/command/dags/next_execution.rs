@@ -29,7 +29,11 @@ struct Row {
 pub async fn run(common: &Common, wanted: &NextExecution) -> Result<()> {
     let after = wanted.after.unwrap_or_else(|| Clock::system().now());
     let most = wanted.num_executions as usize;
-    let dags = if dagfiles::is_path(&wanted.dag) { of_file(&wanted.dag)? } else { of_records(common, &wanted.dag).await? };
+    let dags = if dagfiles::is_path(&wanted.dag) {
+        of_file(&wanted.dag)?
+    } else {
+        of_records(common, &wanted.dag).await?
+    };
     let found: Vec<Executions> = dags.iter().map(|dag| executions(dag, after, most)).collect();
     match common.output {
         Output::Json | Output::Yaml => output::list(common.output, &found),
@@ -65,7 +69,9 @@ fn of_file(file: &str) -> Result<Vec<Dag>> {
 async fn of_records(common: &Common, dag_id: &str) -> Result<Vec<Dag>> {
     let dag_id = DagId::new(dag_id)?;
     let config = setup::command_config(common)?;
-    let store = setup::command_store(&config).await.context(format!("{dag_id} is no file, so the records are needed"))?;
+    let store = setup::command_store(&config)
+        .await
+        .context(format!("{dag_id} is no file, so the records are needed"))?;
     let (_, dag) = super::known(&store, &dag_id).await?;
     Ok(vec![dag.as_ref().clone()])
 }

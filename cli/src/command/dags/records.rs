@@ -118,7 +118,8 @@ pub async fn show(common: &Common, dag_id: &DagId) -> Result<()> {
 pub async fn details(common: &Common, dag_id: &DagId) -> Result<()> {
     let (_, store) = setup::for_command(common).await?;
     let (line, dag) = super::known(&store, dag_id).await?;
-    let defaults = dag.params.iter().map(|(name, param)| (name.clone(), param.default.clone().unwrap_or(Value::Null)));
+    let defaults =
+        dag.params.iter().map(|(name, param)| (name.clone(), param.default.clone().unwrap_or(Value::Null)));
     let details = Details {
         dag_id: line.dag_id.to_string(),
         description: line.description,
@@ -192,7 +193,9 @@ pub async fn delete(common: &Common, named: &Named) -> Result<()> {
         bail!("there is no DAG `{dag_id}` any more");
     }
     setup::ring(&config, Bell::Config).await?;
-    output::say(&format!("{dag_id} is deleted. If its file is still in the DAGs folder, it comes back without its history."))
+    output::say(&format!(
+        "{dag_id} is deleted. If its file is still in the DAGs folder, it comes back without its history."
+    ))
 }
 
 async fn import_errors(store: &Store) -> Result<Vec<Problem>> {

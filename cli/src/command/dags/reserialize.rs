@@ -41,17 +41,24 @@ async fn save(store: &Store, proof: &LeaderProof, folder: &Path) -> Result<(usiz
     let gone: Vec<LoadedFile> = gone.map(|file| LoadedFile { file, ..LoadedFile::default() }).collect();
     for batch in gone.chunks(MOST_FILES).chain(present.chunks(MOST_FILES)) {
         for refused in store.save(proof, batch).await?.refused {
-            output::note(&format!("{} in {} was left out: {} has it", refused.dag_id, refused.file, refused.owner));
+            output::note(&format!(
+                "{} in {} was left out: {} has it",
+                refused.dag_id, refused.file, refused.owner
+            ));
         }
     }
     Ok((dags, errors))
 }
 
 fn load(folder: &Path, path: &Path) -> Result<LoadedFile> {
-    let name = path.strip_prefix(folder).context("a file that is not in its folder")?.to_string_lossy().into_owned();
+    let name =
+        path.strip_prefix(folder).context("a file that is not in its folder")?.to_string_lossy().into_owned();
     let parsed = dagfiles::read(path);
-    let source = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', "")).unwrap_or_default();
-    let dag = |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
+    let source = std::fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', ""))
+        .unwrap_or_default();
+    let dag =
+        |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
     Ok(LoadedFile {
         file: name,
         dags: parsed.dags.into_iter().map(dag).collect(),

@@ -33,7 +33,10 @@ pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
     let wait = trigger.wait;
     let wish = wish(&dag, trigger)?;
     if line.is_paused {
-        output::note(&format!("note: {} is paused, so nothing starts before `tradewind dags unpause`", dag.dag_id));
+        output::note(&format!(
+            "note: {} is paused, so nothing starts before `tradewind dags unpause`",
+            dag.dag_id
+        ));
     }
     if store.run_line(&wish.dag_id, &wish.run_id).await?.is_some() {
         bail!("the run `{}` of {} exists already", wish.run_id, wish.dag_id);
@@ -45,7 +48,11 @@ pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
         output::say(run_id.as_str())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let run = if wait { until_ended(&store, &dag_id, &run_id).await? } else { runs::find(&store, &dag_id, &run_id).await? };
+    let run = if wait {
+        until_ended(&store, &dag_id, &run_id).await?
+    } else {
+        runs::find(&store, &dag_id, &run_id).await?
+    };
     let has_failed = run.state == RunState::Failed;
     output::record(common.output, &runs::row(run))?;
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -31,50 +31,25 @@ async fn minutes(db: &Database, filter: &Filter, page: Page) -> (String, i64) {
 #[tokio::test]
 async fn it_is_read_newest_first_and_filtered() {
     let db = Database::new().await;
-    let lines = [
-        line(1, "ann", "clear", "a"),
-        line(2, "bob", "trigger", "a"),
-        line(3, "ann", "trigger", "b"),
-    ];
+    let lines =
+        [line(1, "ann", "clear", "a"), line(2, "bob", "trigger", "a"), line(3, "ann", "trigger", "b")];
     db.store.audit(&lines).await.unwrap();
     let all = Filter::default();
     assert_eq!(minutes(&db, &all, Page::first(10)).await, ("321".to_owned(), 3));
     assert_eq!(minutes(&db, &all, Page::new(1, 1)).await, ("2".to_owned(), 3));
-    let newest = db
-        .store
-        .event_lines(&all, Page::first(1))
-        .await
-        .unwrap()
-        .rows
-        .remove(0);
-    assert_eq!(
-        (newest.owner.as_str(), newest.dag_id.as_deref(), newest.at),
-        ("ann", Some("b"), at(3))
-    );
-    assert_eq!(
-        db.store.event_line(newest.id).await.unwrap().as_ref(),
-        Some(&newest)
-    );
+    let newest = db.store.event_lines(&all, Page::first(1)).await.unwrap().rows.remove(0);
+    assert_eq!((newest.owner.as_str(), newest.dag_id.as_deref(), newest.at), ("ann", Some("b"), at(3)));
+    assert_eq!(db.store.event_line(newest.id).await.unwrap().as_ref(), Some(&newest));
     for (filter, found) in [
         (filter(|f: &mut Filter| f.dag_id = Some("a".to_owned())), "21"),
         (filter(|f: &mut Filter| f.run_id = Some("x".to_owned())), ""),
         (filter(|f: &mut Filter| f.task_id = Some("x".to_owned())), ""),
         (filter(|f: &mut Filter| f.owner = Some("ann".to_owned())), "31"),
         (filter(|f: &mut Filter| f.events = texts(&["clear"])), "1"),
-        (
-            filter(|f: &mut Filter| f.excluded_events = texts(&["clear"])),
-            "32",
-        ),
-        (
-            filter(|f: &mut Filter| (f.from, f.to) = (Some(at(2)), Some(at(3)))),
-            "2",
-        ),
+        (filter(|f: &mut Filter| f.excluded_events = texts(&["clear"])), "32"),
+        (filter(|f: &mut Filter| (f.from, f.to) = (Some(at(2)), Some(at(3)))), "2"),
         (filter(|f: &mut Filter| f.before = Some(newest.id)), "21"),
     ] {
-        assert_eq!(
-            minutes(&db, &filter, Page::first(10)).await.0,
-            found,
-            "{filter:?}"
-        );
+        assert_eq!(minutes(&db, &filter, Page::first(10)).await.0, found, "{filter:?}");
     }
 }

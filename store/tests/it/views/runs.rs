@@ -24,10 +24,7 @@ async fn four_runs() -> Database {
     let mut manual = run(4, &dag, 40);
     (manual.run_type, manual.run_id, manual.logical_date) = (RunType::Manual, run_id("manual__4"), None);
     manual.triggered_by = Some("ann".to_owned());
-    let created = Decisions {
-        runs_created: vec![manual],
-        ..Decisions::default()
-    };
+    let created = Decisions { runs_created: vec![manual], ..Decisions::default() };
     db.store.commit(&proof, &created, &[]).await.unwrap();
     db
 }
@@ -45,16 +42,10 @@ async fn they_are_paged_by_number_and_by_cursor() {
     assert_eq!(keys(&db, &all, Page::new(2, 1)).await, (vec![3, 2], 4));
     assert_eq!(keys(&db, &all, Page::new(2, 9)).await, (vec![], 4));
     let after = Some((at(31), RunKey(3)));
-    assert_eq!(
-        keys(&db, &filter(|f: &mut Filter| f.after = after), Page::first(1)).await,
-        (vec![2], 4)
-    );
+    assert_eq!(keys(&db, &filter(|f: &mut Filter| f.after = after), Page::first(1)).await, (vec![2], 4));
     let oldest = filter(|f: &mut Filter| f.oldest_first = true);
     assert_eq!(keys(&db, &oldest, Page::first(10)).await.0, [1, 2, 3, 4]);
-    assert_eq!(
-        keys(&db, &Filter { after, ..oldest }, Page::first(10)).await.0,
-        [4]
-    );
+    assert_eq!(keys(&db, &Filter { after, ..oldest }, Page::first(10)).await.0, [4]);
 }
 
 #[tokio::test]
@@ -63,23 +54,11 @@ async fn they_are_filtered() {
     let active = vec![RunState::Running, RunState::Queued];
     for (filter, found) in [
         (filter(|f: &mut Filter| f.dag_id = Some(dag_id("other"))), vec![]),
-        (
-            filter(|f: &mut Filter| f.search = Some("MANUAL".to_owned())),
-            vec![4],
-        ),
+        (filter(|f: &mut Filter| f.search = Some("MANUAL".to_owned())), vec![4]),
         (filter(|f: &mut Filter| f.states = active), vec![4]),
-        (
-            filter(|f: &mut Filter| f.types = vec![RunType::Scheduled]),
-            vec![3, 2, 1],
-        ),
-        (
-            filter(|f: &mut Filter| f.triggered_by = Some("ann".to_owned())),
-            vec![4],
-        ),
-        (
-            filter(|f: &mut Filter| f.run_after_from = Some(at(31))),
-            vec![4, 3],
-        ),
+        (filter(|f: &mut Filter| f.types = vec![RunType::Scheduled]), vec![3, 2, 1]),
+        (filter(|f: &mut Filter| f.triggered_by = Some("ann".to_owned())), vec![4]),
+        (filter(|f: &mut Filter| f.run_after_from = Some(at(31))), vec![4, 3]),
         (filter(|f: &mut Filter| f.run_after_to = Some(at(21))), vec![2, 1]),
         (filter(|f: &mut Filter| f.logical_from = Some(at(30))), vec![3]),
         (filter(|f: &mut Filter| f.logical_to = Some(at(10))), vec![1]),
@@ -95,29 +74,11 @@ async fn they_are_filtered() {
 #[tokio::test]
 async fn one_is_shown_with_its_remark_and_its_counts() {
     let db = four_runs().await;
-    let manual = async || {
-        db.store
-            .run_line(&dag_id("flights"), &run_id("manual__4"))
-            .await
-            .unwrap()
-            .unwrap()
-    };
-    assert_eq!(
-        (manual().await.version_number, manual().await.note.as_deref()),
-        (1, Some("a note"))
-    );
+    let manual = async || db.store.run_line(&dag_id("flights"), &run_id("manual__4")).await.unwrap().unwrap();
+    assert_eq!((manual().await.version_number, manual().await.note.as_deref()), (1, Some("a note")));
     assert!(db.store.set_run_note(RunKey(4), None).await.unwrap());
     assert!(!db.store.set_run_note(RunKey(99), None).await.unwrap());
     assert_eq!(manual().await.note, None);
-    assert_eq!(
-        db.store
-            .run_line(&dag_id("flights"), &run_id("unknown"))
-            .await
-            .unwrap(),
-        None
-    );
-    assert_eq!(
-        db.store.run_state_counts(RunKey(1)).await.unwrap(),
-        [(TaskState::Failed, 1)]
-    );
+    assert_eq!(db.store.run_line(&dag_id("flights"), &run_id("unknown")).await.unwrap(), None);
+    assert_eq!(db.store.run_state_counts(RunKey(1)).await.unwrap(), [(TaskState::Failed, 1)]);
 }

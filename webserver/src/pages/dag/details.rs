@@ -106,7 +106,11 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
 fn task_words(dag: &Dag) -> String {
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let tasks = words::plural(count(dag.tasks.len()), "task");
-    if dag.groups.is_empty() { tasks } else { format!("{tasks} in {}", words::plural(count(dag.groups.len()), "group")) }
+    if dag.groups.is_empty() {
+        tasks
+    } else {
+        format!("{tasks} in {}", words::plural(count(dag.groups.len()), "group"))
+    }
 }
 
 fn catchup(catchup: Catchup) -> String {

@@ -55,7 +55,11 @@ pub(crate) struct RunChoice {
 }
 
 /// Answers.
-pub(crate) async fn show(visit: Visit, dag_id: Path<String>, params: Query<Params>) -> Result<HttpResponse, Error> {
+pub(crate) async fn show(
+    visit: Visit,
+    dag_id: Path<String>,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &dag_id).await?;
     let filter = run::Filter { dag_id: Some(seen.line.dag_id.clone()), ..run::Filter::default() };
     let runs = visit.state.store.run_lines(&filter, Page::first(RUNS)).await?.rows;

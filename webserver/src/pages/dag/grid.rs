@@ -8,7 +8,10 @@ use actix_web::{
 };
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{id::{RunKey, TaskId}, state::TaskState};
+use domain::{
+    id::{RunKey, TaskId},
+    state::TaskState,
+};
 use serde::Deserialize;
 use store::view::dag_grid::{self, Run};
 
@@ -117,7 +120,11 @@ pub(crate) struct Cell {
 }
 
 /// Answers.
-pub(crate) async fn show(visit: Visit, dag_id: Path<String>, params: Query<Params>) -> Result<HttpResponse, Error> {
+pub(crate) async fn show(
+    visit: Visit,
+    dag_id: Path<String>,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &dag_id).await?;
     let chosen = params.runs.filter(|runs| LIMITS.contains(runs)).unwrap_or(LIMITS[0]);
     let page = DagPage {
@@ -167,7 +174,8 @@ async fn grid(visit: &Visit, seen: &Seen, params: &Params, chosen: u32) -> Resul
         rows.extend(table.gone());
     }
     let longest = found.runs.iter().filter_map(|run| length(run, visit.now)).max().unwrap_or_default();
-    let runs: Vec<GridRun> = found.runs.iter().rev().map(|run| column(seen, run, longest, visit.now)).collect();
+    let runs: Vec<GridRun> =
+        found.runs.iter().rev().map(|run| column(seen, run, longest, visit.now)).collect();
     Ok(Grid {
         longest: if runs.is_empty() { String::new() } else { words::duration(longest) },
         days: days(&found.runs),
@@ -198,7 +206,12 @@ fn tasks_of(seen: &Seen, shown: &[rows::Row]) -> Vec<TaskId> {
     places.into_iter().filter_map(|place| tasks.get(place)).map(|task| task.task_id.clone()).collect()
 }
 
-fn run_pager(seen: &Seen, params: &Params, chosen: u32, oldest: Option<(DateTime<Utc>, RunKey)>) -> Option<Pager> {
+fn run_pager(
+    seen: &Seen,
+    params: &Params,
+    chosen: u32,
+    oldest: Option<(DateTime<Utc>, RunKey)>,
+) -> Option<Pager> {
     let path = paths::dag(seen.line.dag_id.as_str());
     let runs = chosen.to_string();
     let older = oldest.map(|(at, key)| format!("{}-{}", at.timestamp_micros(), key.0));
@@ -215,7 +228,9 @@ fn row_pager(seen: &Seen, params: &Params, all: usize) -> Option<Pager> {
     let number = params.rows.unwrap_or(1).max(1);
     let path = paths::dag(seen.line.dag_id.as_str());
     let runs = params.runs.map(|runs| runs.to_string()).unwrap_or_default();
-    let link = |rows: usize| paths::with_query(&path, &[("runs", &runs), ("before", &params.before), ("rows", &rows.to_string())]);
+    let link = |rows: usize| {
+        paths::with_query(&path, &[("runs", &runs), ("before", &params.before), ("rows", &rows.to_string())])
+    };
     let first = (number - 1).saturating_mul(MOST_ROWS);
     let last = all.min(first.saturating_add(MOST_ROWS));
     Some(Pager {
@@ -248,7 +263,8 @@ impl<'a> Table<'a> {
     }
 
     fn row(&self, row: rows::Row) -> GridRow {
-        let ids: Vec<&str> = self.seen.version.dag.tasks[row.tasks.clone()].iter().map(|task| task.task_id.as_str()).collect();
+        let ids: Vec<&str> =
+            self.seen.version.dag.tasks[row.tasks.clone()].iter().map(|task| task.task_id.as_str()).collect();
         let cell = |(place, run): (usize, &Run)| {
             let mut tally = Tally::default();
             ids.iter().filter_map(|id| self.tallies.get(id)).for_each(|of_runs| tally.merge(&of_runs[place]));
@@ -268,11 +284,7 @@ impl<'a> Table<'a> {
         let state = tally.state()?;
         let said = if tally.total() == 1 { tally::words(state) } else { tally.words() };
         let href = || paths::task(self.seen.line.dag_id.as_str(), &run.run_id, id);
-        Some(Cell {
-            state: state.as_str(),
-            title: format!("{id}: {said}"),
-            href: (!is_group).then(href),
-        })
+        Some(Cell { state: state.as_str(), title: format!("{id}: {said}"), href: (!is_group).then(href) })
     }
 
     /// Tasks of older versions that the newest one does not have any more.
@@ -287,10 +299,17 @@ impl<'a> Table<'a> {
             depth: 0,
             is_group: false,
             mapped: false,
-            cells: self.runs.iter().enumerate().rev().map(|(place, run)| {
-                let tally = self.tallies.get(id).map(|of_runs| of_runs[place].clone()).unwrap_or_default();
-                self.cell(id, false, run, &tally).filter(|cell| cell.state != TaskState::Removed.as_str())
-            }).collect(),
+            cells: self
+                .runs
+                .iter()
+                .enumerate()
+                .rev()
+                .map(|(place, run)| {
+                    let tally =
+                        self.tallies.get(id).map(|of_runs| of_runs[place].clone()).unwrap_or_default();
+                    self.cell(id, false, run, &tally).filter(|cell| cell.state != TaskState::Removed.as_str())
+                })
+                .collect(),
         };
         gone.into_iter().map(row).collect()
     }

@@ -158,7 +158,11 @@ pub(crate) async fn pause(
     let id = DagId::new(&dag_id)?;
     let Form(Switch { paused, back }) = form;
     set_paused(&state, &user, &id, paused).await?;
-    let text = if paused { format!("{id} is paused: no new runs start.") } else { format!("{id} is scheduled again.") };
+    let text = if paused {
+        format!("{id} is paused: no new runs start.")
+    } else {
+        format!("{id} is scheduled again.")
+    };
     Ok(visit::go(&visit::back(back.as_deref(), &paths::dag(id.as_str())), Mood::Good, &text))
 }
 
@@ -166,7 +170,12 @@ pub(crate) async fn pause(
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such DAG.
-pub(crate) async fn set_paused(state: &AppState, user: &User, dag_id: &DagId, paused: bool) -> Result<(), Error> {
+pub(crate) async fn set_paused(
+    state: &AppState,
+    user: &User,
+    dag_id: &DagId,
+    paused: bool,
+) -> Result<(), Error> {
     if !state.store.set_paused(dag_id, paused, user.name()).await? {
         return Err(Error::NotFound(format!("There is no DAG `{dag_id}`.")));
     }

@@ -102,9 +102,13 @@ mod tests {
                     c: {empty: {}}\n      d: {empty: {}}\n  e: {empty: {}}\n";
         let parsed = dagfile::parse(file.as_bytes(), "d.yaml", &|_| Err(String::new()));
         let dag = &parsed.dags[0].dag;
-        let told: Vec<_> =
-            rows(dag).into_iter().map(|row| (row.id, row.label, row.depth, row.is_group, row.tasks.len())).collect();
-        let row = |id: &str, label: &str, depth, group, tasks| (id.to_owned(), label.to_owned(), depth, group, tasks);
+        let told: Vec<_> = rows(dag)
+            .into_iter()
+            .map(|row| (row.id, row.label, row.depth, row.is_group, row.tasks.len()))
+            .collect();
+        let row = |id: &str, label: &str, depth, group, tasks| {
+            (id.to_owned(), label.to_owned(), depth, group, tasks)
+        };
         assert_eq!(
             told,
             [

@@ -5,7 +5,10 @@ use actix_web::{
     web::{Path, Query},
 };
 use askama::Template;
-use domain::{id::RunKey, state::{RunState, TaskState}};
+use domain::{
+    id::RunKey,
+    state::{RunState, TaskState},
+};
 use serde::Deserialize;
 use store::view::{Page, run};
 
@@ -58,7 +61,11 @@ pub(crate) struct RunRow {
 }
 
 /// Answers.
-pub(crate) async fn show(visit: Visit, dag_id: Path<String>, params: Query<Params>) -> Result<HttpResponse, Error> {
+pub(crate) async fn show(
+    visit: Visit,
+    dag_id: Path<String>,
+    params: Query<Params>,
+) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &dag_id).await?;
     let state = params.state.parse::<RunState>().ok();
     let filter = run::Filter {
@@ -72,7 +79,8 @@ pub(crate) async fn show(visit: Visit, dag_id: Path<String>, params: Query<Param
     let counts = store.state_counts_of(&keys).await?;
     let path = format!("{}/runs", paths::dag(seen.line.dag_id.as_str()));
     let query = [("state", state.map_or("", RunState::as_str))];
-    let row = |run: &run::Run| row(run, &visit, &seen, counts.get(&run.key).map(Vec::as_slice).unwrap_or_default());
+    let row =
+        |run: &run::Run| row(run, &visit, &seen, counts.get(&run.key).map(Vec::as_slice).unwrap_or_default());
     let page = DagRunsPage {
         shell: visit.shell("dags").await?,
         head: seen.head(&visit, View::Runs).await?,

@@ -77,7 +77,8 @@ pub(crate) async fn mark(
 ) -> Result<HttpResponse, Error> {
     let (dag_id, run_id) = ids(&names)?;
     let Form(Mark { state: wanted, back }) = form;
-    let wanted: RunState = wanted.parse().map_err(|error| Error::Invalid(format!("{error}: use success or failed")))?;
+    let wanted: RunState =
+        wanted.parse().map_err(|error| Error::Invalid(format!("{error}: use success or failed")))?;
     let wish = Wish::MarkRun { dag_id, run_id, state: wanted };
     let text = format!("The run is marked {wanted}.");
     deed::perform(&state, &user, wish, back.as_deref(), &path(&names), &text).await

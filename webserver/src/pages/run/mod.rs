@@ -64,8 +64,11 @@ pub(crate) enum View {
 }
 
 impl View {
-    const ALL: [(Self, &'static str, &'static str); 3] =
-        [(Self::Tasks, "Tasks", ""), (Self::Graph, "Graph", "/graph"), (Self::Details, "Details", "/details")];
+    const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Tasks, "Tasks", ""),
+        (Self::Graph, "Graph", "/graph"),
+        (Self::Details, "Details", "/details"),
+    ];
 }
 
 impl Seen {
@@ -127,6 +130,8 @@ impl Seen {
 fn duration(run: &Run, visit: &Visit) -> String {
     match run.state {
         RunState::Queued => "not started".to_owned(),
-        RunState::Running | RunState::Success | RunState::Failed => words::took(run.started_at, run.ended_at, visit.now),
+        RunState::Running | RunState::Success | RunState::Failed => {
+            words::took(run.started_at, run.ended_at, visit.now)
+        }
     }
 }

@@ -138,7 +138,12 @@ fn bar(run: &Run, task: &RunTask, now: DateTime<Utc>) -> Option<TimeBar> {
     let start = percent(task.started_at?);
     let queued = task.queued_at.map_or(start, percent).min(start);
     let end = percent(task.ended_at.unwrap_or(now)).max(start);
-    Some(TimeBar { wait_x: queued, wait_width: start - queued, x: start.min(99), width: (end - start).max(1) })
+    Some(TimeBar {
+        wait_x: queued,
+        wait_width: start - queued,
+        x: start.min(99),
+        width: (end - start).max(1),
+    })
 }
 
 fn share(part: TimeDelta, whole: TimeDelta) -> i64 {

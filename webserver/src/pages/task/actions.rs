@@ -73,8 +73,10 @@ pub(crate) async fn mark(
     form: Form<Mark>,
 ) -> Result<HttpResponse, Error> {
     let Form(mark) = form;
-    let wanted: TaskState =
-        mark.state.parse().map_err(|error| Error::Invalid(format!("{error}: use success, failed or skipped")))?;
+    let wanted: TaskState = mark
+        .state
+        .parse()
+        .map_err(|error| Error::Invalid(format!("{error}: use success, failed or skipped")))?;
     let selection = selection(&names, mark.map_index)?;
     let wish = Wish::MarkTasks(MarkTasks { selection, state: wanted });
     let text = format!("The task is marked {wanted}.");

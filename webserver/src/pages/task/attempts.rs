@@ -53,7 +53,9 @@ pub(crate) async fn show(
     params: Query<Params>,
 ) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &names, params.map_index).await?;
-    let Some(instance) = &seen.instance else { return Ok(seen.to_instances()) };
+    let Some(instance) = &seen.instance else {
+        return Ok(seen.to_instances());
+    };
     let mut tries = visit.state.store.tries(instance.key).await?;
     tries.retain(|ended| ended.attempt.try_number != instance.try_number || instance.state.is_finished());
     let mut rows: Vec<AttemptRow> = tries.iter().map(|ended| past(ended, &seen, &visit)).collect();
@@ -61,7 +63,11 @@ pub(crate) async fn show(
         rows.push(current(instance, &seen, &visit));
     }
     rows.reverse();
-    let page = TaskAttemptsPage { shell: visit.shell("dags").await?, head: seen.head(&visit, View::Attempts).await?, rows };
+    let page = TaskAttemptsPage {
+        shell: visit.shell("dags").await?,
+        head: seen.head(&visit, View::Attempts).await?,
+        rows,
+    };
     visit.answer(match visit.fragment() {
         Some("head") => page.as_head().render(),
         Some("attempts") => page.as_attempts().render(),

@@ -63,7 +63,8 @@ pub(crate) async fn show(
 
 fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
     let fact = |name, value: String| Some(Fact { name, value });
-    let moment = |name, at: Option<_>| at.map(|at| Fact { name, value: words::moment(at, visit.now).title() });
+    let moment =
+        |name, at: Option<_>| at.map(|at| Fact { name, value: words::moment(at, visit.now).title() });
     let facts = [
         fact("Pool", format!("{} ({})", instance.pool, words::plural(instance.pool_slots.into(), "slot"))),
         fact("Queue", instance.queue.clone()),

@@ -18,10 +18,14 @@ pub(super) async fn label(visit: &Visit, seen: &Seen, index: i32) -> Result<Opti
     if let Some(label) = written(task, index) {
         return Ok(Some(label));
     }
-    let Some((name, Expand::XCom { task_id, key })) = task.expand.iter().next().filter(|_| task.expand.len() == 1) else {
+    let Some((name, Expand::XCom { task_id, key })) =
+        task.expand.iter().next().filter(|_| task.expand.len() == 1)
+    else {
         return Ok(None);
     };
-    let Ok(place) = u32::try_from(index) else { return Ok(None) };
+    let Ok(place) = u32::try_from(index) else {
+        return Ok(None);
+    };
     let value = visit.state.store.xcom_element(seen.run.run.key, task_id, -1, key, place).await?;
     Ok(value.map(|value| format!("{name} = {}", short(&value))))
 }
@@ -43,7 +47,9 @@ pub(super) fn written(task: &Task, index: i32) -> Option<String> {
 fn short(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     };
     let short: String = text.chars().take(LONGEST).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }

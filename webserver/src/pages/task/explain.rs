@@ -19,19 +19,35 @@ const MOST_NAMED: usize = 5;
 /// # Errors
 /// Only when the database fails.
 pub(super) async fn explain(visit: &Visit, seen: &Seen) -> Result<Option<Explanation>, Error> {
-    let Some(instance) = &seen.instance else { return Ok(None) };
+    let Some(instance) = &seen.instance else {
+        return Ok(None);
+    };
     Ok(match instance.state {
         TaskState::Failed => Some(failed(instance)),
         TaskState::UpForRetry => Some(up_for_retry(instance, visit)),
         TaskState::UpstreamFailed | TaskState::None => waiting(visit, seen, instance).await?,
         TaskState::Scheduled | TaskState::Queued => Some(in_line(instance, seen)),
         TaskState::Skipped => Some(skipped(instance)),
-        TaskState::Removed => Some(note(Mood::Info, "No longer part of the DAG", reason(instance, "Its task is gone, or the list it was mapped over became shorter."))),
-        TaskState::Restarting => Some(note(Mood::Info, "Being restarted", "It was cleared while it ran: its process is ended, then it runs again.".to_owned())),
-        TaskState::Deferred | TaskState::UpForReschedule => {
-            Some(note(Mood::Info, "Waits without holding a slot", reason(instance, "It goes on when what it waits for has happened.")))
-        }
-        TaskState::AwaitingInput => Some(note(Mood::Info, "Waits for a person", reason(instance, "Somebody must answer before it goes on."))),
+        TaskState::Removed => Some(note(
+            Mood::Info,
+            "No longer part of the DAG",
+            reason(instance, "Its task is gone, or the list it was mapped over became shorter."),
+        )),
+        TaskState::Restarting => Some(note(
+            Mood::Info,
+            "Being restarted",
+            "It was cleared while it ran: its process is ended, then it runs again.".to_owned(),
+        )),
+        TaskState::Deferred | TaskState::UpForReschedule => Some(note(
+            Mood::Info,
+            "Waits without holding a slot",
+            reason(instance, "It goes on when what it waits for has happened."),
+        )),
+        TaskState::AwaitingInput => Some(note(
+            Mood::Info,
+            "Waits for a person",
+            reason(instance, "Somebody must answer before it goes on."),
+        )),
         TaskState::Running | TaskState::Success => marked(instance),
     })
 }
@@ -72,20 +88,37 @@ fn failed(instance: &Instance) -> Explanation {
 /// What usually helps. The words are those in which workers tell how a try ended.
 fn hint(why: &str) -> Option<&'static str> {
     let hints = [
-        ("exit code 127", "The program is not installed where the worker runs, or not on its PATH; check its name, or use its full path."),
+        (
+            "exit code 127",
+            "The program is not installed where the worker runs, or not on its PATH; check its name, or use its full path.",
+        ),
         ("exit code 126", "Make the file executable (chmod +x) and check its first line."),
-        ("memory ran out", "Let it work on less at a time, or give the worker's machine or container more memory."),
-        ("execution_timeout", "If it needs that long, raise execution_timeout; otherwise the end of the log shows where it hung."),
+        (
+            "memory ran out",
+            "Let it work on less at a time, or give the worker's machine or container more memory.",
+        ),
+        (
+            "execution_timeout",
+            "If it needs that long, raise execution_timeout; otherwise the end of the log shows where it hung.",
+        ),
         ("worker was lost", "Look at the worker's own log: it may have been killed, or its machine is gone."),
         ("exit code", "The end of the log usually says more. Retry runs it again as it is."),
-        ("killed by signal", "Somebody or something outside ended the process; the end of the log shows how far it came."),
+        (
+            "killed by signal",
+            "Somebody or something outside ended the process; the end of the log shows how far it came.",
+        ),
     ];
     hints.into_iter().find(|(words, _)| why.contains(words)).map(|(_, hint)| hint)
 }
 
 fn up_for_retry(instance: &Instance, visit: &Visit) -> Explanation {
     let next = instance.next_try_at.map(|at| words::ago(at, visit.now));
-    let next = next.map_or_else(|| "soon".to_owned(), |next| if next.starts_with("in ") { next } else { "now".to_owned() });
+    let next = next.map_or_else(
+        || "soon".to_owned(),
+        |next| {
+            if next.starts_with("in ") { next } else { "now".to_owned() }
+        },
+    );
     Explanation {
         kind: Mood::Warn,
         title: format!("Try {} failed; the next one begins {next}", instance.try_number),
@@ -105,7 +138,13 @@ fn marked(instance: &Instance) -> Option<Explanation> {
 
 fn in_line(instance: &Instance, seen: &Seen) -> Explanation {
     let (title, text) = if instance.state == TaskState::Queued {
-        ("Waits for a worker", format!("It is ready and goes to the next free worker that listens to queue `{}`.", instance.queue))
+        (
+            "Waits for a worker",
+            format!(
+                "It is ready and goes to the next free worker that listens to queue `{}`.",
+                instance.queue
+            ),
+        )
     } else {
         (
             "Ready, waits for its turn",
@@ -120,23 +159,38 @@ fn in_line(instance: &Instance, seen: &Seen) -> Explanation {
     Explanation {
         kind: Mood::Info,
         title: title.to_owned(),
-        text: instance.reason.as_deref().map_or(text.clone(), |why| format!("{text} Before: {}", sentence(why))),
-        hint: Some(format!("Priority {}; at most {} at once in a run.", instance.priority, words::plural(limit.into(), "task"))),
+        text: instance
+            .reason
+            .as_deref()
+            .map_or(text.clone(), |why| format!("{text} Before: {}", sentence(why))),
+        hint: Some(format!(
+            "Priority {}; at most {} at once in a run.",
+            instance.priority,
+            words::plural(limit.into(), "task")
+        )),
     }
 }
 
 /// A task that did not start because of others: which ones.
 async fn waiting(visit: &Visit, seen: &Seen, instance: &Instance) -> Result<Option<Explanation>, Error> {
-    let upstream: Vec<&str> = seen.spec().map(|task| task.upstream.iter().map(|id| id.as_str()).take(MOST_UPSTREAMS).collect()).unwrap_or_default();
+    let upstream: Vec<&str> = seen
+        .spec()
+        .map(|task| task.upstream.iter().map(|id| id.as_str()).take(MOST_UPSTREAMS).collect())
+        .unwrap_or_default();
     let run_ended = seen.run.run.state.is_finished();
     if upstream.is_empty() {
-        let text = if run_ended { "The run ended before it could start." } else { "The run has not come to it yet." };
+        let text = if run_ended {
+            "The run ended before it could start."
+        } else {
+            "The run has not come to it yet."
+        };
         return Ok(Some(note(Mood::Info, "Not started", reason(instance, text))));
     }
     let limit = u32::try_from(MOST_UPSTREAMS).unwrap_or(u32::MAX);
     let found = visit.state.store.run_tasks(seen.run.run.key, &upstream, limit, 0).await?;
     Ok(Some(if instance.state == TaskState::UpstreamFailed {
-        let broken = named(&found, |tally| tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed) > 0);
+        let broken =
+            named(&found, |tally| tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed) > 0);
         let rule = seen.spec().map(|task| task.trigger_rule.as_str()).unwrap_or_default();
         Explanation {
             kind: Mood::Bad,
@@ -146,21 +200,35 @@ async fn waiting(visit: &Visit, seen: &Seen, instance: &Instance) -> Result<Opti
                 (None, false) => format!("Its trigger rule is {rule}, and {broken}."),
                 (None, true) => format!("Its trigger rule is {rule}, and that cannot come true any more."),
             },
-            hint: Some("Retry the task that failed with everything that depends on it, or mark it as success.".to_owned()),
+            hint: Some(
+                "Retry the task that failed with everything that depends on it, or mark it as success."
+                    .to_owned(),
+            ),
         }
     } else {
         let open = named(&found, |tally| tally.present().any(|(state, _)| !state.is_finished()));
-        let text = if open.is_empty() { "The run has not come to it yet.".to_owned() } else { format!("Before it: {open}.") };
+        let text = if open.is_empty() {
+            "The run has not come to it yet.".to_owned()
+        } else {
+            format!("Before it: {open}.")
+        };
         note(Mood::Info, "Waits for what comes before it", reason(instance, &text))
     }))
 }
 
 /// `extract failed, load upstream failed`: the tasks whose states meet the condition.
 fn named(tasks: &[RunTask], wanted: impl Fn(&Tally) -> bool) -> String {
-    let tallies = tasks.iter().map(|task| (task.task_id.as_str(), task.states.iter().copied().collect::<Tally>()));
+    let tallies =
+        tasks.iter().map(|task| (task.task_id.as_str(), task.states.iter().copied().collect::<Tally>()));
     let mut named: Vec<String> = tallies
         .filter(|(_, tally)| wanted(tally))
-        .map(|(id, tally)| if tally.total() == 1 { format!("{id} is {}", tally.words().trim_start_matches("1 ")) } else { format!("{id}: {}", tally.words()) })
+        .map(|(id, tally)| {
+            if tally.total() == 1 {
+                format!("{id} is {}", tally.words().trim_start_matches("1 "))
+            } else {
+                format!("{id}: {}", tally.words())
+            }
+        })
         .collect();
     let more = named.len().saturating_sub(MOST_NAMED);
     named.truncate(MOST_NAMED);

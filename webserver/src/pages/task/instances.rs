@@ -18,8 +18,7 @@ use crate::{
     pages::{
         pager,
         parts::{Moment, Pager, Shell, Tab},
-        paths,
-        tally,
+        paths, tally,
         visit::Visit,
         words,
     },

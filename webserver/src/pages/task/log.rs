@@ -95,7 +95,9 @@ pub(crate) async fn show(
     params: Query<Params>,
 ) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &names, params.map_index).await?;
-    let Some(instance) = &seen.instance else { return Ok(seen.to_instances()) };
+    let Some(instance) = &seen.instance else {
+        return Ok(seen.to_instances());
+    };
     let number = params.try_number.unwrap_or(instance.try_number);
     let place = if number == 0 { None } else { Some(place(&visit, &seen, number).await?) };
     // A part of the page is asked for often, and needs no log.
@@ -125,7 +127,8 @@ pub(crate) async fn show(
 
 async fn place(visit: &Visit, seen: &Seen, number: u32) -> Result<LogPlace, Error> {
     let (dag, run) = (seen.run.run.dag_id.as_str(), seen.run.run.run_id.as_str());
-    log::place(&visit.state, dag, run, seen.task_id.as_str(), seen.map_index().unwrap_or(-1), Some(number)).await
+    log::place(&visit.state, dag, run, seen.task_id.as_str(), seen.map_index().unwrap_or(-1), Some(number))
+        .await
 }
 
 fn tries(seen: &Seen, instance: &Instance, chosen: u32) -> Vec<Tab> {
@@ -262,9 +265,15 @@ mod tests {
 
     use super::*;
 
-    const LOG: &str = "2026-03-27T10:15:30.123Z O one\n2026-03-27T10:15:31.000Z E two\n2026-03-27T10:15:32.000Z T thr";
+    const LOG: &str =
+        "2026-03-27T10:15:30.123Z O one\n2026-03-27T10:15:31.000Z E two\n2026-03-27T10:15:32.000Z T thr";
 
-    fn piece(start: u64, text: &'static str, size: u64, ended: bool) -> (u64, u64, Vec<(&'static str, String)>) {
+    fn piece(
+        start: u64,
+        text: &'static str,
+        size: u64,
+        ended: bool,
+    ) -> (u64, u64, Vec<(&'static str, String)>) {
         let piece = Piece::of(&Part { start, bytes: Bytes::from_static(text.as_bytes()), size, ended });
         (piece.start, piece.end, piece.lines.into_iter().map(|line| (line.class, line.text)).collect())
     }

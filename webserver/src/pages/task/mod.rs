@@ -11,12 +11,7 @@ pub(crate) mod rendered;
 pub(crate) mod xcom;
 
 use actix_web::{HttpResponse, http::header::LOCATION};
-use domain::{
-    dag::Task,
-    id::TaskId,
-    state::TaskState,
-    trigger_rule::TriggerRule,
-};
+use domain::{dag::Task, id::TaskId, state::TaskState, trigger_rule::TriggerRule};
 use serde::Deserialize;
 use store::view::task::Instance;
 
@@ -123,7 +118,11 @@ impl Seen {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the run has no such task or instance.
-    pub(crate) async fn find(visit: &Visit, names: &(String, String, String), map_index: Option<i32>) -> Result<Self, Error> {
+    pub(crate) async fn find(
+        visit: &Visit,
+        names: &(String, String, String),
+        map_index: Option<i32>,
+    ) -> Result<Self, Error> {
         let (dag_id, run_id, task_id) = names;
         let run = run::Seen::find(visit, dag_id, run_id).await?;
         let missing = || Error::NotFound(format!("Run `{run_id}` has no task `{task_id}`."));
@@ -136,7 +135,9 @@ impl Seen {
         let (dag, run_id) = (&run.run.dag_id, &run.run.run_id);
         let instance = store.instance(dag, run_id, &task_id, map_index.unwrap_or(-1)).await?;
         if let (Some(index), None) = (map_index, &instance) {
-            return Err(Error::NotFound(format!("Task `{task_id}` has no instance {index} in run `{run_id}`.")));
+            return Err(Error::NotFound(format!(
+                "Task `{task_id}` has no instance {index} in run `{run_id}`."
+            )));
         }
         Ok(Self { run, task_id, instance, tally })
     }
@@ -240,7 +241,9 @@ impl Seen {
 fn figures(instance: &Instance, visit: &Visit) -> Figures {
     let waited = match (instance.queued_at, instance.started_at) {
         (Some(queued), Some(started)) if started >= queued => words::duration(started - queued),
-        (Some(queued), _) if instance.state == TaskState::Queued => format!("{} so far", words::duration(visit.now - queued)),
+        (Some(queued), _) if instance.state == TaskState::Queued => {
+            format!("{} so far", words::duration(visit.now - queued))
+        }
         (Some(_) | None, _) => "–".to_owned(),
     };
     let short = || instance.worker.map(|id| id.to_string().chars().take(8).collect());

@@ -39,7 +39,9 @@ pub(crate) async fn show(
     params: Query<Params>,
 ) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &names, params.map_index).await?;
-    let Some(instance) = &seen.instance else { return Ok(seen.to_instances()) };
+    let Some(instance) = &seen.instance else {
+        return Ok(seen.to_instances());
+    };
     let attempt = TryKey { ti: instance.key, try_number: instance.try_number };
     let rendered = visit.state.store.rendered(attempt).await?;
     let is_plain = rendered.is_none();
@@ -74,6 +76,12 @@ fn as_written(seen: &Seen) -> Vec<RenderedField> {
     let operator = seen.spec().and_then(|task| serde_json::to_value(&task.operator).ok());
     let fields = operator.as_ref().and_then(Value::as_object);
     fields
-        .map(|fields| fields.iter().filter(|(name, _)| *name != "type").map(|(name, value)| field(name, value)).collect())
+        .map(|fields| {
+            fields
+                .iter()
+                .filter(|(name, _)| *name != "type")
+                .map(|(name, value)| field(name, value))
+                .collect()
+        })
         .unwrap_or_default()
 }

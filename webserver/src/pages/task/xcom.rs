@@ -48,9 +48,12 @@ pub(crate) async fn show(
     params: Query<Params>,
 ) -> Result<HttpResponse, Error> {
     let seen = Seen::find(&visit, &names, params.map_index).await?;
-    let Some(instance) = &seen.instance else { return Ok(seen.to_instances()) };
+    let Some(instance) = &seen.instance else {
+        return Ok(seen.to_instances());
+    };
     let store = &visit.state.store;
-    let found = store.xcom_entries(seen.run.run.key, Some(&seen.task_id), Some(instance.map_index), MOST, 0).await?;
+    let found =
+        store.xcom_entries(seen.run.run.key, Some(&seen.task_id), Some(instance.map_index), MOST, 0).await?;
     let mut entries = Vec::with_capacity(found.len());
     for entry in found {
         let value = if entry.bytes > LONGEST {
@@ -60,7 +63,11 @@ pub(crate) async fn show(
         };
         entries.push(shown(entry, value.as_ref(), &visit));
     }
-    let page = TaskXcomPage { shell: visit.shell("dags").await?, head: seen.head(&visit, View::Xcom).await?, entries };
+    let page = TaskXcomPage {
+        shell: visit.shell("dags").await?,
+        head: seen.head(&visit, View::Xcom).await?,
+        entries,
+    };
     visit.answer(match visit.fragment() {
         Some("head") => page.as_head().render(),
         Some(_) | None => page.render(),

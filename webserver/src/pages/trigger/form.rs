@@ -96,7 +96,9 @@ fn kind(param: &Param) -> &'static str {
     let one_of = |kinds: &[&str]| kinds.iter().any(|kind| allows(param, kind));
     if one_of(&["boolean"]) || (untyped(param) && matches!(default, Some(Value::Bool(_)))) {
         "checkbox"
-    } else if one_of(&["array", "object"]) || (untyped(param) && matches!(default, Some(Value::Array(_) | Value::Object(_)))) {
+    } else if one_of(&["array", "object"])
+        || (untyped(param) && matches!(default, Some(Value::Array(_) | Value::Object(_))))
+    {
         "json"
     } else if one_of(&["string"]) || untyped(param) {
         text_kind(param)
@@ -109,7 +111,9 @@ fn text_kind(param: &Param) -> &'static str {
     let default = param.default.as_ref().and_then(Value::as_str).unwrap_or_default();
     match param.schema.get("format").and_then(Value::as_str) {
         Some("date") => "date",
-        Some("date-time") if default.is_empty() || DateTime::parse_from_rfc3339(default).is_ok() => "datetime-local",
+        Some("date-time") if default.is_empty() || DateTime::parse_from_rfc3339(default).is_ok() => {
+            "datetime-local"
+        }
         Some("password") => "password",
         Some("multiline") => "textarea",
         _ if default.len() > LONG_TEXT || default.contains('\n') => "textarea",
@@ -145,7 +149,8 @@ fn hint(param: &Param, kind: &str) -> Option<String> {
 }
 
 fn limits(param: &Param) -> Option<String> {
-    let number = |name: &str| param.schema.get(name).filter(|value| value.is_number()).map(ToString::to_string);
+    let number =
+        |name: &str| param.schema.get(name).filter(|value| value.is_number()).map(ToString::to_string);
     match (number("minimum"), number("maximum")) {
         (Some(least), Some(most)) => Some(format!("From {least} to {most}.")),
         (Some(least), None) => Some(format!("At least {least}.")),
@@ -203,7 +208,9 @@ pub(super) fn read_local(text: &str) -> Option<DateTime<Utc>> {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     }
 }
 
@@ -239,7 +246,8 @@ tasks:
     #[test]
     fn every_kind_of_param_has_its_field() {
         let fields = fields(&dag(), None, &Wrong::new());
-        let kinds: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.kind, field.value.as_str())).collect();
+        let kinds: Vec<_> =
+            fields.iter().map(|field| (field.name.as_str(), field.kind, field.value.as_str())).collect();
         assert_eq!(
             kinds,
             [

@@ -8,7 +8,10 @@ use actix_web::{
 };
 use askama::Template;
 use chrono::{DateTime, Utc};
-use domain::{id::DagId, intent::{Trigger, Wish}};
+use domain::{
+    id::DagId,
+    intent::{Trigger, Wish},
+};
 use serde::Deserialize;
 
 use self::form::{Sent, Wrong};
@@ -88,7 +91,9 @@ pub(crate) async fn start(
     };
     let trigger = match planned(&visit, &seen, new).await {
         Ok(trigger) => trigger,
-        Err(Error::Invalid(text) | Error::Conflict(text)) => return refuse(Wrong::new(), Some(capital(&text))).await,
+        Err(Error::Invalid(text) | Error::Conflict(text)) => {
+            return refuse(Wrong::new(), Some(capital(&text))).await;
+        }
         Err(fault) => return Err(fault),
     };
     if seen.line.is_paused && sent.text("unpause").is_some() {
@@ -97,7 +102,9 @@ pub(crate) async fn start(
     let run_id = trigger.run_id.clone();
     let dag = seen.line.dag_id.as_str();
     Ok(match wish::ask(&visit.state, user.name(), Wish::Trigger(trigger)).await? {
-        Outcome::Done => visit::go(&paths::run(dag, run_id.as_str()), Mood::Good, &format!("{dag} has a new run.")),
+        Outcome::Done => {
+            visit::go(&paths::run(dag, run_id.as_str()), Mood::Good, &format!("{dag} has a new run."))
+        }
         Outcome::Refused(reason) => return refuse(Wrong::new(), Some(capital(&reason))).await,
         Outcome::Pending => visit::go(&paths::dag(dag), Mood::Warn, wish::PENDING),
     })
@@ -113,12 +120,13 @@ async fn planned(visit: &Visit, seen: &Seen, new: NewRun) -> Result<Trigger, Err
 fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {
     let conf = form::conf(&seen.version.dag, sent)?;
     let one = |name: &str, text: &str| Wrong::from([(name.to_owned(), text.to_owned())]);
-    let logical_date = match sent.text("logical_date") {
-        None => None,
-        Some(text) => Some(form::read_local(text).ok_or_else(|| {
-            one("logical_date", "This is not a date and time, such as 2026-01-31T06:00.")
-        })?),
-    };
+    let logical_date =
+        match sent.text("logical_date") {
+            None => None,
+            Some(text) => Some(form::read_local(text).ok_or_else(|| {
+                one("logical_date", "This is not a date and time, such as 2026-01-31T06:00.")
+            })?),
+        };
     if let Some(Err(error)) = sent.text("run_id").map(domain::id::RunId::new) {
         return Err(one("run_id", &format!("{}.", capital(&error.to_string()))));
     }
@@ -165,8 +173,12 @@ fn advanced(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> Advanced 
         error: wrong.get(name).cloned(),
         ..Field::default()
     };
-    let mut logical_date =
-        field("logical_date", "Logical date", "datetime-local", "In UTC. Templates such as {{ ds }} are made from it.");
+    let mut logical_date = field(
+        "logical_date",
+        "Logical date",
+        "datetime-local",
+        "In UTC. Templates such as {{ ds }} are made from it.",
+    );
     if sent.is_none_or(|sent| sent.0.iter().all(|(name, _)| name != "logical_date")) {
         logical_date.value = now.format("%Y-%m-%dT%H:%M:%S").to_string();
     }

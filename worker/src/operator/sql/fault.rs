@@ -21,12 +21,7 @@ pub(super) fn in_words(error: &tokio_postgres::Error, sql: &str) -> String {
 }
 
 fn of_server(fault: &DbError, sql: &str) -> String {
-    let mut words = format!(
-        "{} {}: {}",
-        fault.severity(),
-        fault.code().code(),
-        fault.message()
-    );
+    let mut words = format!("{} {}: {}", fault.severity(), fault.code().code(), fault.message());
     match fault.position() {
         Some(ErrorPosition::Original(position)) => words.push_str(&place(sql, *position)),
         Some(ErrorPosition::Internal { position, query }) => {
@@ -38,10 +33,7 @@ fn of_server(fault: &DbError, sql: &str) -> String {
         words.push_str(&format!("\ndetail: {detail}"));
     }
     if let Some(context) = fault.where_() {
-        words.push_str(&format!(
-            "\nwhere: {}",
-            context.lines().next().unwrap_or_default()
-        ));
+        words.push_str(&format!("\nwhere: {}", context.lines().next().unwrap_or_default()));
     }
     if let Some(hint) = fault.hint() {
         words.push_str(&format!("\nhint: {hint}"));
@@ -62,14 +54,7 @@ fn place(sql: &str, position: u32) -> String {
     let start = sql[..offset].rfind('\n').map_or(0, |newline| newline + 1);
     let line = sql[..offset].matches('\n').count() + 1;
     let column = sql[start..offset].chars().count() + 1;
-    let text: String = sql[start..]
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .chars()
-        .take(120)
-        .collect();
+    let text: String = sql[start..].lines().next().unwrap_or_default().trim().chars().take(120).collect();
     format!(" at line {line}, column {column}: {text}")
 }
 

@@ -22,13 +22,7 @@ pub(super) struct ResultSet {
 impl ResultSet {
     /// The result of the statement with this number, counted from 0.
     pub(super) const fn new(statement: usize, columns: Vec<String>) -> ResultSet {
-        ResultSet {
-            statement,
-            columns,
-            rows: Vec::new(),
-            bytes: 0,
-            count: 0,
-        }
+        ResultSet { statement, columns, rows: Vec::new(), bytes: 0, count: 0 }
     }
 
     /// Adds a row, if there is room.
@@ -74,17 +68,9 @@ impl ResultSet {
     /// As a list of objects. Without types every value stays a text.
     pub(super) fn into_value(self, types: &[Type]) -> Value {
         let row = |row: Vec<Option<String>>| {
-            let fields = self
-                .columns
-                .iter()
-                .zip(row)
-                .enumerate()
-                .map(|(at, (name, text))| {
-                    (
-                        name.clone(),
-                        text.map_or(Value::Null, |text| value_of(text, types.get(at))),
-                    )
-                });
+            let fields = self.columns.iter().zip(row).enumerate().map(|(at, (name, text))| {
+                (name.clone(), text.map_or(Value::Null, |text| value_of(text, types.get(at))))
+            });
             Value::Object(fields.collect::<Map<_, _>>())
         };
         Value::Array(self.rows.into_iter().map(row).collect())

@@ -74,10 +74,7 @@ fn comment(bytes: &[u8]) -> usize {
 
 /// `$$...$$` or `$tag$...$tag$`; a `$` within a name or before a number begins nothing.
 fn dollar_quoted(sql: &str, at: usize) -> usize {
-    let inside_name = sql[..at]
-        .chars()
-        .next_back()
-        .is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let inside_name = sql[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
     let rest = &sql[at..];
     let tag = rest[1..].find('$').map(|end| &rest[..end + 2]);
     let is_tag = |tag: &str| {
@@ -86,9 +83,7 @@ fn dollar_quoted(sql: &str, at: usize) -> usize {
             && name.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
     match tag.filter(|tag| !inside_name && is_tag(tag)) {
-        Some(tag) => rest[tag.len()..]
-            .find(tag)
-            .map_or(rest.len(), |end| end + 2 * tag.len()),
+        Some(tag) => rest[tag.len()..].find(tag).map_or(rest.len(), |end| end + 2 * tag.len()),
         None => 1,
     }
 }
