@@ -56,7 +56,7 @@ impl From<DieselError> for Error {
         if is_a_clash(kind) {
             return Self::Conflict(in_words(&error));
         }
-        if matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection) {
+        if is_cut_off(kind, about.message()) {
             return Self::Unreachable { place: String::new(), reason: about.message().to_owned() };
         }
         Self::Database(error)
@@ -71,6 +71,12 @@ const fn is_a_clash(kind: &DatabaseErrorKind) -> bool {
             | DatabaseErrorKind::ExclusionViolation
             | DatabaseErrorKind::SerializationFailure
     )
+}
+
+/// The server says goodbye with an ordinary error, of which Diesel hands on the text alone.
+fn is_cut_off(kind: &DatabaseErrorKind, message: &str) -> bool {
+    let broken = matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection);
+    broken || message.starts_with("terminating connection") || message.starts_with("the database system is ")
 }
 
 fn in_words(error: &DieselError) -> String {

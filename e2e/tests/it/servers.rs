@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Longest that a test waits for one thing.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A process that is killed when its value goes.
 pub struct Process {

@@ -72,18 +72,23 @@ async fn a_database_that_cannot_be_reached_is_said_without_the_password() {
 }
 
 #[tokio::test]
-async fn the_pool_survives_a_restart_of_the_connections() {
+async fn the_pool_replaces_connections_that_were_cut() {
     let db = Database::new().await;
     assert!(db.store.server_version().await.unwrap().starts_with(|c: char| c.is_ascii_digit()));
-    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tradewind' AND datname = current_database()").await;
-    // The first use of a connection that has just been cut may fail, but no more than one does.
-    let mut failed = 0;
-    for _ in 0..4 {
+    assert_eq!(db.store.pool_status().size, 1);
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'tradewind' AND datname = current_database()";
+    db.execute(cut).await;
+    let mut worked = Vec::new();
+    for _ in 0..5 {
         match db.store.server_version().await {
-            Ok(_) => {}
-            Err(Error::Unreachable { .. }) => failed += 1,
+            Ok(_) => worked.push(true),
+            Err(Error::Unreachable { .. }) => worked.push(false),
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(failed <= 1, "{failed} calls failed");
+    // Two calls may meet the one connection that was cut: the first reads the server's goodbye, the second is sent before
+    // the end of the stream was seen. From then on the connection counts as closed and is not given out again.
+    let failed = worked.iter().take_while(|worked| !**worked).count();
+    assert!(failed <= 2 && worked[failed..].iter().all(|worked| *worked), "{worked:?}");
 }

@@ -9,7 +9,7 @@ pub const FOLD_ABOVE: usize = 150;
 const NODE_HEIGHT: f64 = 44.0;
 const MIN_WIDTH: f64 = 140.0;
 /// Least width of a mapped task or a closed group: there is a count and a bar under the name.
-const MIN_STACK_WIDTH: f64 = 164.0;
+const MIN_STACK_WIDTH: f64 = 172.0;
 const MAX_WIDTH: f64 = 280.0;
 /// Width of everything in a box but its name: the state's sign on the left and the space around.
 const CHROME_WIDTH: f64 = 50.0;

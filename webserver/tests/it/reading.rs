@@ -13,7 +13,8 @@ fn names<'a>(page: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
 async fn a_dag_is_shown_in_full() {
     let app = App::start().await;
     let program = app.program(Role::Viewer).await;
-    let dag = program.get("/dags/pipeline").await;
+    let dag = program.wait_for("/dags/pipeline", |dag| !dag["next_dagrun_run_after"].is_null()).await;
+    assert_eq!(dag["next_dagrun_logical_date"], "2090-01-01T02:30:00Z");
     assert_eq!(
         (&dag["dag_id"], &dag["is_paused"], &dag["description"]),
         (&json!("pipeline"), &json!(false), &json!("A DAG to test with"))
