@@ -58,6 +58,16 @@ async fn output_is_live_and_a_stop_bell_stops() {
     shut_down(&site, worker).await;
 }
 
+/// Waits until the worker has noticed that it is to stop: before, it may well take another task.
+async fn is_draining(site: &Site) {
+    let noticed = async {
+        while site.store.jobs().await.unwrap().iter().all(|job| job.state != store::job::State::Draining) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, noticed).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_lets_tasks_end_and_takes_nothing_new() {
     let mut site = Site::new(
@@ -70,6 +80,7 @@ async fn draining_lets_tasks_end_and_takes_nothing_new() {
     site.push([0]).await;
     site.live(0, "ready").await;
     site.shutdown.advance();
+    is_draining(&site).await;
     site.push([1]).await;
     std::fs::write(go, "").unwrap();
     tokio::time::timeout(LIMIT, worker).await.unwrap().unwrap();
