@@ -10,7 +10,6 @@ BENCH ?= --check
 
 COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; else echo docker-compose; fi)
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-export TRADEWIND_TEST_DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt bench e2e up down
@@ -25,7 +24,6 @@ run: ## The whole platform with the examples on http://127.0.0.1:8080 (PORT, HOS
 
 test: check-style ## Every test, with real PostgreSQL, Redis and Chromium
 	@scripts/require postgres psql python redis browser
-	cargo build --locked --package cli
 	$(if $(NEXTEST),cargo nextest run --locked --workspace,cargo test --locked --workspace --no-fail-fast)
 	$(if $(NEXTEST),cargo test --locked --workspace --doc)
 

@@ -25,7 +25,7 @@ pub fn idle(number: usize) -> DagFile {
 /// One root, `width` parallel tasks that run `true` in a shell, one join.
 pub fn fan(dag_id: &str, width: usize) -> DagFile {
     let mut tasks = vec!["root: {bash: \"true\"}".to_owned()];
-    tasks.extend((0..width).map(|number| format!("fan_{number:04}: {{bash: \"true\", depends_on: root}}")));
+    tasks.extend((0..width).map(|number| format!("fan_{number:04}: {{bash: sh -c true, depends_on: root}}")));
     let all: Vec<String> = (0..width).map(|number| format!("fan_{number:04}")).collect();
     tasks.push(format!("join: {{bash: \"true\", depends_on: [{}]}}", all.join(", ")));
     DagFile::new(dag_id.to_owned(), "null", tasks)
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_fan_has_a_root_and_a_join() {
         let file = fan("fan", 2);
-        assert!(file.text.contains("  fan_0001: {bash: \"true\", depends_on: root}\n"));
+        assert!(file.text.contains("  fan_0001: {bash: sh -c true, depends_on: root}\n"));
         assert!(file.text.contains("  join: {bash: \"true\", depends_on: [fan_0000, fan_0001]}\n"));
     }
 }

@@ -11,15 +11,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    id::{DagId, PoolName, QueueName, TaskId},
+    id::{DagId, PoolName, QueueName, TaskId, TeamName},
     retry::Retry,
     span::Span,
-    timetable::{Bounds, Catchup, Timetable},
+    timetable::{Bounds, Catchup, Overlap, Timetable},
     trigger_rule::TriggerRule,
 };
 
 /// Most tasks one DAG may have.
 pub const MAX_TASKS: usize = 50_000;
+/// Highest share of a DAG or team.
+pub const MAX_SHARE: u32 = 1_000;
 /// Most instances one mapped task may expand to.
 pub const MAX_MAPPED: usize = 10_000;
 
@@ -46,6 +48,9 @@ pub struct Dag {
     pub end_date: Option<DateTime<Utc>>,
     /// What happens to runs that were missed.
     pub catchup: Catchup,
+    /// What becomes of a scheduled run that is due while another one is active.
+    #[serde(default, skip_serializing_if = "Overlap::is_allow")]
+    pub overlap: Overlap,
     /// Runs that may be running at the same time.
     pub max_active_runs: u32,
     /// Task instances of one run that may be queued or running at the same time (Airflow counts per run too).
@@ -53,6 +58,18 @@ pub struct Dag {
     /// A run that lasts longer fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dagrun_timeout: Option<Span>,
+    /// The first task that fails for good ends everything else in its run but teardowns. Source: Airflow's `fail_fast`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fail_fast: bool,
+    /// It is paused once so many runs in a row, in the order of their ends, have failed; 0 is never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_consecutive_failed_dag_runs: u32,
+    /// How much it counts where DAGs share slots, or its team does; at most [`MAX_SHARE`].
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub share: u32,
+    /// The team in whose name its tasks wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
     /// Labels for finding it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -115,6 +132,18 @@ pub struct Task {
     /// What it makes of their ends.
     #[serde(default)]
     pub trigger_rule: TriggerRule,
+    /// It prepares what the tasks between it and its teardowns need; the teardowns are those that wait for it directly.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub setup: bool,
+    /// It cleans up behind the setups it waits for directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<Teardown>,
+    /// It waits until it succeeded or was skipped in the previous run by logical date.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub depends_on_past: bool,
+    /// And until those that wait for it directly have, in that run. Implies `depends_on_past`, as Airflow has it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wait_for_downstream: bool,
     /// What happens when it fails.
     pub retry: Retry,
     /// A try that lasts longer is stopped and has failed.
@@ -156,6 +185,14 @@ pub struct Task {
     pub doc: Option<String>,
 }
 
+/// What is special about a task that cleans up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Teardown {
+    /// Its failure fails the run; otherwise the run's verdict ignores it.
+    #[serde(default)]
+    pub on_failure_fail_dagrun: bool,
+}
+
 /// Where the values of one mapped key come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,7 +225,7 @@ pub enum WeightRule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum Operator {
-    /// A shell script, run by `bash -c` (`sh` where there is no bash).
+    /// A shell script, run by `bash -c` (`sh` where there is no bash), or directly when it is one plain command.
     Bash {
         /// The script.
         command: String,
@@ -227,8 +264,52 @@ pub enum Operator {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Value>,
     },
+    /// A program that says which of the tasks behind it are followed; the others that wait for it directly are skipped.
+    Branch {
+        /// A shell script or a Python program; its result is the id of a task or group, or a list of such ids.
+        program: Box<Operator>,
+    },
+    /// A program that says whether anything behind it runs.
+    ShortCircuit {
+        /// A shell script or a Python program; a result that is empty, zero or false skips what is behind it. For a script the
+        /// exit code 1 does so too.
+        program: Box<Operator>,
+        /// Everything behind it is skipped at once; otherwise only what waits for it directly, and rules decide about the rest.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        ignore_downstream_trigger_rules: bool,
+    },
+    /// Skips what waits for it directly unless its run is the newest by schedule. It never reaches a worker.
+    LatestOnly,
     /// Nothing: it joins or separates other tasks and never reaches a worker.
     Empty,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Operator {
@@ -240,6 +321,9 @@ impl Operator {
             Self::Python { .. } => "python",
             Self::Sql { .. } => "sql",
             Self::Http { .. } => "http",
+            Self::Branch { .. } => "branch",
+            Self::ShortCircuit { .. } => "short_circuit",
+            Self::LatestOnly => "latest_only",
             Self::Empty => "empty",
         }
     }
@@ -252,12 +336,53 @@ impl Operator {
             Self::Python { .. } => "PythonOperator",
             Self::Sql { .. } => "SQLExecuteQueryOperator",
             Self::Http { .. } => "HttpOperator",
+            Self::Branch { .. } => "BranchPythonOperator",
+            Self::ShortCircuit { .. } => "ShortCircuitOperator",
+            Self::LatestOnly => "LatestOnlyOperator",
             Self::Empty => "EmptyOperator",
         }
+    }
+
+    /// What a worker runs for it: the program of a branch or short circuit, else itself.
+    #[must_use]
+    pub fn program(&self) -> &Self {
+        match self {
+            Self::Branch { program } | Self::ShortCircuit { program, .. } => program,
+            Self::Bash { .. }
+            | Self::Python { .. }
+            | Self::Sql { .. }
+            | Self::Http { .. }
+            | Self::LatestOnly
+            | Self::Empty => self,
+        }
+    }
+
+    /// Its result may have tasks behind it skipped.
+    #[must_use]
+    pub const fn chooses(&self) -> bool {
+        matches!(self, Self::Branch { .. } | Self::ShortCircuit { .. } | Self::LatestOnly)
+    }
+
+    /// The engine carries it out itself.
+    #[must_use]
+    pub const fn is_instant(&self) -> bool {
+        matches!(self, Self::LatestOnly | Self::Empty)
     }
 }
 
 impl Task {
+    /// It waits for the previous run.
+    #[must_use]
+    pub const fn looks_back(&self) -> bool {
+        self.depends_on_past || self.wait_for_downstream
+    }
+
+    /// It is a teardown whose failure the run's verdict ignores.
+    #[must_use]
+    pub fn is_ignorable(&self) -> bool {
+        self.teardown.is_some_and(|teardown| !teardown.on_failure_fail_dagrun)
+    }
+
     /// It has one instance for each element of something.
     #[must_use]
     pub fn is_mapped(&self) -> bool {

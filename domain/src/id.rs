@@ -141,6 +141,8 @@ name!(/// Names a pool of slots.
     PoolName, "pool name", key_char, "letters, digits, `_`, `-` and `.`");
 name!(/// Names a queue that workers listen to.
     QueueName, "queue name", key_char, "letters, digits, `_`, `-` and `.`");
+name!(/// Names a team whose DAGs share one account.
+    TeamName, "team name", key_char, "letters, digits, `_`, `-` and `.`");
 
 impl PoolName {
     /// The pool of every task that names none (Airflow's name).

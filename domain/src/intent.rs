@@ -56,6 +56,39 @@ pub enum Wish {
         /// The run.
         run_id: RunId,
     },
+    /// Keep task instances that have not been handed out from starting, or let them start again.
+    Hold {
+        /// Which.
+        selection: Selection,
+        /// Hold, or release.
+        held: bool,
+    },
+    /// Give task instances that have not been handed out another place among those that wait.
+    Prioritize {
+        /// Which.
+        selection: Selection,
+        /// Their effective priority from now on: higher goes first.
+        priority: i32,
+    },
+    /// Let nothing new start in a run while what is in flight ends, or let it go on.
+    PauseRun {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+        /// Pause, or go on.
+        paused: bool,
+    },
+    /// Switch a task of a DAG off or on, in active and future runs, without changing its file. While it is off its instances are
+    /// skipped when their turn comes.
+    SwitchTask {
+        /// The DAG.
+        dag_id: DagId,
+        /// The task.
+        task_id: TaskId,
+        /// On, or off.
+        enabled: bool,
+    },
 }
 
 /// Creates a run.
@@ -128,14 +161,19 @@ pub struct MarkTasks {
 }
 
 impl Wish {
-    /// The DAG and the run it is about; the run of a [`Wish::Trigger`] should not exist yet.
+    /// The DAG and the run it is about, if it is about one; the run of a [`Wish::Trigger`] should not exist yet.
     #[must_use]
-    pub const fn subject(&self) -> (&DagId, &RunId) {
+    pub const fn subject(&self) -> (&DagId, Option<&RunId>) {
         match self {
-            Self::Trigger(trigger) => (&trigger.dag_id, &trigger.run_id),
-            Self::Clear(clear) => (&clear.selection.dag_id, &clear.selection.run_id),
-            Self::MarkTasks(mark) => (&mark.selection.dag_id, &mark.selection.run_id),
-            Self::MarkRun { dag_id, run_id, .. } | Self::AdoptVersion { dag_id, run_id } => (dag_id, run_id),
+            Self::Trigger(trigger) => (&trigger.dag_id, Some(&trigger.run_id)),
+            Self::Clear(Clear { selection, .. })
+            | Self::MarkTasks(MarkTasks { selection, .. })
+            | Self::Hold { selection, .. }
+            | Self::Prioritize { selection, .. } => (&selection.dag_id, Some(&selection.run_id)),
+            Self::MarkRun { dag_id, run_id, .. }
+            | Self::AdoptVersion { dag_id, run_id }
+            | Self::PauseRun { dag_id, run_id, .. } => (dag_id, Some(run_id)),
+            Self::SwitchTask { dag_id, .. } => (dag_id, None),
         }
     }
 
@@ -148,6 +186,13 @@ impl Wish {
             Self::MarkTasks(_) => "patch_task_instance",
             Self::MarkRun { .. } => "patch_dag_run",
             Self::AdoptVersion { .. } => "adopt_version",
+            Self::Hold { held: true, .. } => "hold_task_instances",
+            Self::Hold { held: false, .. } => "release_task_instances",
+            Self::Prioritize { .. } => "prioritize_task_instances",
+            Self::PauseRun { paused: true, .. } => "pause_dag_run",
+            Self::PauseRun { paused: false, .. } => "resume_dag_run",
+            Self::SwitchTask { enabled: true, .. } => "enable_task",
+            Self::SwitchTask { enabled: false, .. } => "disable_task",
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::id::TryKey;
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";
+/// The XCom key under which a task's choice among those behind it is kept (Airflow's name): `{"followed": [ids]}` when it
+/// named whom to follow, `{"skipped": [ids]}` when it named whom to skip.
+pub const CHOICE: &str = "skipmixin_key";
 /// Most bytes of JSON that one try may leave as XComs.
 pub const MAX_XCOM_BYTES: usize = 1 << 20;
 /// The exit code by which a process says that it was skipped (Airflow's BashOperator default).

@@ -15,7 +15,8 @@ pub struct Retry {
     pub retries: u32,
     /// The wait before the first retry.
     pub delay: Span,
-    /// Each further wait is this many times the one before; 0 keeps the delay constant. Airflow's `true` is 2.
+    /// Each further wait is this many times the one before; 0 and 1 keep the delay constant. Airflow's
+    /// `true` is 2.
     pub backoff: f64,
     /// No wait is longer than this.
     pub max_delay: Option<Span>,
@@ -41,9 +42,15 @@ impl Retry {
         ended_at + self.wait(try_number, seed)
     }
 
+    // A factor of 1 is none: Airflow takes it for a constant delay without jitter.
+    #[expect(clippy::float_cmp, reason = "exactly the 1 that was written in the file")]
+    fn grows(&self) -> bool {
+        self.backoff > 0.0 && self.backoff != 1.0
+    }
+
     fn wait(&self, try_number: u32, seed: &str) -> TimeDelta {
         let cap = self.max_delay.map_or(MAX_DELAY, |max| max.min(MAX_DELAY)).as_millis();
-        if self.backoff <= 0.0 {
+        if !self.grows() {
             return Span::from_millis(self.delay.as_millis().min(cap)).delta();
         }
         let exponent = i32::try_from(try_number.saturating_sub(1)).unwrap_or(i32::MAX);
@@ -84,8 +91,10 @@ mod tests {
 
     #[test]
     fn without_backoff_every_wait_is_the_delay() {
-        let retry = Retry { retries: 3, delay: Span::from_secs(30), ..Retry::default() };
-        assert_eq!((waited(&retry, 1), waited(&retry, 3)), (30_000, 30_000));
+        for backoff in [0.0, 1.0] {
+            let retry = Retry { retries: 3, delay: Span::from_secs(30), backoff, max_delay: None };
+            assert_eq!((waited(&retry, 1), waited(&retry, 3)), (30_000, 30_000));
+        }
     }
 
     #[test]

@@ -207,6 +207,19 @@ pub const TRANSITIONS: &[(TaskState, &[TaskState])] = &[
     (Removed, &[None, Scheduled, Queued]),
 ];
 
+/// The table of transitions as a Mermaid diagram, for the guide.
+#[must_use]
+pub fn diagram() -> String {
+    let mut lines = vec!["stateDiagram-v2".to_owned(), "    [*] --> none".to_owned()];
+    for (from, targets) in TRANSITIONS {
+        lines.extend(targets.iter().map(|to| format!("    {from} --> {to}")));
+        if from.is_finished() {
+            lines.push(format!("    {from} --> [*]"));
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,6 +33,8 @@ pub enum TriggerRule {
     AllSkipped,
     /// All ended, none was skipped and at least one succeeded.
     AllDoneMinOneSuccess,
+    /// All ended and, when setups are among them, at least one of those succeeded: the usual rule of a teardown.
+    AllDoneSetupSuccess,
     /// At once, whatever the upstreams do.
     Always,
 }
@@ -51,6 +53,7 @@ impl TriggerRule {
         Self::NoneSkipped,
         Self::AllSkipped,
         Self::AllDoneMinOneSuccess,
+        Self::AllDoneSetupSuccess,
         Self::Always,
     ];
 
@@ -69,6 +72,7 @@ impl TriggerRule {
             Self::NoneSkipped => "none_skipped",
             Self::AllSkipped => "all_skipped",
             Self::AllDoneMinOneSuccess => "all_done_min_one_success",
+            Self::AllDoneSetupSuccess => "all_done_setup_success",
             Self::Always => "always",
         }
     }
@@ -89,19 +93,39 @@ pub struct Tally {
     pub upstream_failed: u32,
     /// No longer exist.
     pub removed: u32,
+    /// How many of all are setups.
+    pub setups: u32,
+    /// How many setups succeeded.
+    pub setup_success: u32,
+    /// How many setups were skipped.
+    pub setup_skipped: u32,
 }
 
 impl Tally {
+    /// Expects `count` more upstream instances, of a setup or not.
+    pub const fn expect(&mut self, count: u32, is_setup: bool) {
+        self.total += count;
+        if is_setup {
+            self.setups += count;
+        }
+    }
+
     /// Counts one upstream instance that is now in `state`; unfinished states count nowhere.
-    pub fn add(&mut self, state: TaskState) {
+    pub fn add(&mut self, state: TaskState, is_setup: bool) {
         if let Some(count) = self.slot(state) {
+            *count += 1;
+        }
+        if let Some(count) = self.setup_slot(state).filter(|_| is_setup) {
             *count += 1;
         }
     }
 
     /// Takes back what [`Tally::add`] counted.
-    pub fn remove(&mut self, state: TaskState) {
+    pub fn remove(&mut self, state: TaskState, is_setup: bool) {
         if let Some(count) = self.slot(state) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.setup_slot(state).filter(|_| is_setup) {
             *count = count.saturating_sub(1);
         }
     }
@@ -129,6 +153,13 @@ impl Tally {
             | TaskState::Deferred
             | TaskState::AwaitingInput => None,
         }
+    }
+
+    fn setup_slot(&mut self, state: TaskState) -> Option<&mut u32> {
+        if state == TaskState::Success {
+            return Some(&mut self.setup_success);
+        }
+        (state == TaskState::Skipped).then_some(&mut self.setup_skipped)
     }
 }
 
@@ -182,8 +213,52 @@ pub const fn judge(rule: TriggerRule, up: &Tally) -> Verdict {
         TriggerRule::AllSkipped => run_if(up.skipped >= up.total),
         TriggerRule::AllDoneMinOneSuccess if done && up.success == 0 => Verdict::UpstreamFailed,
         TriggerRule::AllDoneMinOneSuccess => run_if(done && up.success > 0),
+        TriggerRule::AllDoneSetupSuccess if done && up.setups > 0 && up.setup_skipped >= up.setups => {
+            Verdict::Skip
+        }
+        TriggerRule::AllDoneSetupSuccess if done && up.setups > 0 && up.setup_success == 0 => {
+            Verdict::UpstreamFailed
+        }
+        TriggerRule::AllDoneSetupSuccess => run_if(done),
         TriggerRule::Always => Verdict::Run,
     }
+}
+
+/// What a task makes of everything it waits for within its run.
+///
+/// `setups` counts the instances of the setups that it is within the scope of without waiting for them directly: one that failed or
+/// was skipped has the task follow, and the task waits until all succeeded (:272). An instance that no longer exists is waited for by
+/// nobody; there Airflow's run would never go on. `scope_left` is the number of unfinished instances between a teardown and its
+/// setups: it waits for all of them once its rule passes (:674). Neither concerns a task without upstreams or with the rule `always`.
+#[must_use]
+pub const fn judge_all(rule: TriggerRule, up: &Tally, setups: &Tally, scope_left: u32) -> Verdict {
+    if up.total == 0 || matches!(rule, TriggerRule::Always) {
+        return Verdict::Run;
+    }
+    if setups.failed + setups.upstream_failed > 0 {
+        return Verdict::UpstreamFailed;
+    }
+    if setups.skipped > 0 {
+        return Verdict::Skip;
+    }
+    let met = setups.success + setups.removed >= setups.total && scope_left == 0;
+    match judge(rule, up) {
+        Verdict::Run => run_if(met),
+        Verdict::Wait => Verdict::Wait,
+        Verdict::Skip => Verdict::Skip,
+        Verdict::UpstreamFailed => Verdict::UpstreamFailed,
+    }
+}
+
+/// Whether an instance of a mapped task has lost its counterpart: upstream instances were removed, and there are no more successful
+/// ones than its index. Airflow decides this as soon as one upstream succeeded; here all must have, so that the order of ends does
+/// not matter. Source: `trigger_rule_dep.py`, `all_success`.
+#[must_use]
+pub fn is_without_counterpart(rule: TriggerRule, up: &Tally, map_index: i32) -> bool {
+    rule == TriggerRule::AllSuccess
+        && up.removed > 0
+        && up.success > 0
+        && u32::try_from(map_index).is_ok_and(|index| index >= up.success)
 }
 
 const fn run_if(met: bool) -> Verdict {
@@ -204,7 +279,98 @@ mod tests {
     use TriggerRule::*;
 
     const fn tally(total: u32, success: u32, skipped: u32, failed: u32, upstream_failed: u32) -> Tally {
-        Tally { total, success, skipped, failed, upstream_failed, removed: 0 }
+        Tally {
+            total,
+            success,
+            skipped,
+            failed,
+            upstream_failed,
+            removed: 0,
+            setups: 0,
+            setup_success: 0,
+            setup_skipped: 0,
+        }
+    }
+
+    fn with_setups(states: &[TaskState], pending: u32) -> Tally {
+        let mut up = Tally::default();
+        up.expect(pending, false);
+        for state in states {
+            up.expect(1, true);
+            up.add(*state, true);
+        }
+        up
+    }
+
+    #[test]
+    fn a_teardown_runs_once_all_ended_and_a_setup_succeeded() {
+        use TaskState::{Failed, Running, Skipped, Success, UpstreamFailed};
+        let table = [
+            (with_setups(&[Success], 1), Verdict::Wait),
+            (with_setups(&[Running], 0), Verdict::Wait),
+            (with_setups(&[Success, Failed], 0), Verdict::Run),
+            (with_setups(&[Skipped, Success], 0), Verdict::Run),
+            (with_setups(&[Skipped, Skipped], 0), Verdict::Skip),
+            (with_setups(&[Skipped, Failed], 0), Verdict::UpstreamFailed),
+            (with_setups(&[UpstreamFailed], 0), Verdict::UpstreamFailed),
+            (tally(2, 0, 0, 2, 0), Verdict::Run),
+            (tally(2, 0, 2, 0, 0), Verdict::Run),
+        ];
+        for (up, verdict) in table {
+            assert_eq!(judge(AllDoneSetupSuccess, &up), verdict, "{up:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_counted_can_be_taken_back() {
+        for state in TaskState::ALL {
+            let mut up = with_setups(&[], 3);
+            let before = up;
+            up.add(*state, true);
+            up.remove(*state, true);
+            assert_eq!(up, before, "{state}");
+        }
+    }
+
+    #[test]
+    fn setups_around_a_task_decide_before_its_rule() {
+        let up = tally(1, 1, 0, 0, 0);
+        let none = Tally::default();
+        let cases = [
+            (none, 0, Verdict::Run),
+            (none, 1, Verdict::Wait),
+            (tally(2, 1, 0, 0, 0), 0, Verdict::Wait),
+            (tally(2, 2, 0, 0, 0), 0, Verdict::Run),
+            (tally(2, 1, 1, 0, 0), 0, Verdict::Skip),
+            (tally(2, 0, 1, 1, 0), 0, Verdict::UpstreamFailed),
+            (tally(2, 0, 1, 0, 1), 0, Verdict::UpstreamFailed),
+        ];
+        for (setups, left, verdict) in cases {
+            assert_eq!(judge_all(AllDone, &up, &setups, left), verdict, "{setups:?} {left}");
+        }
+        let broken = tally(1, 0, 0, 1, 0);
+        assert_eq!(judge_all(Always, &up, &broken, 1), Verdict::Run);
+        assert_eq!(judge_all(AllDone, &none, &broken, 1), Verdict::Run);
+        assert_eq!(judge_all(AllSuccess, &broken, &tally(1, 0, 0, 0, 0), 1), Verdict::UpstreamFailed);
+    }
+
+    #[test]
+    fn removed_upstreams_are_not_waited_for_except_by_the_rule_that_wants_skips() {
+        for rule in TriggerRule::ALL {
+            let up = Tally { removed: 1, ..tally(2, 0, 1, 0, 0) };
+            let waits = judge(*rule, &up) == Verdict::Wait;
+            assert_eq!(waits, *rule == AllSkipped, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn an_instance_without_counterpart_is_removed() {
+        let up = Tally { removed: 1, ..tally(3, 2, 0, 0, 0) };
+        let lost: Vec<i32> =
+            (-1..4).filter(|index| is_without_counterpart(AllSuccess, &up, *index)).collect();
+        assert_eq!(lost, [2, 3]);
+        assert!(!is_without_counterpart(AllDone, &up, 3));
+        assert!(!is_without_counterpart(AllSuccess, &tally(2, 2, 0, 0, 0), 3));
     }
 
     #[test]

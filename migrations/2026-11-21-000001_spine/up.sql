@@ -52,7 +52,7 @@ CREATE TABLE import_error (
 );
 CREATE INDEX import_error_file ON import_error (file);
 
--- The highest run key that was ever deleted, so that a new leader never gives a key twice (store/src/dag_run.rs).
+-- The highest run key that was ever deleted, so that a new leader never gives a key twice (store/src/clean.rs).
 CREATE SEQUENCE run_key;
 
 CREATE TABLE dag_run (

@@ -1,6 +1,6 @@
 //! What can go wrong when talking to the queue. Nothing here is fatal: the queue holds no truth.
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// Why a call to the queue did not succeed.
 ///
@@ -59,7 +59,16 @@ pub enum Error {
         /// The system's words.
         reason: String,
     },
-    /// Redis answered with an error: a wrong password, a missing permission, full memory, a key of a foreign type.
+    /// Redis does not know us. Only somebody who corrects the URL can change that.
+    #[error(
+        "Redis does not let us in to {action}: the user name or the password in its URL is wrong or missing \
+         (redis://user:password@host:port/number, in TRADEWIND_REDIS_URL or --redis-url)"
+    )]
+    LockedOut {
+        /// What was asked of it.
+        action: &'static str,
+    },
+    /// Redis answered with another error: a missing permission, full memory, a key of a foreign type.
     #[error("Redis refused to {action}: {reason}")]
     Refused {
         /// What was asked of it.
@@ -78,7 +87,12 @@ impl Error {
         if error.is_io_error() {
             return Error::Unreachable { action, reason: error.to_string() };
         }
-        Error::Refused { action, reason: error.to_string() }
+        let reason = error.to_string();
+        // Inside a pipeline the code is wrapped in other words.
+        if error.kind() == ErrorKind::AuthenticationFailed || reason.contains("NOAUTH") {
+            return Error::LockedOut { action };
+        }
+        Error::Refused { action, reason }
     }
 
     /// Whether Redis refused because a key holds another type than ours.
@@ -93,6 +107,7 @@ impl Error {
             | Error::Ticket { .. }
             | Error::TooManyQueues { .. }
             | Error::Timeout { .. }
+            | Error::LockedOut { .. }
             | Error::Unreachable { .. } => false,
         }
     }

@@ -5,6 +5,11 @@
 //! claimed once, a bell that is lost is replaced by [`Bell::Missed`] or by the next poll, and the live log is only
 //! a view on what the worker also keeps.
 //!
+//! The ready queue keeps the order in which the scheduler released tries, and knows no priorities. Who goes next is
+//! decided at the release, by fair share, policy and priority together. An order by priority in here would undo
+//! that: the DAG with the largest weights would pass everybody else each time. It would gain next to nothing: so
+//! little is released ahead of free slots that what comes behind it waits about a quarter of a second longer.
+//!
 //! Never in here: SQL, decisions about runs and tasks, anything that must survive a restart.
 //!
 //! No call hangs: each is answered within [`CALL_LIMIT`], a waiting one within its own timeout and that, and while
@@ -130,12 +135,14 @@ impl Queue {
     }
 }
 
-/// The ready queue: what workers may start now, highest priority first, then first in first out.
+/// The ready queue: what workers may start now, in the order of release, over all queues of a worker.
 ///
-/// Tickets of one queue with equal priority and equal millisecond leave in the order of their numbers.
+/// Entries of different pushes that have the same rank leave in the order of their tickets' numbers.
 impl Queue {
     /// Adds entries, in one pipeline, and returns how many were new. A ticket that already waits in its queue
-    /// keeps its place, so pushing twice is harmless.
+    /// keeps its place, so pushing twice is harmless; one that was lost comes back to where it stood.
+    ///
+    /// Entries of one push leave in the order in which they are given: give them in the order of their release.
     ///
     /// # Errors
     /// When Redis is away, too slow or refuses us; some of the entries may be in then.
@@ -146,7 +153,7 @@ impl Queue {
         }
     }
 
-    /// Takes the best `n` (at most [`BATCH_LIMIT`]) entries over all `queues`, best first. When there is none, waits
+    /// Takes the first `n` (at most [`BATCH_LIMIT`]) entries over all `queues`, in order. When there is none, waits
     /// up to `wait` (at most [`WAIT_LIMIT`]) for the first; an empty answer means that none came.
     ///
     /// With no queues or no room (`n` = 0) it waits the time out, so that a loop around it does not spin; for the
@@ -212,7 +219,7 @@ impl Queue {
         }
     }
 
-    /// The best `limit` (at most [`BATCH_LIMIT`]) tickets of a queue, best first, without taking them.
+    /// The first `limit` (at most [`BATCH_LIMIT`]) tickets of a queue, in order, without taking them.
     ///
     /// # Errors
     /// When Redis is away, too slow or refuses us.

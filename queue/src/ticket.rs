@@ -1,4 +1,4 @@
-//! What waits in the ready queue: tickets, and the rank that orders them.
+//! What waits in the ready queue: tickets, and the ranks that order them.
 
 use crate::error::{Error, shorten};
 use std::fmt;
@@ -122,58 +122,54 @@ pub struct Ready {
     pub queue: QueueName,
     /// The try to run.
     pub ticket: Ticket,
-    /// Higher goes first. Values outside -4096 ..= 4095 count as the nearest of these.
-    pub priority: i32,
-    /// When it became ready, in milliseconds since 1970 UTC: earlier goes first among equal priorities. Moments
-    /// before 2024 or after 2058 count as the nearest moment inside.
-    pub ready_at_ms: i64,
+    /// When the scheduler released it, in microseconds since 1970 UTC: what was released earlier leaves earlier.
+    /// Moments before 1970 or after 2255 count as the nearest moment inside.
+    pub released_us: i64,
 }
 
-impl Ready {
-    /// The rank in the queue; the lowest leaves first.
-    ///
-    /// `(4095 - priority) * 2^40 + milliseconds since 2024`. It stays below 2^53, so it is exact in the double that
-    /// a sorted set keeps.
-    pub(crate) fn rank(&self) -> u64 {
-        const MIN_PRIORITY: i32 = -4096;
-        const MAX_PRIORITY: i32 = 4095;
-        const TIME_BITS: u32 = 40;
-        const YEAR_2024_MS: i64 = 1_704_067_200_000;
-        let levels = MAX_PRIORITY - self.priority.clamp(MIN_PRIORITY, MAX_PRIORITY);
-        let since_2024 = self.ready_at_ms.saturating_sub(YEAR_2024_MS).clamp(0, (1 << TIME_BITS) - 1);
-        (u64::from(levels.unsigned_abs()) << TIME_BITS) | since_2024.unsigned_abs()
-    }
+/// The ranks of the entries of one push; the lowest leaves first.
+///
+/// A rank is the moment of the release, or the microsecond after the entry before it when that is later. So entries
+/// that were released together, at one moment, stay in the order in which they are given. Ranks stay below 2^53:
+/// they are exact in the double that a sorted set keeps.
+pub(crate) fn ranks(ready: &[Ready]) -> impl Iterator<Item = u64> {
+    const LAST: u64 = (1 << 53) - 1;
+    let mut earliest = 0;
+    ready.iter().map(move |entry| {
+        let moment = entry.released_us.max(0).unsigned_abs();
+        let rank = moment.max(earliest).min(LAST);
+        earliest = rank + 1;
+        rank
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ready(priority: i32, ready_at_ms: i64) -> Ready {
-        Ready {
-            queue: QueueName::default(),
-            ticket: Ticket { run: 1, index: 0, try_number: 1 },
-            priority,
-            ready_at_ms,
-        }
+    fn ranks_of(moments: &[i64]) -> Vec<u64> {
+        let ticket = Ticket { run: 1, index: 0, try_number: 1 };
+        let entry =
+            |released_us: &i64| Ready { queue: QueueName::default(), ticket, released_us: *released_us };
+        ranks(&moments.iter().map(entry).collect::<Vec<_>>()).collect()
     }
 
     #[test]
     fn ranks_are_exact_in_a_double() {
-        for (priority, at) in [(i32::MIN, i64::MAX), (i32::MAX, i64::MIN), (0, 1_764_000_000_123), (-1, 0)] {
-            let rank = ready(priority, at).rank();
+        for moment in [i64::MIN, -1, 0, 1_764_000_000_123_456, i64::MAX] {
+            let rank = ranks_of(&[moment])[0];
             assert!(rank < 1 << 53);
             assert_eq!(rank as f64 as u64, rank);
         }
     }
 
     #[test]
-    fn ranks_order_by_priority_then_time() {
-        let at = 1_764_000_000_000;
-        let ranks =
-            [(5, at + 9), (0, at), (0, at + 1), (-3, at), (-4096, at)].map(|(p, t)| ready(p, t).rank());
-        assert!(ranks.is_sorted());
-        assert_eq!(ready(9999, at).rank(), ready(4095, at).rank());
+    fn ranks_follow_the_release_and_then_the_order_of_the_push() {
+        let at = 1_764_000_000_000_000;
+        assert_eq!(ranks_of(&[at, at + 5]), [at as u64, at as u64 + 5]);
+        assert_eq!(ranks_of(&[7, 7, 7, 8, 20]), [7, 8, 9, 10, 20]);
+        assert_eq!(ranks_of(&[9, 3]), [9, 10]);
+        assert!(ranks_of(&[]).is_empty());
     }
 
     #[test]

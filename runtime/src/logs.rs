@@ -127,10 +127,19 @@ impl LogStore {
     /// a rename and costs nothing; otherwise it is sent in pieces. A log that was there before is replaced, which
     /// makes storing it again after a crash harmless.
     pub async fn put_file(&self, key: &LogKey, local: &Path) -> Result<(), Error> {
+        self.put_written(key, local, || Ok(())).await
+    }
+
+    /// [`LogStore::put_file`] of a file that `write` brings to its final form. It may block, and is called once whatever fails.
+    pub async fn put_written(
+        &self,
+        key: &LogKey,
+        local: &Path,
+        write: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
         let object = key.log();
-        if let Some(root) = &self.root
-            && move_into(root.join(&object), local.to_owned()).await?
-        {
+        let target = self.root.as_ref().map(|root| root.join(&object));
+        if written_into(local.to_owned(), write, target).await? {
             return Ok(());
         }
         let file = artifact::open_plain(local.to_owned()).await?;
@@ -213,32 +222,44 @@ impl Error {
     }
 }
 
-/// Moves the file `from` to `to`. False when that takes copying, because they are on different file systems.
-async fn move_into(to: PathBuf, from: PathBuf) -> Result<bool, Error> {
+/// Has the file written, and moves it to `target`, all in one call of the pool of threads that may block. False when it is
+/// not moved yet: there is no target, or it is on another file system.
+async fn written_into(
+    file: PathBuf,
+    write: impl FnOnce() -> io::Result<()> + Send + 'static,
+    target: Option<PathBuf>,
+) -> Result<bool, Error> {
     let moved = tokio::task::spawn_blocking(move || {
-        let failed = |doing, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File { doing, path, source }
-        };
-        if !fs::symlink_metadata(&from).map_err(failed("reading", &from))?.is_file() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
-            return Err(failed("storing", &from)(source));
-        }
-        // Deleting another log removes its folders when they are empty, which can be just after we made them.
-        for _ in 0..MOVES {
-            if let Some(folder) = to.parent() {
-                fs::create_dir_all(folder).map_err(failed("making", folder))?;
-            }
-            match fs::rename(&from, &to) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(failed("moving", &from)(source)),
-            }
-        }
-        Err(failed("moving", &from)(io::ErrorKind::NotFound.into()))
+        write().map_err(failed("writing", &file))?;
+        target.map_or(Ok(false), |target| move_into(&target, &file))
     });
     moved.await.map_err(|error| Error::Storage(error.into()))?
+}
+
+/// Moves the file `from` to `to`. False when that takes copying, because they are on different file systems.
+fn move_into(to: &Path, from: &Path) -> Result<bool, Error> {
+    if !fs::symlink_metadata(from).map_err(failed("reading", from))?.is_file() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file");
+        return Err(failed("storing", from)(source));
+    }
+    // Deleting another log removes its folders when they are empty, which can be just after we made them.
+    for _ in 0..MOVES {
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).map_err(failed("making", folder))?;
+        }
+        match fs::rename(from, to) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(failed("moving", from)(source)),
+        }
+    }
+    Err(failed("moving", from)(io::ErrorKind::NotFound.into()))
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::File { doing, path, source }
 }
 
 /// Logs can hold what tasks print, so a folder made for them is for this user alone.

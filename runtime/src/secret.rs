@@ -1,4 +1,4 @@
-//! Text that must not be shown.
+//! Text that must not be shown, and the names by which it is known.
 
 use std::fmt;
 
@@ -9,6 +9,32 @@ pub struct Secret(String);
 
 /// What is shown instead of a secret.
 pub const MASK: &str = "***";
+
+/// A name that contains one of these names a secret. Source: `DEFAULT_SENSITIVE_FIELDS` of Airflow 3.3.2's secrets masker,
+/// without those that contain another one, and with `account_key`, `auth`, `credential` and `keyfile`.
+const SECRET_WORDS: [&str; 21] = [
+    "access_key",
+    "account_key",
+    "api_key",
+    "apikey",
+    "auth",
+    "bearer",
+    "connection_string",
+    "credential",
+    "dsn",
+    "keyfile",
+    "passphrase",
+    "passwd",
+    "password",
+    "private_key",
+    "proxies",
+    "proxy",
+    "secret",
+    "service_account",
+    "service_key",
+    "token",
+    "webhook_url",
+];
 
 impl Secret {
     /// Hides `text`.
@@ -32,6 +58,16 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }
+}
+
+/// Whether the value of a variable, a field or a key of this name must not be shown. Case does not matter, and whatever
+/// stands between two words is one underscore: `API-Key` is `api_key`.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words: Vec<&str> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let name = words.join("_");
+    SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 /// `url` with its password, wherever a URL can carry one, replaced by `***`. Works on text that is not a valid
@@ -58,13 +94,14 @@ pub fn mask_url(url: &str) -> String {
 
 fn mask_query(query: &str) -> String {
     let mask = |pair: &str| match pair.split_once('=') {
-        Some((key, _)) if is_secret_key(key) => format!("{key}={MASK}"),
+        Some((key, _)) if is_secret_parameter(key) => format!("{key}={MASK}"),
         Some(_) | None => pair.to_owned(),
     };
     query.split('&').map(mask).collect::<Vec<_>>().join("&")
 }
 
-fn is_secret_key(key: &str) -> bool {
+/// Wider than [`is_secret_name`]: nobody looks for the value of a URL's parameter, and their names are short (`sig`).
+fn is_secret_parameter(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     ["pass", "secret", "token", "key", "sig"].iter().any(|word| key.contains(word))
 }
@@ -80,6 +117,27 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn every_name_that_airflow_hides_is_secret() {
+        let airflows = "access_key access_token api_key apikey auth_header authorization bearer connection_string dsn \
+                        passphrase passwd password private_key proxy proxy_password proxies secret service_account \
+                        service_key token keyfile_dict webhook_url";
+        for name in airflows.split_whitespace() {
+            assert!(is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test_case("SLACK_API_KEY", true ; "upper case")]
+    #[test_case(" my api--key ", true ; "other signs between the words")]
+    #[test_case("db-password-2", true ; "within a longer name")]
+    #[test_case("google_credentials", true ; "more than Airflow hides")]
+    #[test_case("flights_zip", false ; "ordinary")]
+    #[test_case("monkey", false ; "a word that only ends like one")]
+    #[test_case("", false ; "empty")]
+    fn names_give_secrets_away(name: &str, is_secret: bool) {
+        assert_eq!(is_secret_name(name), is_secret);
     }
 
     #[test_case("postgres://u:pw@h:5432/d", "postgres://u:***@h:5432/d" ; "password")]

@@ -38,8 +38,8 @@ impl Term<'_> {
 
 fn entry(ready: &Ready) -> Option<queue::Ready> {
     let queue = QueueName::new(ready.queue.as_str()).ok()?;
-    let ready_at_ms = ready.since.timestamp_millis();
-    Some(queue::Ready { queue, ticket: ticket(ready.attempt), priority: ready.priority, ready_at_ms })
+    let released_us = ready.released_at.timestamp_micros();
+    Some(queue::Ready { queue, ticket: ticket(ready.attempt), released_us })
 }
 
 const fn ticket(attempt: TryKey) -> Ticket {

@@ -112,7 +112,9 @@ async fn save(
     for batch in files.chunks(MOST_FILES) {
         let saved = store.save(proof, batch).await?;
         for refused in &saved.refused {
-            warn!(dag_id = %refused.dag_id, file = refused.file, owner = refused.owner, "another file has this DAG");
+            let (line, column) = refused.place;
+            let (dag_id, file, owner) = (&refused.dag_id, &refused.file, &refused.owner);
+            warn!(%dag_id, file, line, column, owner, "another file has this DAG");
         }
         let events: Vec<Event> = saved.changed.into_iter().map(|dag| Event::Dag(Box::new(dag))).collect();
         if !events.is_empty() {
@@ -130,14 +132,18 @@ fn gone(file: String) -> LoadedFile {
 
 fn report(read: &FileRead) {
     for error in &read.parsed.errors {
-        warn!(file = error.file, line = error.line, column = error.column, "{}", error.message);
+        let hint = error.hint.as_deref();
+        warn!(file = error.file, line = error.line, column = error.column, hint, "{}", error.message);
     }
 }
 
 fn loaded(read: FileRead) -> LoadedFile {
     let source = read.source;
-    let dag =
-        |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
+    let dag = |loaded: domain::dagfile::Loaded| LoadedDag {
+        dag: Arc::new(loaded.dag),
+        source: source.clone(),
+        place: (loaded.line, loaded.column),
+    };
     LoadedFile {
         file: read.file,
         dags: read.parsed.dags.into_iter().map(dag).collect(),

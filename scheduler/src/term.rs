@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use domain::engine::{Engine, Snapshot, event::Event, record::WorkerRecord};
+use domain::engine::{
+    Engine, Snapshot,
+    event::{Event, MAX_QUEUED},
+    record::{AdmissionRecord, VersionId, WorkerRecord},
+};
 use queue::{Bell, BellKind, Bells};
 use runtime::shutdown::Shutdown;
 use store::LeaderProof;
@@ -33,6 +37,8 @@ pub struct Term<'a> {
     pub proof: &'a LeaderProof,
     pub engine: Engine,
     pub workers: Vec<WorkerRecord>,
+    /// The version of the DAG of posted tasks that the engine knows.
+    pub adhoc: Option<VersionId>,
     began: Instant,
     last_sweep: Instant,
     last_check: Instant,
@@ -54,6 +60,7 @@ impl<'a> Term<'a> {
             proof,
             engine: Engine::default(),
             workers: Vec::new(),
+            adhoc: None,
             began: now,
             last_sweep: now,
             last_check: now,
@@ -114,6 +121,8 @@ impl<'a> Term<'a> {
             dags: snapshot.dags,
             runs: snapshot.runs,
             pools: snapshot.pools,
+            admission: AdmissionRecord::default(),
+            durations: snapshot.durations,
             workers: snapshot.workers,
             next_run: snapshot.next_run.0,
         };
@@ -164,6 +173,7 @@ impl<'a> Term<'a> {
         } else if self.last_sweep.elapsed() > SWEEP {
             self.refresh().await?;
             self.sweep(SWEEP_AGE).await?;
+            self.give_up_unclaimed().await?;
         }
         self.turn().await
     }
@@ -201,6 +211,15 @@ impl<'a> Term<'a> {
                 warn!(worker = %worker.worker, tries = worker.tries.len(), "lost with their worker");
             }
             self.tell(vec![Event::WorkerLost { worker: worker.worker, tries: worker.tries }]);
+        }
+        Ok(())
+    }
+
+    async fn give_up_unclaimed(&mut self) -> Result<(), Error> {
+        let unclaimed = self.scheduler.store.unclaimed(SWEEP_LIMIT, MAX_QUEUED).await?;
+        if !unclaimed.is_empty() {
+            warn!(tries = unclaimed.len(), "queued for very long, although workers have free slots");
+            self.tell(vec![Event::Unclaimed(unclaimed)]);
         }
         Ok(())
     }

@@ -1,7 +1,12 @@
 //! One turn: read the inbox, ask the engine, write what it decided, then act on it.
 
-use domain::{engine::event::Event, intent::Message};
-use store::InboxId;
+use chrono::{DateTime, Utc};
+use domain::{
+    engine::{event::Event, record::PastQuestion},
+    id::{DagId, RunId},
+    intent::Message,
+};
+use store::{InboxId, adhoc};
 
 use crate::{Error, term::Term};
 
@@ -15,8 +20,8 @@ impl Term<'_> {
             let messages = self.scheduler.store.read(BATCH).await?;
             let more = messages.len() == BATCH;
             let consumed = self.take_in(messages).await?;
-            self.decide(&consumed).await?;
-            if !more && !self.is_due() {
+            let answered = self.decide(&consumed).await?;
+            if !more && !answered && !self.is_due() {
                 return Ok(());
             }
         }
@@ -31,10 +36,9 @@ impl Term<'_> {
                 Message::Outcome(outcome) => self.engine.handle(Event::Outcome(Box::new(outcome)), now),
                 Message::Intent(intent) => {
                     let (dag_id, run_id) = intent.wish.subject();
-                    if !self.engine.knows_run(dag_id, run_id)
-                        && let Some(run) = self.scheduler.store.run(dag_id, run_id).await?
-                    {
-                        self.engine.handle(Event::Run(Box::new(run)), now);
+                    self.meet_dag(dag_id, now).await?;
+                    if let Some(run_id) = run_id {
+                        self.meet_run(dag_id, run_id, now).await?;
                     }
                     self.engine.handle(Event::Intent(Box::new(intent)), now);
                 }
@@ -43,13 +47,46 @@ impl Term<'_> {
         Ok(consumed)
     }
 
+    // No file stands behind the DAG of posted tasks, so no loader tells of its versions: the wish to run one does.
+    async fn meet_dag(&mut self, dag_id: &DagId, now: DateTime<Utc>) -> Result<(), Error> {
+        if dag_id.as_str() == adhoc::DAG_ID
+            && let Some(record) = self.scheduler.store.adhoc_dag(self.adhoc).await?
+        {
+            self.adhoc = Some(record.version);
+            self.engine.handle(Event::Dag(Box::new(record)), now);
+        }
+        Ok(())
+    }
+
+    // A run that ended is not kept in memory; a wish about it brings it back.
+    async fn meet_run(&mut self, dag_id: &DagId, run_id: &RunId, now: DateTime<Utc>) -> Result<(), Error> {
+        if !self.engine.knows_run(dag_id, run_id)
+            && let Some(run) = self.scheduler.store.run(dag_id, run_id).await?
+        {
+            self.engine.handle(Event::Run(Box::new(run)), now);
+        }
+        Ok(())
+    }
+
     // Nothing of a turn has happened before it is committed, and everything has afterwards, whatever becomes of the queue.
-    async fn decide(&mut self, consumed: &[InboxId]) -> Result<(), Error> {
+    // Returns whether the engine has been told something new meanwhile.
+    async fn decide(&mut self, consumed: &[InboxId]) -> Result<bool, Error> {
         let decisions = self.engine.poll(self.scheduler.clock.now());
         if !decisions.is_clean() || !consumed.is_empty() {
             self.scheduler.store.commit(self.proof, &decisions, consumed).await?;
         }
         self.act(&decisions).await;
+        self.answer(&decisions.questions).await?;
+        Ok(!decisions.questions.is_empty())
+    }
+
+    // A run that has ended is not kept in memory. How the last one ended is read once for each run that waits for it.
+    async fn answer(&mut self, questions: &[PastQuestion]) -> Result<(), Error> {
+        for question in questions {
+            let before = self.scheduler.store.standing(question).await?;
+            let now = self.scheduler.clock.now();
+            self.engine.handle(Event::Past { run: question.run, before }, now);
+        }
         Ok(())
     }
 

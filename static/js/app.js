@@ -7,11 +7,13 @@ import { startLive } from "./live.js";
 import { startLogs } from "./log.js";
 import { startMenus } from "./menu.js";
 import { startSearch } from "./search.js";
+import { startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 
 startTheme();
 startConfirm();
 startMenus();
+startTabs();
 startKeys();
 startSearch();
 startGrid();

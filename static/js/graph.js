@@ -30,8 +30,8 @@ function start(frame) {
     view.scale = clamp(Math.min(width / size.width, height / size.height, 1.15));
     view.x = (width - size.width * view.scale) / 2;
     view.y = (height - size.height * view.scale) / 2;
-    // A long graph on a narrow screen would be too small to read: begin at its left end instead.
-    if (view.scale < 0.55 && !view.touched) {
+    // A large graph would be too small to read: begin at its left end instead. A phone comes to that earlier.
+    if (view.scale < (width < 640 ? 0.55 : 0.38) && !view.touched) {
       view.scale = Math.max(view.scale, Math.min(0.85, (height / size.height) * 1.6));
       view.x = 8;
       view.y = (height - size.height * view.scale) / 2;

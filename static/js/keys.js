@@ -1,7 +1,7 @@
 // Shortcuts. None works while something is being typed, and none hides one of the browser's.
 import { switchTheme } from "./theme.js";
 
-const PLACES = { d: "/dags", e: "/import-errors", p: "/pools", v: "/variables", c: "/connections", a: "/audit" };
+const PLACES = { d: "/dags", e: "/import-errors", p: "/pools", v: "/variables", c: "/connections", s: "/platform", a: "/audit" };
 const WAIT_FOR_SECOND_KEY = 1200; // milliseconds
 
 let leader = 0;

@@ -76,7 +76,7 @@ async fn save(store: &Store, proof: &LeaderProof) -> Outcome<DagRecord> {
         "dag_id": "rates", "schedule": null, "timezone": "UTC", "catchup": false, "max_active_runs": 16,
         "max_active_tasks": 16, "owner": "rates", "tasks": []
     });
-    let dag = LoadedDag { dag: Arc::new(serde_json::from_value(dag)?), source: String::new() };
+    let dag = LoadedDag { dag: Arc::new(serde_json::from_value(dag)?), source: String::new(), place: (1, 1) };
     let file = LoadedFile { file: "rates.yaml".to_owned(), dags: vec![dag], errors: vec![] };
     Ok(store.save(proof, &[file]).await?.changed.remove(0))
 }
@@ -159,6 +159,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         triggered_by: None,
         note: None,
         clear_number: 0,
+        is_paused: false,
     }
 }
 
@@ -179,6 +180,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
         next_try_at: None,
         worker: None,
         reason: None,
+        is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),
             pool_slots: 1,

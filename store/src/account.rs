@@ -9,7 +9,11 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use crate::{Error, Store, column::Parsed, hot::hot_query};
+use crate::{
+    Error, Store,
+    column::{Parsed, int},
+    hot::hot_query,
+};
 
 /// What an account may do; each may do what the ones before may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -217,9 +221,8 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn sign_in_failed(&self, account_id: i64, most: u32, lock: Duration) -> Result<(), Error> {
-        let most = i32::try_from(most).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
-        Failed { id: &account_id, most: &most, seconds: &lock.as_secs_f64() }.execute(&mut conn).await?;
+        Failed { id: &account_id, most: &int(most), seconds: &lock.as_secs_f64() }.execute(&mut conn).await?;
         Ok(())
     }
 

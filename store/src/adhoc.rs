@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
@@ -23,8 +23,7 @@ use domain::{
 
 use crate::{
     Error, InboxId, Store,
-    claim::interval,
-    column::{FromJson, ToJson},
+    column::{FromJson, Parsed, ToJson, count, interval},
     hot::hot_query,
 };
 
@@ -117,7 +116,7 @@ impl Store {
         transaction.commit().await?;
 
         let id = dag.tasks.len();
-        let run_id = intent.wish.subject().1.clone();
+        let run_id = run_of(&intent)?;
         let task = dag.tasks.into_iter().next_back();
         let task = task.ok_or_else(|| Error::Invalid("the task was not added".to_owned()))?;
         Ok(Added { id, task, run_id, message, intent })
@@ -138,6 +137,8 @@ impl Store {
             is_paused: row.is_paused,
             is_stale: row.is_stale,
             cursor: interval(row.cursor_start, row.cursor_end),
+            disabled: row.disabled.into_iter().map(|id| id.0).collect(),
+            failed_runs: count(row.failed_runs),
         }))
     }
 }
@@ -177,6 +178,11 @@ fn empty() -> Result<Dag, AddError> {
         max_active_runs: 1,
         max_active_tasks: MAX_ACTIVE,
         dagrun_timeout: None,
+        fail_fast: false,
+        max_consecutive_failed_dag_runs: 0,
+        overlap: Default::default(),
+        share: 1,
+        team: None,
         tags: Vec::new(),
         owner: "tradewind".to_owned(),
         params: Default::default(),
@@ -196,6 +202,10 @@ fn task(new: &NewTask) -> Task {
         operator: Operator::Bash { command: new.command.clone().unwrap_or_else(|| ECHO.to_owned()) },
         upstream,
         trigger_rule: TriggerRule::default(),
+        setup: false,
+        teardown: None,
+        depends_on_past: false,
+        wait_for_downstream: false,
         retry: Retry::default(),
         execution_timeout: None,
         pool: PoolName::default_pool(),
@@ -212,6 +222,11 @@ fn task(new: &NewTask) -> Task {
         owner: None,
         doc: None,
     }
+}
+
+fn run_of(intent: &Intent) -> Result<RunId, Error> {
+    let run_id = intent.wish.subject().1.cloned();
+    run_id.ok_or_else(|| Error::Invalid("the wish names no run".to_owned()))
 }
 
 fn wish(run_id: Option<String>, now: DateTime<Utc>) -> Result<Wish, Error> {
@@ -289,6 +304,10 @@ struct RecordRow {
     cursor_start: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     cursor_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Array<Text>)]
+    disabled: Vec<Parsed<TaskId>>,
+    #[diesel(sql_type = Integer)]
+    failed_runs: i32,
 }
 
 #[derive(QueryableByName)]
@@ -356,7 +375,8 @@ hot_query! {
 
 hot_query! {
     Changed { dag_id: str => Text, file: str => Text, known: Option<i64> => Nullable<BigInt> }
-    "SELECT d.version_id, v.body, d.is_paused, d.is_stale, d.cursor_start, d.cursor_end
+    "SELECT d.version_id, v.body, d.is_paused, d.is_stale, d.cursor_start, d.cursor_end,
+            d.disabled, d.failed_runs
      FROM dag d JOIN dag_version v ON v.id = d.version_id
      WHERE d.dag_id = $1 AND d.file = $2 AND d.version_id IS DISTINCT FROM $3"
 }

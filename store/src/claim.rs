@@ -8,7 +8,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     engine::record::VersionId,
-    id::{DagId, RunId, RunKey, TaskId, TiKey, TryKey},
+    id::{DagId, RunId, TaskId, TryKey},
     state::RunType,
     timetable::DataInterval,
 };
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
-    column::{FromJson, Parsed},
+    column::{FromJson, Parsed, TryColumns, TryRow, count, interval},
     hot::hot_query,
     job,
 };
@@ -146,45 +146,10 @@ impl Store {
     }
 }
 
-/// Tries as columns of a statement.
-pub(crate) struct TryColumns {
-    pub(crate) run_key: Vec<i64>,
-    pub(crate) index: Vec<i32>,
-    pub(crate) try_number: Vec<i32>,
-}
-
-impl TryColumns {
-    pub(crate) fn of(tries: &[TryKey]) -> Self {
-        Self {
-            run_key: tries.iter().map(|attempt| attempt.ti.run.0).collect(),
-            index: tries.iter().map(|attempt| i32::try_from(attempt.ti.index).unwrap_or(i32::MAX)).collect(),
-            try_number: tries
-                .iter()
-                .map(|attempt| i32::try_from(attempt.try_number).unwrap_or(i32::MAX))
-                .collect(),
-        }
-    }
-}
-
-/// A try from its columns.
-pub(crate) fn try_key(run_key: i64, index: i32, try_number: i32) -> TryKey {
-    TryKey { ti: TiKey { run: RunKey(run_key), index: count(index) }, try_number: count(try_number) }
-}
-
-/// A count from its column, where CHECKs keep it from being negative.
-pub(crate) fn count(column: i32) -> u32 {
-    u32::try_from(column).unwrap_or(0)
-}
-
-/// A data interval from its two columns, which are both null or both not.
-pub(crate) fn interval(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> Option<DataInterval> {
-    Some(DataInterval { start: start?, end: end? })
-}
-
 impl From<Row> for Claimed {
     fn from(row: Row) -> Self {
         Self {
-            attempt: try_key(row.run_key, row.index, row.try_number),
+            attempt: row.attempt.into(),
             dag_id: row.dag_id.0,
             run_id: row.run_id.0,
             run_type: row.run_type.0,
@@ -206,12 +171,8 @@ impl From<Row> for Claimed {
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
-    run_key: i64,
-    #[diesel(sql_type = Integer)]
-    index: i32,
-    #[diesel(sql_type = Integer)]
-    try_number: i32,
+    #[diesel(embed)]
+    attempt: TryRow,
     #[diesel(sql_type = Text)]
     dag_id: Parsed<DagId>,
     #[diesel(sql_type = Text)]

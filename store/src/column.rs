@@ -1,16 +1,79 @@
-//! How values of the domain are written to columns and read back.
+//! How values of the domain are written to columns and read back, and the columns that many statements have.
 
 use std::{fmt::Display, io::Write, str::FromStr};
 
+use chrono::{DateTime, Utc};
 use diesel::{
+    QueryableByName,
     deserialize::{self, FromSql, FromSqlRow},
     pg::{Pg, PgValue},
     serialize::{self, IsNull, Output, ToSql},
-    sql_types::{Json, Text},
+    sql_types::{BigInt, Integer, Json, Text},
+};
+use domain::{
+    id::{RunKey, TiKey, TryKey},
+    timetable::DataInterval,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
+
+/// How many rows a list has in all.
+#[derive(QueryableByName)]
+pub(crate) struct Total {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) total: i64,
+}
+
+/// The columns that name a try.
+#[derive(QueryableByName)]
+pub(crate) struct TryRow {
+    #[diesel(sql_type = BigInt)]
+    run_key: i64,
+    #[diesel(sql_type = Integer)]
+    index: i32,
+    #[diesel(sql_type = Integer)]
+    try_number: i32,
+}
+
+impl From<TryRow> for TryKey {
+    fn from(row: TryRow) -> Self {
+        let ti = TiKey { run: RunKey(row.run_key), index: count(row.index) };
+        Self { ti, try_number: count(row.try_number) }
+    }
+}
+
+/// Tries as parameters of a statement: the columns of [`TryRow`], each as an array.
+pub(crate) struct TryColumns {
+    pub(crate) run_key: Vec<i64>,
+    pub(crate) index: Vec<i32>,
+    pub(crate) try_number: Vec<i32>,
+}
+
+impl TryColumns {
+    pub(crate) fn of(tries: &[TryKey]) -> Self {
+        Self {
+            run_key: tries.iter().map(|attempt| attempt.ti.run.0).collect(),
+            index: tries.iter().map(|attempt| int(attempt.ti.index)).collect(),
+            try_number: tries.iter().map(|attempt| int(attempt.try_number)).collect(),
+        }
+    }
+}
+
+/// A count of the domain on its way into an `integer`, whose end it is never near.
+pub(crate) fn int(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// A count from its column, where CHECKs keep it from being negative.
+pub(crate) fn count(column: i32) -> u32 {
+    u32::try_from(column).unwrap_or(0)
+}
+
+/// A data interval from its two columns, which are both null or both not.
+pub(crate) fn interval(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> Option<DataInterval> {
+    Some(DataInterval { start: start?, end: end? })
+}
 
 /// A text column that is parsed when it is read: a name or a state.
 #[derive(Debug, Clone, FromSqlRow)]

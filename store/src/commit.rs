@@ -4,6 +4,7 @@
 //! A record is changed only if it still is what the engine believed (its state, and for a task instance its try number).
 //! The one difference allowed is a queued instance that a worker has claimed meanwhile.
 
+mod dag;
 mod run;
 mod task_instance;
 mod trace;
@@ -48,6 +49,8 @@ impl Store {
         trace::clear_xcoms(conn, &decisions.xcoms_cleared, &mut statements);
         trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
+        dag::set_flags(conn, &decisions.dags, &mut statements);
+        trace::write_durations(conn, &decisions.durations, &mut statements);
         trace::insert_audit(conn, &decisions.audit, &mut statements);
         delete_consumed(conn, consumed, &mut statements);
         send(statements).await?;
@@ -91,9 +94,4 @@ fn expect_all(done: usize, wanted: usize, otherwise: &str) -> Result<(), Error> 
 /// One column of a batch.
 fn column<'a, T, C>(rows: &'a [T], cell: impl Fn(&'a T) -> C) -> Vec<C> {
     rows.iter().map(cell).collect()
-}
-
-/// Counts of the domain are never near the end of an `integer`.
-fn int(count: u32) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -127,19 +127,29 @@ impl Store {
     /// Waits until the database answers, for at most `timeout`.
     ///
     /// # Errors
-    /// The last [`Error::Unreachable`] when it never did.
+    /// The last [`Error::Unreachable`] when it never did; at once when it knows neither this user, the password nor the
+    /// database.
     pub async fn wait_until_ready(&self, timeout: Duration) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + timeout;
+        let mut told = String::new();
         loop {
-            let error = match self.conn().await {
+            let error = match self.pool.get().await {
                 Ok(_) => return Ok(()),
-                Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => error,
             };
-            if tokio::time::Instant::now() >= deadline {
-                return Err(error);
+            let reason = reason(&error);
+            if is_refusal(&error) || tokio::time::Instant::now() >= deadline {
+                return Err(self.unreachable(reason));
             }
-            tracing::debug!(%error, "waiting for the database");
+            if reason != told {
+                tracing::warn!(
+                    database = self.place(),
+                    reason,
+                    seconds = timeout.as_secs(),
+                    "waiting for the database"
+                );
+                told = reason;
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -263,7 +273,7 @@ async fn establish(config: &Config, settings: &Settings, setup: &str) -> Connect
     let attempt = tokio::time::timeout(settings.connect_timeout, config.connect(NoTls)).await;
     let (client, connection) = attempt
         .map_err(|_| ConnectionError::BadConnection("no answer in time".to_owned()))?
-        .map_err(|error| ConnectionError::BadConnection(explain(&error, config)))?;
+        .map_err(|error| refusal_or_fault(&error, config))?;
     let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     // An idle transaction can only be one whose process was stopped in the middle; its locks must not stay.
     let limits = format!(
@@ -273,6 +283,28 @@ async fn establish(config: &Config, settings: &Settings, setup: &str) -> Connect
     );
     conn.batch_execute(&limits).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
+}
+
+/// A URL that the server refuses stays wrong however long one waits; anything else may pass.
+fn refusal_or_fault(error: &tokio_postgres::Error, config: &Config) -> ConnectionError {
+    let refusals = [
+        SqlState::INVALID_CATALOG_NAME,
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+    ];
+    let reason = explain(error, config);
+    if error.code().is_some_and(|code| refusals.contains(code)) {
+        ConnectionError::InvalidConnectionUrl(reason)
+    } else {
+        ConnectionError::BadConnection(reason)
+    }
+}
+
+const fn is_refusal(error: &PoolError) -> bool {
+    matches!(
+        error,
+        PoolError::Backend(BackendError::ConnectionError(ConnectionError::InvalidConnectionUrl(_)))
+    )
 }
 
 fn explain(error: &tokio_postgres::Error, config: &Config) -> String {
@@ -297,9 +329,9 @@ fn explain(error: &tokio_postgres::Error, config: &Config) -> String {
 
 fn reason(error: &PoolError) -> String {
     match error {
-        PoolError::Backend(BackendError::ConnectionError(ConnectionError::BadConnection(text))) => {
-            text.clone()
-        }
+        PoolError::Backend(BackendError::ConnectionError(
+            ConnectionError::BadConnection(text) | ConnectionError::InvalidConnectionUrl(text),
+        )) => text.clone(),
         PoolError::Backend(error) => error.to_string(),
         PoolError::Timeout(_) => "no connection was free in time".to_owned(),
         PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => error.to_string(),

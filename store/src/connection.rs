@@ -13,7 +13,8 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
 
-use crate::{Error, Store, cipher::Place, hot::hot_query};
+pub use self::uri::percent_encoded;
+use crate::{Error, Store, cipher::Place, column::Total, hot::hot_query};
 
 /// Longest id, in characters.
 pub const MAX_ID: usize = 250;
@@ -175,9 +176,9 @@ impl Store {
         let mut conn = self.conn().await?;
         let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
         let rows: Vec<Row> = query.load(&mut conn).await?;
-        let count: Count = CountAll { search }.get_result(&mut conn).await?;
+        let total: Total = CountAll { search }.get_result(&mut conn).await?;
         let connections = rows.into_iter().map(|row| self.open_connection(row)).collect::<Result<_, _>>()?;
-        Ok((connections, count.count))
+        Ok((connections, total.total))
     }
 
     /// Deletes a connection. False when there is none of that id.
@@ -251,12 +252,6 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
 hot_query! {
     Set {
         conn_id: str => Text,
@@ -289,7 +284,7 @@ hot_query! {
 
 hot_query! {
     CountAll { search: str => Text }
-    "SELECT count(*) AS count FROM connection WHERE $1 = '' OR strpos(lower(conn_id), lower($1)) > 0"
+    "SELECT count(*) AS total FROM connection WHERE $1 = '' OR strpos(lower(conn_id), lower($1)) > 0"
 }
 
 hot_query! {

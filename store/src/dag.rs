@@ -44,6 +44,8 @@ pub struct LoadedDag {
     pub dag: Arc<Dag>,
     /// The text it was read from, for people.
     pub source: String,
+    /// The line and the column of its id in that text, from 1.
+    pub place: (u32, u32),
 }
 
 /// What [`Store::save`] changed.
@@ -62,6 +64,8 @@ pub struct Refused {
     pub dag_id: DagId,
     /// The file it was read from.
     pub file: String,
+    /// The line and the column of its id there, from 1.
+    pub place: (u32, u32),
     /// The file that has it.
     pub owner: String,
 }
@@ -202,6 +206,7 @@ hot_query! {
 hot_query! {
     DeleteDag { dag_id: str => Text, by: str => Text }
     "WITH gone AS (DELETE FROM dag WHERE dag_id = $1 RETURNING dag_id),
-          versions AS (DELETE FROM dag_version WHERE dag_id = $1)
+          versions AS (DELETE FROM dag_version WHERE dag_id = $1),
+          learned AS (DELETE FROM task_duration WHERE dag_id = $1)
      INSERT INTO event_log (at, event, owner, dag_id) SELECT now(), 'delete_dag', $2, dag_id FROM gone"
 }

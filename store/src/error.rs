@@ -48,6 +48,9 @@ impl Error {
     }
 }
 
+/// How PostgreSQL refuses a text that has a NUL character.
+const NUL: &str = "invalid byte sequence for encoding \"UTF8\": 0x00";
+
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         let DieselError::DatabaseError(kind, about) = &error else {
@@ -55,6 +58,11 @@ impl From<DieselError> for Error {
         };
         if is_a_clash(kind) {
             return Self::Conflict(in_words(&error));
+        }
+        if about.message().starts_with(NUL) {
+            return Self::Invalid(
+                "a text with a NUL character cannot be stored, and names nothing".to_owned(),
+            );
         }
         if is_cut_off(kind, about.message()) {
             return Self::Unreachable { place: String::new(), reason: about.message().to_owned() };

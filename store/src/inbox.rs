@@ -13,6 +13,7 @@ use crate::{
     Error, Store,
     column::{RawJson, ToJson},
     hot::hot_query,
+    xcom,
 };
 
 /// Most messages of one [`Store::post`].
@@ -26,7 +27,8 @@ impl Store {
     /// Puts messages into the inbox, all or none, and returns their numbers. Ring the engine's doorbell afterwards.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there are more than [`MOST_MESSAGES`].
+    /// [`Error::Invalid`] when there are more than [`MOST_MESSAGES`], or when the engine could not record what one of them
+    /// says: see [`xcom::check_key`].
     pub async fn post(&self, messages: &[Message]) -> Result<Vec<InboxId>, Error> {
         if messages.len() > MOST_MESSAGES {
             return Err(Error::Invalid(format!(
@@ -37,6 +39,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
+        messages.iter().try_for_each(check)?;
         let bodies = messages.iter().map(ToJson::of).collect::<Result<Vec<_>, _>>()?;
         let mut conn = self.hot_conn().await?;
         let rows: Vec<Posted> = Post { bodies: &bodies }.load(&mut conn).await?;
@@ -80,6 +83,13 @@ impl Store {
         let mut conn = self.conn().await?;
         SetAside { id: &row.id, extra: &extra }.execute(&mut conn).await?;
         Ok(())
+    }
+}
+
+fn check(message: &Message) -> Result<(), Error> {
+    match message {
+        Message::Outcome(outcome) => outcome.xcoms.keys().try_for_each(|key| xcom::check_key(key)),
+        Message::Intent(_) => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Double, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
@@ -14,7 +14,11 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{Error, LeaderProof, Store, claim::try_key, column::Parsed, hot::hot_query};
+use crate::{
+    Error, LeaderProof, Store,
+    column::{Parsed, TryRow, int},
+    hot::hot_query,
+};
 
 /// A worker that has not renewed its row for this long may claim nothing, and a leader may declare it lost.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -135,7 +139,7 @@ impl Store {
             hostname: &job.hostname,
             pid: &i32::try_from(job.pid).unwrap_or(0),
             queues: &queues,
-            slots: &i32::try_from(job.slots).unwrap_or(i32::MAX),
+            slots: &int(job.slots),
         };
         let mut conn = self.conn().await?;
         query.execute(&mut conn).await?;
@@ -222,7 +226,7 @@ pub(crate) async fn orphans(conn: &mut AsyncPgConnection) -> Result<Vec<LostWork
 fn by_worker(rows: Vec<OnWorker>) -> Vec<LostWorker> {
     let mut workers: Vec<LostWorker> = Vec::new();
     for row in rows {
-        let attempt = try_key(row.run_key, row.index, row.try_number);
+        let attempt = row.attempt.into();
         match workers.last_mut() {
             Some(last) if last.worker == row.worker => last.tries.push(attempt),
             _ => workers.push(LostWorker { worker: row.worker, tries: vec![attempt] }),
@@ -302,12 +306,8 @@ struct Expired {
 struct OnWorker {
     #[diesel(sql_type = SqlUuid)]
     worker: Uuid,
-    #[diesel(sql_type = BigInt)]
-    run_key: i64,
-    #[diesel(sql_type = Integer)]
-    index: i32,
-    #[diesel(sql_type = Integer)]
-    try_number: i32,
+    #[diesel(embed)]
+    attempt: TryRow,
 }
 
 hot_query! {

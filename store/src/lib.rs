@@ -11,11 +11,13 @@ mod claim;
 mod column;
 mod commit;
 mod connect;
+mod dag_run;
 mod error;
 mod hot;
 mod migrate;
 mod snapshot;
 mod sweep;
+mod task_duration;
 mod transaction;
 
 pub mod account;

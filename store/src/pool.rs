@@ -5,7 +5,10 @@ use diesel::{
     sql_types::{BigInt, Bool, Integer, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use domain::{engine::record::PoolRecord, id::PoolName};
+use domain::{
+    engine::{floor::Policy, record::PoolRecord},
+    id::PoolName,
+};
 
 use crate::{
     Error, Store,
@@ -27,6 +30,8 @@ pub struct NewPool {
     pub description: Option<String>,
     /// Deferred tasks keep their slots.
     pub include_deferred: bool,
+    /// The order in which those that wait for it go; `None` leaves it to the installation's.
+    pub policy: Option<Policy>,
 }
 
 /// A pool and how it is used now. Counts are slots, not tasks.
@@ -44,6 +49,9 @@ pub struct Pool {
     /// Deferred tasks keep their slots.
     #[diesel(sql_type = Bool)]
     pub include_deferred: bool,
+    /// The name of its policy ([`Policy`]), if it has one of its own.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub policy: Option<String>,
     /// Slots of running tasks.
     #[diesel(sql_type = BigInt)]
     pub running: i64,
@@ -94,15 +102,6 @@ impl Store {
         Ok(row)
     }
 
-    /// How many pools there are.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn count_pools(&self) -> Result<i64, Error> {
-        let mut conn = self.conn().await?;
-        Ok(CountPools {}.get_result::<Count>(&mut conn).await?.count)
-    }
-
     /// All pools as the engine needs them.
     ///
     /// # Errors
@@ -123,6 +122,7 @@ impl Store {
             slots: &slots(pool.slots),
             description: &description,
             include_deferred: &pool.include_deferred,
+            policy: &pool.policy.map(Policy::name),
         };
         let mut conn = self.conn().await?;
         match query.execute(&mut conn).await? {
@@ -142,6 +142,7 @@ impl Store {
             slots: &slots(pool.slots),
             description: &description,
             include_deferred: &pool.include_deferred,
+            policy: &pool.policy.map(Policy::name),
         };
         let mut conn = self.conn().await?;
         Ok(query.execute(&mut conn).await? == 1)
@@ -164,7 +165,12 @@ impl Store {
 
 pub(crate) async fn records(conn: &mut AsyncPgConnection) -> Result<Vec<PoolRecord>, Error> {
     let rows: Vec<Row> = Records {}.load(conn).await?;
-    let record = |row: Row| PoolRecord { name: row.name.0, slots: u32::try_from(row.slots).ok() };
+    let record = |row: Row| PoolRecord {
+        name: row.name.0,
+        slots: u32::try_from(row.slots).ok(),
+        include_deferred: row.include_deferred,
+        policy: row.policy.and_then(|name| name.parse().ok()),
+    };
     Ok(rows.into_iter().map(record).collect())
 }
 
@@ -178,12 +184,10 @@ struct Row {
     name: Parsed<PoolName>,
     #[diesel(sql_type = Integer)]
     slots: i32,
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
+    #[diesel(sql_type = Bool)]
+    include_deferred: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    policy: Option<String>,
 }
 
 hot_query! {
@@ -192,13 +196,8 @@ hot_query! {
 }
 
 hot_query! {
-    CountPools {}
-    "SELECT count(*) AS count FROM pool"
-}
-
-hot_query! {
     Records {}
-    "SELECT name, slots FROM pool ORDER BY name"
+    "SELECT name, slots, include_deferred, policy FROM pool ORDER BY name"
 }
 
 hot_query! {
@@ -207,8 +206,10 @@ hot_query! {
         slots: i32 => Integer,
         description: Option<String> => Nullable<Text>,
         include_deferred: bool => Bool,
+        policy: Option<&'a str> => Nullable<Text>,
     }
-    "INSERT INTO pool (name, slots, description, include_deferred) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+    "INSERT INTO pool (name, slots, description, include_deferred, policy) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT DO NOTHING"
 }
 
 hot_query! {
@@ -217,8 +218,9 @@ hot_query! {
         slots: i32 => Integer,
         description: Option<String> => Nullable<Text>,
         include_deferred: bool => Bool,
+        policy: Option<&'a str> => Nullable<Text>,
     }
-    "UPDATE pool SET slots = $2, description = $3, include_deferred = $4 WHERE name = $1"
+    "UPDATE pool SET slots = $2, description = $3, include_deferred = $4, policy = $5 WHERE name = $1"
 }
 
 hot_query! {

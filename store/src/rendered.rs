@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error, Store,
-    claim::TryColumns,
-    column::{FromJson, ToJson},
+    column::{FromJson, ToJson, TryColumns},
     hot::hot_query,
 };
 

@@ -15,17 +15,25 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
     dag::{Dag, Expand},
-    engine::record::{DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength},
+    engine::{
+        durations::DurationRecord,
+        record::{
+            DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength, XComRecord,
+        },
+    },
     id::{DagId, RunId, RunKey},
+    outcome::CHOICE,
 };
 use futures_util::{Stream, TryStreamExt};
 
-use self::rows::{DagRow, LengthRow, Names, NextKey, RunRow, TiRow};
+use self::rows::{ChoiceRow, DagRow, LengthRow, Names, NextKey, TiRow};
 use crate::{
-    Error, LeaderProof, Store, dag_version,
+    Error, LeaderProof, Store,
+    dag_run::RunRow,
+    dag_version,
     hot::hot_query,
     job::{self, LostWorker},
-    pool,
+    pool, task_duration,
 };
 
 /// Most lookups of one statement.
@@ -40,6 +48,8 @@ pub struct Snapshot {
     pub runs: Vec<RunSnapshot>,
     /// Every pool.
     pub pools: Vec<PoolRecord>,
+    /// How long tasks took.
+    pub durations: Vec<DurationRecord>,
     /// The workers that may be given work.
     pub workers: Vec<WorkerRecord>,
     /// Running tries whose worker is gone, for example because the leader before died while it dealt with them.
@@ -73,10 +83,12 @@ impl Store {
         let mut runs = snapshots(runs, &versions);
         fill(ActiveTis {}.load_stream(conn).await?, &mut runs).await?;
         add_lengths(conn, &mut runs).await?;
+        add_choices(conn, &mut runs).await?;
         let snapshot = Snapshot {
             dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
             runs,
             pools: pool::records(conn).await?,
+            durations: task_duration::all(conn).await?,
             workers: job::live_workers(conn).await?,
             orphans: job::orphans(conn).await?,
             next_run: RunKey(NextRunKey {}.get_result::<NextKey>(conn).await?.key),
@@ -108,6 +120,7 @@ impl Store {
         };
         fill(TisOf { run_key: &key }.load_stream(conn).await?, &mut runs).await?;
         add_lengths(conn, &mut runs).await?;
+        add_choices(conn, &mut runs).await?;
         transaction.commit().await?;
         Ok(runs.pop())
     }
@@ -120,7 +133,7 @@ fn snapshots(rows: Vec<RunRow>, versions: &Versions) -> Vec<RunSnapshot> {
             tracing::error!(dag_id = %run.dag_id, run_id = %run.run_id, "the run stands still: its DAG version cannot be read");
             return None;
         };
-        Some(RunSnapshot { run, dag, tis: Vec::new(), lengths: Vec::new() })
+        Some(RunSnapshot { run, dag, tis: Vec::new(), lengths: Vec::new(), choices: Vec::new() })
     };
     rows.into_iter().filter_map(snapshot).collect()
 }
@@ -158,6 +171,23 @@ async fn add_lengths(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> 
     Ok(())
 }
 
+/// What those tasks chose that decide which others are skipped.
+async fn add_choices(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> Result<(), Error> {
+    let choosing = |run: &&RunSnapshot| run.dag.tasks.iter().any(|task| task.operator.chooses());
+    let keys: Vec<i64> = runs.iter().filter(choosing).map(|run| run.run.key.0).collect();
+    let mut found: HashMap<RunKey, Vec<XComRecord>> = HashMap::new();
+    for chunk in keys.chunks(MOST_ROWS) {
+        for row in (Choices { run_key: chunk, key: CHOICE }).load::<ChoiceRow>(conn).await? {
+            let choice = row.record();
+            found.entry(choice.ti.run).or_default().push(choice);
+        }
+    }
+    for run in runs {
+        run.choices = found.remove(&run.run.key).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// The XComs over which tasks of the run are mapped that have not been expanded yet.
 fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
     let mapped: HashMap<&str, _> = run
@@ -183,7 +213,8 @@ fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
 
 hot_query! {
     Dags {}
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end FROM dag ORDER BY dag_id"
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
+     FROM dag ORDER BY dag_id"
 }
 
 hot_query! {
@@ -217,6 +248,13 @@ hot_query! {
      FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w (run_key, task_id, key)
      JOIN xcom x USING (run_key, task_id, key)
      ORDER BY x.run_key, x.task_id, x.key, x.map_index"
+}
+
+hot_query! {
+    Choices { run_key: [i64] => Array<BigInt>, key: str => Text }
+    "SELECT x.run_key, t.index, x.task_id, x.map_index, x.value
+     FROM xcom x JOIN task_instance t USING (run_key, task_id, map_index)
+     WHERE x.run_key = ANY($1) AND x.key = $2 ORDER BY x.run_key, t.index"
 }
 
 hot_query! {

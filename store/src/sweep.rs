@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Double, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Double, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use domain::{
@@ -16,13 +16,13 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
-    claim::{TryColumns, try_key},
-    column::Parsed,
+    column::{Parsed, TryRow},
     hot::hot_query,
+    job::LEASE,
 };
 
 impl Store {
-    /// The tries of active runs that have been queued for longer than `older_than`, best first, at most `limit`: push
+    /// The tries of active runs that have been queued for longer than `older_than`, in the order of their release, at most `limit`: push
     /// them to the ready queue again.
     ///
     /// # Errors
@@ -34,11 +34,24 @@ impl Store {
         let rows: Vec<QueuedRow> = query.load(&mut conn).await?;
         let ready = |row: QueuedRow| Ready {
             queue: row.queue.0,
-            attempt: try_key(row.run_key, row.index, row.try_number),
-            priority: row.priority,
-            since: row.queued_at,
+            attempt: row.attempt.into(),
+            released_at: row.queued_at,
         };
         Ok(rows.into_iter().map(ready).collect())
+    }
+
+    /// The tries of active runs that have been queued for longer than `older_than` although a live worker of their queue
+    /// has a free slot, at most `limit`: something keeps workers from claiming them.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn unclaimed(&self, limit: usize, older_than: Duration) -> Result<Vec<TryKey>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut conn = self.conn().await?;
+        let lease = LEASE.as_secs_f64();
+        let query = Unclaimed { seconds: &older_than.as_secs_f64(), lease: &lease, limit: &limit };
+        let rows: Vec<TryRow> = query.load(&mut conn).await?;
+        Ok(rows.into_iter().map(TryKey::from).collect())
     }
 
     /// What the records say `worker` is running.
@@ -48,27 +61,7 @@ impl Store {
     pub async fn running_of(&self, worker: Uuid) -> Result<Vec<TryKey>, Error> {
         let mut conn = self.conn().await?;
         let rows: Vec<TryRow> = RunningOf { worker: &worker }.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| try_key(row.run_key, row.index, row.try_number)).collect())
-    }
-
-    /// Those of `tries` that are still running on `worker`: it must stop the others.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn still_current(&self, worker: Uuid, tries: &[TryKey]) -> Result<Vec<TryKey>, Error> {
-        if tries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = TryColumns::of(tries);
-        let query = StillCurrent {
-            worker: &worker,
-            run_key: &keys.run_key,
-            index: &keys.index,
-            try_number: &keys.try_number,
-        };
-        let mut conn = self.hot_conn().await?;
-        let rows: Vec<TryRow> = query.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| try_key(row.run_key, row.index, row.try_number)).collect())
+        Ok(rows.into_iter().map(TryKey::from).collect())
     }
 }
 
@@ -76,34 +69,39 @@ impl Store {
 struct QueuedRow {
     #[diesel(sql_type = Text)]
     queue: Parsed<QueueName>,
-    #[diesel(sql_type = BigInt)]
-    run_key: i64,
-    #[diesel(sql_type = Integer)]
-    index: i32,
-    #[diesel(sql_type = Integer)]
-    try_number: i32,
-    #[diesel(sql_type = Integer)]
-    priority: i32,
+    #[diesel(embed)]
+    attempt: TryRow,
     #[diesel(sql_type = Timestamptz)]
     queued_at: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct TryRow {
-    #[diesel(sql_type = BigInt)]
-    run_key: i64,
-    #[diesel(sql_type = Integer)]
-    index: i32,
-    #[diesel(sql_type = Integer)]
-    try_number: i32,
+hot_query! {
+    Queued { seconds: f64 => Double, limit: i64 => BigInt }
+    "SELECT t.queue, t.run_key, t.index, t.try_number, t.queued_at
+     FROM dag_run r JOIN task_instance t ON t.run_key = r.key
+     WHERE r.state IN ('queued', 'running') AND t.state = 'queued' AND t.queued_at <= now() - make_interval(secs => $1)
+     ORDER BY t.queued_at, t.run_key, t.index LIMIT $2"
 }
 
 hot_query! {
-    Queued { seconds: f64 => Double, limit: i64 => BigInt }
-    "SELECT t.queue, t.run_key, t.index, t.try_number, t.priority, t.queued_at
-     FROM dag_run r JOIN task_instance t ON t.run_key = r.key
-     WHERE r.state IN ('queued', 'running') AND t.state = 'queued' AND t.queued_at <= now() - make_interval(secs => $1)
-     ORDER BY t.priority DESC, t.queued_at, t.run_key, t.index LIMIT $2"
+    Unclaimed { seconds: f64 => Double, lease: f64 => Double, limit: i64 => BigInt }
+    "WITH late AS (
+         SELECT t.run_key, t.index, t.try_number, t.queue
+         FROM dag_run r JOIN task_instance t ON t.run_key = r.key
+         WHERE r.state IN ('queued', 'running') AND t.state = 'queued'
+           AND t.queued_at <= now() - make_interval(secs => $1)
+     ), busy AS (
+         SELECT t.worker, count(*) AS tries
+         FROM dag_run r JOIN task_instance t ON t.run_key = r.key
+         WHERE r.state IN ('queued', 'running') AND t.state = 'running' GROUP BY t.worker
+     )
+     SELECT run_key, index, try_number FROM late
+     WHERE EXISTS (
+         SELECT FROM job j LEFT JOIN busy b ON b.worker = j.id
+         WHERE j.kind = 'worker' AND j.state = 'running' AND j.renewed_at > now() - make_interval(secs => $2)
+           AND late.queue = ANY(j.queues) AND j.slots > coalesce(b.tries, 0)
+     )
+     ORDER BY run_key, index LIMIT $3"
 }
 
 hot_query! {
@@ -112,17 +110,4 @@ hot_query! {
      FROM dag_run r JOIN task_instance t ON t.run_key = r.key
      WHERE r.state IN ('queued', 'running') AND t.state = 'running' AND t.worker = $1
      ORDER BY t.run_key, t.index"
-}
-
-hot_query! {
-    StillCurrent {
-        worker: Uuid => SqlUuid,
-        run_key: [i64] => Array<BigInt>,
-        index: [i32] => Array<Integer>,
-        try_number: [i32] => Array<Integer>,
-    }
-    "SELECT t.run_key, t.index, t.try_number
-     FROM unnest($2::bigint[], $3::integer[], $4::integer[]) AS w (run_key, index, try_number)
-     JOIN task_instance t ON t.run_key = w.run_key AND t.index = w.index AND t.try_number = w.try_number
-     WHERE t.state = 'running' AND t.worker = $1"
 }

@@ -9,7 +9,11 @@ use diesel_async::RunQueryDsl;
 use domain::{engine::record::TryRecord, id::TiKey, state::TaskState};
 use uuid::Uuid;
 
-use crate::{Error, Store, claim::try_key, column::Parsed, hot::hot_query};
+use crate::{
+    Error, Store,
+    column::{Parsed, TryRow, int},
+    hot::hot_query,
+};
 
 /// Most tries that [`Store::tries`] returns.
 pub const MOST_TRIES: i64 = 1_000;
@@ -20,10 +24,9 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn tries(&self, ti: TiKey) -> Result<Vec<TryRecord>, Error> {
-        let index = i32::try_from(ti.index).unwrap_or(i32::MAX);
         let mut conn = self.conn().await?;
         let rows: Vec<Row> =
-            Tries { run_key: &ti.run.0, index: &index, limit: &MOST_TRIES }.load(&mut conn).await?;
+            Tries { run_key: &ti.run.0, index: &int(ti.index), limit: &MOST_TRIES }.load(&mut conn).await?;
         Ok(rows.into_iter().rev().map(TryRecord::from).collect())
     }
 }
@@ -31,7 +34,7 @@ impl Store {
 impl From<Row> for TryRecord {
     fn from(row: Row) -> Self {
         Self {
-            attempt: try_key(row.run_key, row.index, row.try_number),
+            attempt: row.attempt.into(),
             state: row.state.0,
             queued_at: row.queued_at,
             started_at: row.started_at,
@@ -45,12 +48,8 @@ impl From<Row> for TryRecord {
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
-    run_key: i64,
-    #[diesel(sql_type = Integer)]
-    index: i32,
-    #[diesel(sql_type = Integer)]
-    try_number: i32,
+    #[diesel(embed)]
+    attempt: TryRow,
     #[diesel(sql_type = Text)]
     state: Parsed<TaskState>,
     #[diesel(sql_type = Nullable<Timestamptz>)]

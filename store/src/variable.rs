@@ -7,7 +7,12 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use crate::{Error, Store, cipher::Place, column::storable, hot::hot_query};
+use crate::{
+    Error, Store,
+    cipher::Place,
+    column::{Total, storable},
+    hot::hot_query,
+};
 
 /// Longest key, in characters.
 pub const MAX_KEY: usize = 250;
@@ -64,9 +69,9 @@ impl Store {
         let mut conn = self.conn().await?;
         let query = List { search, limit: &i64::from(limit), offset: &i64::from(offset) };
         let rows: Vec<Row> = query.load(&mut conn).await?;
-        let count: Count = CountAll { search }.get_result(&mut conn).await?;
+        let total: Total = CountAll { search }.get_result(&mut conn).await?;
         let variables = rows.into_iter().map(|row| self.open_variable(row)).collect::<Result<_, _>>()?;
-        Ok((variables, count.count))
+        Ok((variables, total.total))
     }
 
     /// Deletes a variable. False when there is none of that key.
@@ -116,12 +121,6 @@ struct Row {
     updated_at: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
 hot_query! {
     Set { key: str => Text, value: Vec<u8> => Binary, description: Option<String> => Nullable<Text> }
     "INSERT INTO variable AS v (key, value, description) VALUES ($1, $2, $3)
@@ -142,7 +141,7 @@ hot_query! {
 
 hot_query! {
     CountAll { search: str => Text }
-    "SELECT count(*) AS count FROM variable WHERE $1 = '' OR strpos(lower(key), lower($1)) > 0"
+    "SELECT count(*) AS total FROM variable WHERE $1 = '' OR strpos(lower(key), lower($1)) > 0"
 }
 
 hot_query! {

@@ -14,6 +14,29 @@ use crate::{Error, Store, column::FromJson, hot::hot_query};
 /// Most values that [`Store::xcoms_of_task`] returns: as many as a mapped task may have instances.
 pub const MOST_VALUES: u32 = 10_000;
 
+/// Longest key of an XCom, in characters (Airflow's `COLUMN_NAME_MAX_LENGTH`).
+pub const MAX_KEY: usize = 512;
+/// Longest key of an XCom, in bytes: with a task's longest name beside it an entry of the table's index is still small enough
+/// for PostgreSQL (2704 bytes). Only a key of very rare characters reaches it before [`MAX_KEY`].
+pub const MAX_KEY_BYTES: usize = 1600;
+
+/// Whether an XCom can be kept under `key`. One that cannot would make everything fail that is written together with it.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is empty or too long.
+pub fn check_key(key: &str) -> Result<(), Error> {
+    let length = key.chars().count();
+    if (1..=MAX_KEY).contains(&length) && key.len() <= MAX_KEY_BYTES {
+        return Ok(());
+    }
+    let start: String = key.chars().take(40).collect();
+    Err(Error::Invalid(format!(
+        "the key of an XCom has 1 to {MAX_KEY} characters and at most {MAX_KEY_BYTES} bytes, {start:?} has {length} \
+         characters and {} bytes",
+        key.len()
+    )))
+}
+
 /// An XCom without its value.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Entry {

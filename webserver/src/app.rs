@@ -11,7 +11,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::{Compress, from_fn},
-    web::{self, Data, PayloadConfig},
+    web::{self, Data, PayloadConfig, QueryConfig},
 };
 use runtime::shutdown::Shutdown;
 use tracing::info;
@@ -116,6 +116,7 @@ pub(crate) fn application(
 > {
     App::new()
         .app_data(PayloadConfig::new(state.settings.body_limit))
+        .app_data(QueryConfig::default().error_handler(|fault, _| error::bad_query(&fault).into()))
         .app_data(Data::new(state))
         .wrap(Compress::default())
         .wrap(from_fn(front::answer))
@@ -155,5 +156,5 @@ fn explain(error: &io::Error, port: u16) -> String {
                 (--host or TRADEWIND_HOST)"
             .to_owned();
     }
-    error.to_string()
+    format!("{error}; is the address right (--host or TRADEWIND_HOST)?")
 }

@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
+    error::QueryPayloadError,
     http::{Method, StatusCode, header},
     web,
 };
@@ -12,6 +13,9 @@ use crate::{
     assets,
     pages::{error::ErrorPage, parts::Theme},
 };
+
+/// Most characters of an error's words.
+const LONGEST: usize = 1_000;
 
 /// Why a request was not answered with what it asked for. The texts are shown to whoever asked.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +120,10 @@ impl From<runtime::logs::Error> for Error {
     fn from(error: runtime::logs::Error) -> Self {
         use runtime::logs::Error as Logs;
         match error {
-            Logs::NotFound(_) | Logs::ArtifactName(_) => Self::NotFound(error.to_string()),
+            Logs::NotFound(_) => {
+                Self::NotFound("there is no such file among the logs and artifacts".to_owned())
+            }
+            Logs::ArtifactName(_) => Self::NotFound(error.to_string()),
             Logs::NotBuilt { .. } | Logs::Folder { .. } | Logs::File { .. } | Logs::Storage(_) => {
                 Self::Internal(error.to_string())
             }
@@ -204,6 +211,24 @@ pub(crate) fn answer(error: &Error, reader: &Reader, request_id: &str) -> HttpRe
     }
 }
 
+/// What a query that is not what the page expects is answered with.
+pub(crate) fn bad_query(fault: &QueryPayloadError) -> Error {
+    let QueryPayloadError::Deserialize(fault) = fault else {
+        return Error::Invalid("the address cannot be read".to_owned());
+    };
+    Error::Invalid(format!("a value behind the `?` of this address is wrong: {fault}"))
+}
+
+/// An error in words that fit on a page and in a line of the log, whatever name was asked for.
+pub(crate) fn words(error: &Error) -> String {
+    let mut words = error.to_string();
+    if let Some((end, _)) = words.char_indices().nth(LONGEST) {
+        words.truncate(end);
+        words.push_str(" ...");
+    }
+    words
+}
+
 /// What is answered where there is no route.
 pub(crate) async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Error> {
     std::future::ready(Err(Error::NotFound(match Reader::of(&request) {
@@ -243,7 +268,7 @@ fn to_program(error: &Error) -> HttpResponse {
         | Error::TooMany(_)
         | Error::Unavailable(_)
         | Error::Timeout
-        | Error::Internal(_) => response.json(json!({"detail": error.to_string()})),
+        | Error::Internal(_) => response.json(json!({"detail": words(error)})),
     }
 }
 
@@ -257,7 +282,7 @@ fn to_person(error: &Error, theme: Theme, wanted: Option<&str>, request_id: &str
         assets: assets::version(),
         status: status.as_u16(),
         title: title(error).to_owned(),
-        text: capitalised(&error.to_string()),
+        text: capitalised(&words(error)),
         hint: None,
         back: "/dags".to_owned(),
         back_label: "To the DAGs".to_owned(),
@@ -267,7 +292,7 @@ fn to_person(error: &Error, theme: Theme, wanted: Option<&str>, request_id: &str
         Ok(html) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html),
         Err(fault) => HttpResponse::build(status)
             .content_type("text/plain; charset=utf-8")
-            .body(format!("{error}\n{fault}")),
+            .body(format!("{}\n{fault}", words(error))),
     }
 }
 

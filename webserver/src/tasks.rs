@@ -94,6 +94,9 @@ fn shape(id: usize, task: &Task, states: &HashMap<String, String>) -> Value {
         domain::dag::Operator::Python { .. }
         | domain::dag::Operator::Sql { .. }
         | domain::dag::Operator::Http { .. }
+        | domain::dag::Operator::Branch { .. }
+        | domain::dag::Operator::ShortCircuit { .. }
+        | domain::dag::Operator::LatestOnly
         | domain::dag::Operator::Empty => None,
     };
     let state = states.get(task.task_id.as_str()).map_or("none", String::as_str);

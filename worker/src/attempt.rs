@@ -183,15 +183,22 @@ fn shortened(text: &str, most: usize) -> String {
 
 /// Whether rendering changes anything in a task.
 pub(crate) fn has_templates(task: &domain::dag::Task) -> bool {
-    let own = match &task.operator {
+    operator_has_templates(&task.operator)
+        || task.env.values().chain(&task.cwd).any(|text| template::is_template(text))
+}
+
+fn operator_has_templates(operator: &Operator) -> bool {
+    match operator {
         Operator::Bash { command } => template::is_template(command),
-        Operator::Python { .. } | Operator::Empty => false,
+        Operator::Python { .. } | Operator::LatestOnly | Operator::Empty => false,
         Operator::Sql { conn_id, sql, .. } => template::is_template(conn_id) || template::is_template(sql),
         Operator::Http { conn_id, url, headers, body, .. } => {
             let texts = conn_id.iter().chain([url]).chain(headers.values());
             texts.into_iter().any(|text| template::is_template(text))
                 || body.as_ref().is_some_and(|body| template::is_template(&body.to_string()))
         }
-    };
-    own || task.env.values().chain(&task.cwd).any(|text| template::is_template(text))
+        Operator::Branch { program } | Operator::ShortCircuit { program, .. } => {
+            operator_has_templates(program)
+        }
+    }
 }

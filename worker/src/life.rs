@@ -4,7 +4,7 @@
 mod claims;
 mod lease;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::id::TryKey;
@@ -73,6 +73,8 @@ struct Term {
     clock: Clock,
     /// Cancelled when nothing more may be claimed.
     closing: CancellationToken,
+    /// Why the queue could not be read when it was last tried.
+    trouble: Mutex<Option<queue::Error>>,
 }
 
 /// Runs a worker until it has shut down.
@@ -178,6 +180,7 @@ impl Worker {
             lease: Lease::new(),
             clock: self.station.clock.clone(),
             closing: CancellationToken::new(),
+            trouble: Mutex::default(),
         });
         let claimer = tokio::spawn(Arc::clone(self).claim(Arc::clone(&term)));
         let end = tokio::select! {

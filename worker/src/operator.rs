@@ -3,13 +3,14 @@
 mod bash;
 mod empty;
 mod http;
+mod plain;
 mod program;
 mod python;
 mod sql;
 
 use std::sync::Arc;
 
-use domain::dag::Operator;
+use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
@@ -146,7 +147,15 @@ pub(crate) async fn prepare(
     renderer: &mut Renderer<'_>,
 ) -> Result<Box<dyn Work>, Error> {
     let task = assignment.task();
-    Ok(match &task.operator {
+    prepare_operator(&task.operator, task, renderer).await
+}
+
+async fn prepare_operator(
+    operator: &Operator,
+    task: &Task,
+    renderer: &mut Renderer<'_>,
+) -> Result<Box<dyn Work>, Error> {
+    Ok(match operator {
         Operator::Bash { command } => Box::new(bash::prepare(command, task, renderer).await?),
         Operator::Python { source, file } => {
             Box::new(python::prepare(source, file.as_deref(), task, renderer).await?)
@@ -159,6 +168,10 @@ pub(crate) async fn prepare(
                 http::Written { conn_id: conn_id.as_deref(), method, url, headers, body: body.as_ref() };
             Box::new(http::prepare(request, renderer).await?)
         }
-        Operator::Empty => Box::new(empty::Empty),
+        // What their result means for others is the engine's business.
+        Operator::Branch { program } | Operator::ShortCircuit { program, .. } => {
+            Box::pin(prepare_operator(program, task, renderer)).await?
+        }
+        Operator::LatestOnly | Operator::Empty => Box::new(empty::Empty),
     })
 }

@@ -22,7 +22,7 @@ use lines::Lines;
 pub(crate) use archive::Archive;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
-pub(crate) use mask::{Masker, is_sensitive_name, secrets_in_json};
+pub(crate) use mask::{Masker, secrets_in_json};
 pub(crate) use spool::{Spool, Spooled};
 
 /// A stream of a process.

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use domain::id::TryKey;
 use domain::intent::Message;
-use domain::outcome::Outcome;
+use domain::outcome::{Outcome, TryResult};
+use indexmap::IndexMap;
 use queue::{Bell, Queue};
 use serde_json::{Map, Value};
 use store::Store;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Most reports of one batch.
 const BATCH: usize = 500;
+/// How long a process has run before its id is recorded.
+const SETTLED: Duration = Duration::from_millis(250);
 /// First and longest pause while the database is away.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -56,40 +60,84 @@ pub(crate) async fn write(
     mut reports: mpsc::UnboundedReceiver<Report>,
 ) {
     let mut waiting = Vec::with_capacity(BATCH);
-    while reports.recv_many(&mut waiting, BATCH).await > 0 {
-        let batch = Batch::of(waiting.drain(..));
-        batch.write(store, queue, worker).await;
+    let mut processes = Processes::default();
+    loop {
+        tokio::select! {
+            taken = reports.recv_many(&mut waiting, BATCH) => {
+                if taken == 0 {
+                    return;
+                }
+                let batch = Batch::of(waiting.drain(..), &mut processes);
+                batch.write(store, queue).await;
+            }
+            () = processes.settled() => processes.write(store, worker).await,
+        }
+    }
+}
+
+/// The processes of running tries, held back for a moment: most have ended before anybody could want to know of them.
+#[derive(Debug, Default)]
+struct Processes {
+    pids: HashMap<TryKey, u32>,
+    since: Option<Instant>,
+}
+
+impl Processes {
+    fn began(&mut self, attempt: TryKey, pid: u32) {
+        self.pids.insert(attempt, pid);
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn ended(&mut self, attempt: TryKey) {
+        self.pids.remove(&attempt);
+        if self.pids.is_empty() {
+            self.since = None;
+        }
+    }
+
+    /// Returns when something is worth recording.
+    async fn settled(&self) {
+        match self.since {
+            Some(since) => tokio::time::sleep_until(since + SETTLED).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn write(&mut self, store: &Store, worker: uuid::Uuid) {
+        self.since = None;
+        let pids: Vec<_> = self.pids.drain().collect();
+        if let Err(error) = store.set_pids(worker, &pids).await {
+            tracing::debug!(%error, "process ids were not recorded");
+        }
     }
 }
 
 #[derive(Debug, Default)]
 struct Batch {
-    outcomes: Vec<Message>,
+    outcomes: Vec<Outcome>,
     rendered: HashMap<TryKey, Map<String, Value>>,
-    pids: HashMap<TryKey, u32>,
 }
 
 impl Batch {
-    fn of(reports: impl Iterator<Item = Report>) -> Batch {
+    fn of(reports: impl Iterator<Item = Report>, processes: &mut Processes) -> Batch {
         let mut batch = Batch::default();
         for report in reports {
             match report {
                 Report::Outcome(outcome) => {
-                    // A process that has ended is of no interest any more.
-                    batch.pids.remove(&outcome.attempt);
-                    batch.outcomes.push(Message::Outcome(*outcome));
+                    processes.ended(outcome.attempt);
+                    batch.outcomes.push(*outcome);
                 }
                 Report::Rendered(attempt, fields) => drop(batch.rendered.insert(attempt, fields)),
-                Report::Pid(attempt, pid) => drop(batch.pids.insert(attempt, pid)),
+                Report::Pid(attempt, pid) => processes.began(attempt, pid),
             }
         }
         batch
     }
 
-    async fn write(self, store: &Store, queue: &Queue, worker: uuid::Uuid) {
+    async fn write(self, store: &Store, queue: &Queue) {
         // The outcomes first: somebody waits for what follows from them.
         if !self.outcomes.is_empty() {
-            post(store, &self.outcomes).await;
+            post(store, self.outcomes).await;
             // A bell that is not heard costs the engine's next look at the inbox, nothing more.
             if let Err(error) = queue.ring(Bell::Engine).await {
                 tracing::debug!(%error, "the engine's bell could not be rung");
@@ -97,45 +145,88 @@ impl Batch {
         }
         if !self.rendered.is_empty() {
             let rendered: Vec<_> = self.rendered.into_iter().collect();
-            insist("rendered fields", || store.write_rendered(&rendered)).await;
-        }
-        if !self.pids.is_empty() {
-            let pids: Vec<_> = self.pids.into_iter().collect();
-            if let Err(error) = store.set_pids(worker, &pids).await {
-                tracing::debug!(%error, "process ids were not recorded");
-            }
+            // What cannot be recorded is missed by readers only.
+            let _ = insist("rendered fields", || store.write_rendered(&rendered)).await;
         }
     }
 }
 
-/// Posts outcomes. One that the database refuses must not take the others with it.
-async fn post(store: &Store, outcomes: &[Message]) {
-    if insist("outcomes", || store.post(outcomes)).await.is_some() || outcomes.len() == 1 {
+/// Posts outcomes. One that cannot be recorded must not take the others with it, and its try must end all the same.
+async fn post(store: &Store, outcomes: Vec<Outcome>) {
+    let messages: Vec<Message> = outcomes.into_iter().map(Message::Outcome).collect();
+    if insist("outcomes", || store.post(&messages)).await.is_ok() {
         return;
     }
-    for outcome in outcomes {
-        insist("an outcome", || store.post(std::slice::from_ref(outcome))).await;
+    for message in messages {
+        let Err(error) = insist("an outcome", || store.post(std::slice::from_ref(&message))).await else {
+            continue;
+        };
+        if let Message::Outcome(outcome) = message {
+            let failure = [Message::Outcome(unrecordable(outcome, &error))];
+            // Of what could be refused nothing is left; if it is, the log has said so.
+            let _ = insist("a failure", || store.post(&failure)).await;
+        }
     }
 }
 
-/// Does it until it works; none when it never will.
-async fn insist<T, F>(what: &str, act: impl Fn() -> F) -> Option<T>
+/// The same try, failed because its outcome cannot be recorded.
+fn unrecordable(outcome: Outcome, error: &store::Error) -> Outcome {
+    Outcome {
+        result: TryResult::Failed,
+        reason: Some(format!("what it left cannot be recorded: {error}")),
+        xcoms: IndexMap::new(),
+        ..outcome
+    }
+}
+
+/// Does it until it works, or until it is clear that it never will.
+async fn insist<T, F>(what: &str, act: impl Fn() -> F) -> Result<T, store::Error>
 where
     F: Future<Output = Result<T, store::Error>>,
 {
     let mut pause = PAUSES.0;
     loop {
         match act().await {
-            Ok(done) => return Some(done),
             Err(error @ (store::Error::Invalid(_) | store::Error::Conflict(_))) => {
                 tracing::error!(%error, "{what} cannot be recorded");
-                return None;
+                return Err(error);
             }
             Err(error) => {
                 tracing::warn!(%error, "{what} cannot be recorded now; they are kept and tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
+            Ok(done) => return Ok(done),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::id::{RunKey, TiKey};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_try_whose_outcome_cannot_be_recorded_has_failed() {
+        let outcome = Outcome {
+            attempt: TryKey { ti: TiKey { run: RunKey(1), index: 0 }, try_number: 2 },
+            result: TryResult::Success,
+            started_at: DateTime::UNIX_EPOCH,
+            ended_at: DateTime::UNIX_EPOCH,
+            worker: uuid::Uuid::nil(),
+            exit_code: Some(0),
+            reason: None,
+            xcoms: IndexMap::from([("k".repeat(513), json!(1))]),
+        };
+        let error = store::xcom::check_key(&"k".repeat(513)).unwrap_err();
+        let failed = unrecordable(outcome.clone(), &error);
+        assert_eq!(
+            (failed.attempt, failed.result, failed.exit_code),
+            (outcome.attempt, TryResult::Failed, Some(0))
+        );
+        assert!(failed.xcoms.is_empty() && failed.reason.unwrap().contains("513 characters"));
     }
 }

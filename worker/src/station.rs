@@ -92,12 +92,14 @@ impl Programs {
     }
 }
 
-fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
+/// The file `name` in the first of the folders of `path` that has it as a program.
+pub(crate) fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|folder| folder.join(name))
         .find(|file| file.is_absolute() && is_executable(file))
 }
 
-fn is_executable(file: &Path) -> bool {
+/// Somebody may execute it.
+pub(crate) fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -33,7 +33,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
         platform.wait_for_log_files(logs + WIDTH + 2).await?;
     }
     let rate = middle(&rates)?;
-    let name = format!("fan of {WIDTH} x `true` in a shell, {} slots", plan.slots);
+    let name = format!("fan of {WIDTH} x `sh -c true`, {} slots", plan.slots);
     let mut measures = vec![
         Measure::new(PART, name, rate, "tasks/s")
             .against(middle(&sh)?, &format!("xargs -P{} sh -c true", plan.slots))

@@ -1,7 +1,7 @@
 //! `tradewind pools`, `variables` and `connections`
 
 use clap::{Args, Subcommand, ValueEnum};
-use domain::id::PoolName;
+use domain::{engine::floor::Policy, id::PoolName};
 
 use super::value::slots;
 
@@ -28,6 +28,10 @@ pub enum Pools {
         /// Deferred tasks keep their slots.
         #[arg(long)]
         include_deferred: bool,
+        /// Who goes first among those that wait for it: fifo, priority, shortest, longest, fifo_shortest or critical_path.
+        /// Without it the installation's policy counts.
+        #[arg(long)]
+        policy: Option<Policy>,
     },
     /// Delete a pool.
     Delete {

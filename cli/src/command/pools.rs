@@ -1,7 +1,7 @@
 //! `tradewind pools`
 
 use anyhow::{Context, Result, bail};
-use domain::id::PoolName;
+use domain::{engine::floor::Policy, id::PoolName};
 use queue::Bell;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,6 +25,7 @@ struct Row {
     slots: i32,
     description: Option<String>,
     include_deferred: bool,
+    policy: Option<String>,
     running: i64,
     queued: i64,
     scheduled: i64,
@@ -32,7 +33,7 @@ struct Row {
     open: Option<i64>,
 }
 
-/// Airflow's form of a pool in a file.
+/// Airflow's form of a pool in a file, and the policy, which is Tradewind's own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -41,6 +42,8 @@ struct Written {
     description: Option<String>,
     #[serde(default)]
     include_deferred: bool,
+    #[serde(default)]
+    policy: Option<Policy>,
 }
 
 /// Works with pools.
@@ -56,9 +59,10 @@ pub async fn run(common: &Common, command: Pools) -> Result<()> {
             return output::record(common.output, &row(found));
         }
         Pools::Export { file } => return file::write_object(&file, exported(all(&store).await?)),
-        Pools::Set { pool, slots, description, include_deferred } => {
+        Pools::Set { pool, slots, description, include_deferred, policy } => {
             let description = Some(description).filter(|text| !text.is_empty());
-            put(&store, &NewPool { name: pool.clone(), slots, description, include_deferred }).await?;
+            put(&store, &NewPool { name: pool.clone(), slots, description, include_deferred, policy })
+                .await?;
             output::say(&format!("The pool {pool} is set."))?;
         }
         Pools::Delete { pool } => {
@@ -111,6 +115,7 @@ fn imported(pools: Map<String, Value>) -> Result<Vec<NewPool>> {
             slots: u32::try_from(written.slots).ok(),
             description: written.description.filter(|text| !text.is_empty()),
             include_deferred: written.include_deferred,
+            policy: written.policy,
         })
     };
     pools.into_iter().map(pool).collect()
@@ -119,7 +124,11 @@ fn imported(pools: Map<String, Value>) -> Result<Vec<NewPool>> {
 fn exported(pools: Vec<Pool>) -> Map<String, Value> {
     let form = |pool: Pool| {
         let description = pool.description.unwrap_or_default();
-        let form = json!({"slots": pool.slots, "description": description, "include_deferred": pool.include_deferred});
+        let mut form = json!({"slots": pool.slots, "description": description, "include_deferred": pool.include_deferred});
+        // Left out where there is none, so that Airflow can read the file.
+        if let Some(policy) = pool.policy {
+            form["policy"] = policy.into();
+        }
         (pool.name, form)
     };
     pools.into_iter().map(form).collect()
@@ -132,6 +141,7 @@ fn row(pool: Pool) -> Row {
         slots: pool.slots,
         description: pool.description,
         include_deferred: pool.include_deferred,
+        policy: pool.policy,
         running: pool.running,
         queued: pool.queued,
         scheduled: pool.scheduled,

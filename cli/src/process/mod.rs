@@ -8,6 +8,7 @@ mod standalone;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use queue::Queue;
 use runtime::{config::Config, health::Health, shutdown::Shutdown, trace};
 
 use store::Store;
@@ -43,8 +44,9 @@ pub async fn webserver(common: &Common, webserver: &args::Webserver) -> Result<(
     flags.host.clone_from(&webserver.host);
     flags.port.clone_from(&webserver.port);
     let (parts, shutdown) = connect(&flags).await?;
+    let listener = parts::bind(&parts.config)?;
     first_start::accounts(&parts).await?;
-    parts.bind_webserver()?.run(shutdown).await
+    parts.webserver(listener)?.run(shutdown).await
 }
 
 // What a single process stands on: the database must be there and current, Redis may come later.
@@ -58,7 +60,20 @@ async fn connect(flags: &runtime::config::Flags) -> Result<(Parts, Shutdown)> {
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let queue = setup::open_queue(&config)?
         .context("this process needs Redis: set TRADEWIND_REDIS_URL or give --redis-url (`tradewind standalone` does without)")?;
+    try_out(&queue).await?;
     Ok((Parts::new(config, store, queue, Health::new())?, shutdown))
+}
+
+// Redis may be away and come later, but a password does not become right by waiting.
+async fn try_out(queue: &Queue) -> Result<()> {
+    match queue.ping().await {
+        Ok(()) => Ok(()),
+        Err(error @ queue::Error::LockedOut { .. }) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, queue = queue.address(), "starting without Redis; using it as soon as it answers");
+            Ok(())
+        }
+    }
 }
 
 // The records, as a long-running process uses them.

@@ -28,7 +28,8 @@ pub struct Parts {
 
 impl Parts {
     pub fn new(config: Config, store: Store, queue: Queue, health: Health) -> Result<Self> {
-        let logs = LogStore::open(&config.logs_url)?;
+        let logs = LogStore::open(&config.logs_url)
+            .context("cannot keep logs; choose another place with --logs-url or TRADEWIND_LOGS_URL")?;
         let secret = SecretKey::open(&config)?;
         Ok(Self { config, store, queue, health, clock: Clock::system(), logs, secret })
     }
@@ -62,9 +63,8 @@ impl Parts {
             .context("the worker cannot run")
     }
 
-    /// Binds the web server's port, so that a taken one is an error before anything else happens.
-    pub fn bind_webserver(&self) -> Result<Server> {
-        let listener = webserver::bind(self.config.host.as_str(), self.config.port.get())?;
+    /// A web server on a port that was bound with [`bind`].
+    pub fn webserver(&self, listener: TcpListener) -> Result<Server> {
         let settings = webserver::Settings {
             host: self.config.host.as_str().to_owned(),
             port: self.config.port.get(),
@@ -85,6 +85,11 @@ impl Parts {
         );
         Ok(Server { listener, state })
     }
+}
+
+/// Takes the web server's port, so that a taken one is an error before anything is written.
+pub fn bind(config: &Config) -> Result<TcpListener> {
+    Ok(webserver::bind(config.host.as_str(), config.port.get())?)
 }
 
 /// A web server that has its port but does not answer yet.

@@ -1,11 +1,19 @@
 //! The whole platform in one process: private PostgreSQL, queue in memory, scheduler, worker and web server.
 
+use std::net::TcpListener;
+
 use anyhow::{Context, Result};
 use queue::Queue;
 use runtime::{health::Health, shutdown::Shutdown};
 use tokio::task::JoinHandle;
 
-use super::{PATIENCE, database::Database, first_start, open, parts::Parts, start_tracing};
+use super::{
+    PATIENCE,
+    database::Database,
+    first_start, open,
+    parts::{self, Parts},
+    start_tracing, try_out,
+};
 use crate::{
     args::{self, Common},
     output, setup,
@@ -21,26 +29,36 @@ pub async fn standalone(common: &Common, args: &args::Standalone) -> Result<()> 
     let config = setup::config(&flags)?;
     start_tracing(&config)?;
     config.home.create()?;
-    std::fs::create_dir_all(&*config.dags_folder)
-        .with_context(|| format!("cannot create the DAGs folder {}", config.dags_folder.display()))?;
+    std::fs::create_dir_all(&*config.dags_folder).with_context(|| {
+        let folder = config.dags_folder.display();
+        format!("cannot create the DAGs folder {folder}; choose another with --dags or TRADEWIND_DAGS_FOLDER")
+    })?;
+    let listener = parts::bind(&config)?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let database = Database::start(&config).await?;
     let store = open(&config, database.url.clone())?;
     store.wait_until_ready(PATIENCE).await?;
     store.migrate().await?;
     let queue = setup::open_queue(&config)?.unwrap_or_else(Queue::memory);
+    try_out(&queue).await?;
     let parts = Parts::new(config, store, queue, Health::new())?;
-    let result = serve(&parts, &database, &args.worker, shutdown).await;
+    let result = serve(&parts, listener, &database, &args.worker, shutdown).await;
     drop(parts);
     database.stop().await.and(result)
 }
 
-async fn serve(parts: &Parts, database: &Database, worker: &args::Worker, shutdown: Shutdown) -> Result<()> {
+async fn serve(
+    parts: &Parts,
+    listener: TcpListener,
+    database: &Database,
+    worker: &args::Worker,
+    shutdown: Shutdown,
+) -> Result<()> {
     first_start::accounts(parts).await?;
     if let Some(url) = &database.warehouse {
         first_start::warehouse(&parts.store, url).await?;
     }
-    let server = parts.bind_webserver()?;
+    let server = parts.webserver(listener)?;
     announce(parts, &server.url()).await?;
 
     // The worker drains first, while the scheduler still takes its reports.

@@ -13,9 +13,9 @@ use domain::{
         Engine, Snapshot,
         decision::{Decisions, Ready},
         event::Event,
-        record::{DagRecord, PoolRecord, RunRecord, TiRecord, VersionId, WorkerRecord},
+        record::{AdmissionRecord, DagRecord, PoolRecord, RunRecord, TiRecord, VersionId, WorkerRecord},
     },
-    id::{QueueName, TryKey},
+    id::{QueueName, RunKey, TryKey},
     intent::{Intent, Trigger, Wish},
     outcome::{Outcome, TryResult},
     state::{RunState, TaskState},
@@ -57,9 +57,14 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
     loop {
         let now = stage.trial.clock.now();
         let decisions = stage.engine.poll(now);
+        let questions: Vec<RunKey> = decisions.questions.iter().map(|question| question.run).collect();
         stage.carry_out(decisions)?;
         if stage.is_over() {
             break;
+        }
+        if !questions.is_empty() {
+            stage.answer(&questions);
+            continue;
         }
         let deadline = stage.engine.next_deadline();
         if stage.running.is_empty() && deadline.is_none() {
@@ -130,14 +135,21 @@ impl Stage {
         self.engine.handle(Event::Outcome(Box::new(outcome)), self.trial.clock.now());
     }
 
+    // A trial knows no earlier runs.
+    fn answer(&mut self, questions: &[RunKey]) {
+        for &run in questions {
+            self.engine.handle(Event::Past { run, before: None }, self.trial.clock.now());
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.state.is_finished())
     }
 
     // What production writes in a transaction and then hands to the queue.
     fn carry_out(&mut self, decisions: Decisions) -> Result<()> {
-        if let Some(refused) = decisions.audit.iter().find_map(|line| line.extra.get("reason")) {
-            bail!("the run was refused: {}", refused.as_str().unwrap_or_default());
+        if let Some(refused) = decisions.audit.iter().find(|line| line.extra["result"] == "refused") {
+            bail!("the run was refused: {}", refused.extra["reason"].as_str().unwrap_or_default());
         }
         let changed = decisions.runs_changed.into_iter().map(|change| change.new);
         if let Some(run) = decisions.runs_created.into_iter().chain(changed).last() {
@@ -236,9 +248,13 @@ fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
             is_paused: false,
             is_stale: false,
             cursor: None,
+            disabled: BTreeSet::new(),
+            failed_runs: 0,
         }],
         runs: Vec::new(),
-        pools: pools.into_iter().map(|name| PoolRecord { name, slots: None }).collect(),
+        pools: pools.into_iter().map(|name| PoolRecord::new(name, None)).collect(),
+        admission: AdmissionRecord::default(),
+        durations: Vec::new(),
         workers: vec![WorkerRecord { id: Uuid::nil(), queues: queues.into_iter().collect(), slots }],
         next_run: RUN.0,
     }

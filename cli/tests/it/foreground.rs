@@ -191,3 +191,28 @@ fn a_signal_stops_the_tasks_and_fails_the_run() {
         "{rest:#?}"
     );
 }
+
+const RULES: &str = r#"
+dag_id: rules
+max_consecutive_failed_dag_runs: 1
+tasks:
+  newest: {latest_only: {}}
+  careful: {depends_on: newest, bash: echo go, depends_on_past: true, wait_for_downstream: true}
+  choose: {depends_on: careful, branch: {bash: echo left}}
+  left: {depends_on: choose, bash: echo left}
+  right: {depends_on: choose, bash: echo right}
+  bad: {depends_on: left, bash: exit 3}
+"#;
+
+#[test]
+fn a_trial_knows_no_earlier_run_and_pauses_no_dag() {
+    let place = Place::new();
+    let file = place.file("rules.yaml", RULES);
+    let ended = place.run(&["dags", "test", &file, "2026-03-27", "--output", "json"]);
+    assert_eq!(ended.status, Some(1), "{ended:#?}");
+    let found = states(&result(&ended));
+    let state = |name: &str| found.iter().find(|(task, _)| task == name).map(|(_, state)| state.as_str());
+    assert_eq!(state("careful"), Some("success"), "{ended:#?}");
+    assert_eq!((state("left"), state("right")), (Some("success"), Some("skipped")), "{ended:#?}");
+    assert_eq!(state("bad"), Some("failed"), "{ended:#?}");
+}

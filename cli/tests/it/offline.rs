@@ -46,7 +46,7 @@ fn broken_files_are_explained_with_their_place_and_end_with_1() {
         (
             "cycle.yaml",
             &b"tasks:\n  a: {bash: x, depends_on: b}\n  b: {bash: x, depends_on: a}\n"[..],
-            &["cycle"][..],
+            &["cycle.yaml:2:28", "in a circle: a -> b -> a"][..],
         ),
         ("key.yaml", b"tasks:\n  a: {bahs: x}\n", &["key.yaml:2:", "`bahs`", "bash"]),
         (
@@ -58,7 +58,17 @@ fn broken_files_are_explained_with_their_place_and_end_with_1() {
         (
             "twice.yaml",
             b"dag_id: d\ntasks: {a: {bash: x}}\n---\ndag_id: d\ntasks: {a: {bash: x}}\n",
-            &["defined twice"],
+            &["twice.yaml:4:9", "defined twice", "first on line 1"],
+        ),
+        (
+            "tasks.yaml",
+            b"tasks:\n  a: {bash: x}\n  a: {bash: y}\n",
+            &["tasks.yaml:3:3", "`a` appears twice", "first on line 2"],
+        ),
+        (
+            "preset.yaml",
+            b"schedule: '@dialy'\ntasks: {a: {bash: x}}\n",
+            &["preset.yaml:1:11", "did you mean `@daily`?"],
         ),
         ("upstream.yaml", b"tasks: {a: {bash: x, depends_on: nobody}}\n", &["nobody"]),
         ("binary.yaml", b"\x7fELF\x00\x01", &["not a text file"]),
@@ -177,6 +187,14 @@ fn a_home_that_cannot_be_written_is_named() {
     place
         .run(&["dags", "list", "--home", &home, "--database-url", "postgres://127.0.0.1:1/d"])
         .bad(1, &["the home folder", &home, "cannot be used"]);
+}
+
+#[test]
+fn a_dags_folder_that_cannot_be_made_is_named() {
+    let place = Place::new();
+    let folder = format!("{}/dags", place.file("file", ""));
+    let words = [&*folder, "--dags or TRADEWIND_DAGS_FOLDER"];
+    place.run(&["standalone", "--port", "0", "--dags", &folder]).bad(1, &words);
 }
 
 #[test]

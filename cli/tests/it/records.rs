@@ -54,11 +54,16 @@ fn pools_are_kept_imported_and_exported() {
         (&pool["slots"], &pool["open"], &pool["description"]),
         (&json!(4), &json!(4), &json!("for small things"))
     );
+    assert_eq!(pool["policy"], json!(null));
+    place.run(&["pools", "set", "small", "4", "for small things", "--policy", "shortest"]).good();
+    place.run(&["pools", "set", "small", "4", "--policy", "shortes"]).bad(2, &["did you mean `shortest`"]);
     place.run(&["pools", "export", "pools.json"]).good();
     place.run(&["pools", "delete", "small"]).good();
     place.run(&["pools", "delete", "small"]).bad(1, &["no pool `small`"]);
     place.run(&["pools", "delete", "default_pool"]).bad(1, &["cannot be deleted"]);
     place.run(&["pools", "import", "pools.json"]).good();
+    let pool = place.run(&["pools", "get", "small", "--output", "json"]).json();
+    assert_eq!((&pool["slots"], &pool["policy"]), (&json!(4), &json!("shortest")));
     let names = place.run(&["pools", "list", "--output", "plain"]).good();
     let names: Vec<&str> = names.lines().map(|line| line.split('\t').next().unwrap()).collect();
     assert_eq!(names, ["default_pool", "endless", "small"]);

@@ -12,11 +12,12 @@ use super::{
     graph,
     keys::{DAG, Place},
     names::{self, Pulls},
-    node::{At, Node},
+    node::{At, Entry, Node},
     param,
     reading::Reading,
     schedule,
     settings::{Settings, bounds},
+    special,
     tree::{self, Body, Item},
     values,
 };
@@ -52,7 +53,7 @@ pub(super) fn read(node: &Rc<Node>, name: Option<&str>, reading: &mut Reading<'_
     }
     let dag = Dag { tasks, groups, ..dag? };
     let at = fields.entry("dag_id").map_or(node.at, |entry| entry.value.at);
-    Some((Loaded { dag, line: node.at.line }, at))
+    Some((Loaded { dag, line: at.line, column: at.column }, at))
 }
 
 fn dag_id(fields: &Fields<'_>, name: Option<&str>, reading: &mut Reading<'_>) -> Option<DagId> {
@@ -89,11 +90,13 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         ));
     }
     let limit = |name: &'static str, reading: &mut Reading<'_>| {
-        let (least, most) = bounds(DAG, name);
-        fields.get(name, reading, |node| values::whole(node, least, most)).unwrap_or(MAX_ACTIVE)
+        fields.get(name, reading, whole(name)).unwrap_or(MAX_ACTIVE)
     };
-    let schedule = schedule::read(fields, zone, reading);
+    let seed = dag_id.as_ref().map_or("", DagId::as_str);
+    let schedule = schedule::read(fields, zone, seed, reading);
     let catchup = schedule::catchup(fields, reading);
+    let max_active_runs =
+        schedule::max_active_runs(fields, schedule.as_ref(), limit("max_active_runs", reading), reading);
     let dag = Dag {
         description: fields.get("description", reading, |node| values::text(node)),
         doc: fields.get("doc", reading, |node| values::text(node)),
@@ -102,9 +105,16 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         start_date,
         end_date,
         catchup: catchup.unwrap_or(Catchup::None),
-        max_active_runs: limit("max_active_runs", reading),
+        overlap: schedule::overlap(fields, reading),
+        max_active_runs,
         max_active_tasks: limit("max_active_tasks", reading),
+        fail_fast: fields.get("fail_fast", reading, |node| values::flag(node)).unwrap_or(false),
+        max_consecutive_failed_dag_runs: fields
+            .get("max_consecutive_failed_dag_runs", reading, whole("max_consecutive_failed_dag_runs"))
+            .unwrap_or(0),
         dagrun_timeout: fields.get("dagrun_timeout", reading, |node| values::positive_span(node)),
+        share: fields.get("share", reading, whole("share")).unwrap_or(1),
+        team: fields.get("team", reading, |node| values::name(node)),
         tags: fields.get("tags", reading, |node| values::list(node, tag)).unwrap_or_default(),
         owner: fields.get("owner", reading, |node| values::text(node)).unwrap_or_else(|| OWNER.into()),
         params: param::read(fields, reading),
@@ -117,6 +127,14 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         dag_id: dag_id?,
     };
     Some(dag)
+}
+
+// Reads the number within the bounds that the table of keys gives.
+fn whole(name: &'static str) -> impl FnOnce(&Rc<Node>) -> Result<u32, Problem> {
+    move |node| {
+        let (least, most) = bounds(DAG, name);
+        values::whole(node, least, most)
+    }
 }
 
 fn zone(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<Tz> {
@@ -155,6 +173,10 @@ fn body(fields: &Fields<'_>, reading: &mut Reading<'_>) -> (Vec<Task>, Vec<Group
     let (needs, pulls) = names::resolve(&items, reading);
     let upstreams = graph::edges(&items, &needs, reading);
     graph::refuse_cycles(&items, &upstreams, reading);
+    let flag = |entry: &Entry| entry.value.scalar().is_some_and(|scalar| scalar.value == true);
+    if fields.entry("fail_fast").is_some_and(flag) {
+        special::check_fail_fast(&items, reading);
+    }
     assemble(items, &upstreams, &pulls)
 }
 

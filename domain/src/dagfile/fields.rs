@@ -131,7 +131,12 @@ impl<'n> Fields<'n> {
             | Place::Python
             | Place::Sql
             | Place::Http
+            | Place::Branch
+            | Place::ShortCircuit
+            | Place::Teardown
             | Place::Schedule
+            | Place::Calendar
+            | Place::Blackout
             | Place::Catchup => None,
         }
     }

@@ -11,7 +11,7 @@ use super::{
     names::Need,
     node::{At, shown},
     reading::Reading,
-    tree::Item,
+    tree::{Body, Item},
 };
 
 /// Most dependencies between tasks in one DAG.
@@ -59,7 +59,10 @@ impl Bounds {
         let mut bounds = Self { needed: vec![0; items.len()], needs: vec![0; items.len()] };
         for need in needs {
             let depth = common_depth(items, need.from, need.to);
-            raise(&mut bounds.needed, need.to, depth);
+            // What only a teardown waits for is still what others wait for: a teardown cleans up beside them.
+            if !is_teardown(items, need.from) {
+                raise(&mut bounds.needed, need.to, depth);
+            }
             raise(&mut bounds.needs, need.from, depth);
         }
         // Groups come before what is in them, so one pass hands everything down.
@@ -74,7 +77,10 @@ impl Bounds {
     }
 
     fn leaves(&self, items: &[Item], index: usize) -> Vec<usize> {
-        Self::ends(items, index, &self.needed)
+        let leaves = Self::ends(items, index, &self.needed);
+        let waited_for = |leaf: &usize| !is_teardown(items, *leaf) && !is_setup(items, *leaf);
+        let work: Vec<usize> = leaves.iter().copied().filter(waited_for).collect();
+        if work.is_empty() { leaves } else { work }
     }
 
     fn roots(&self, items: &[Item], index: usize) -> Vec<usize> {
@@ -91,6 +97,14 @@ impl Bounds {
         let is_task = |inner: &usize| items.get(*inner).is_some_and(|inner| !inner.is_group());
         (index + 1..item.end).filter(is_task).filter(|inner| at(bounds, *inner) <= item.depth).collect()
     }
+}
+
+fn is_teardown(items: &[Item], index: usize) -> bool {
+    matches!(items.get(index).map(|item| &item.body), Some(Body::Task(Some(task))) if task.teardown.is_some())
+}
+
+fn is_setup(items: &[Item], index: usize) -> bool {
+    matches!(items.get(index).map(|item| &item.body), Some(Body::Task(Some(task))) if task.setup)
 }
 
 fn at(bounds: &[usize], index: usize) -> usize {

@@ -2,6 +2,12 @@
 //!
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
+mod schedule;
+
+use crate::dag::MAX_SHARE;
+
+use self::schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE};
+
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -25,6 +31,28 @@ pub(super) enum Shape {
     Zone,
     /// When runs are due.
     Schedule,
+    /// Several schedules.
+    Schedules,
+    /// Moments.
+    Dates,
+    /// true, false or a length of time.
+    Interval,
+    /// Business days.
+    Calendar,
+    /// Weekdays by name.
+    Weekdays,
+    /// Days without time.
+    Days,
+    /// What becomes of a tick on a holiday.
+    OnHoliday,
+    /// Times at which nothing starts.
+    Blackout,
+    /// A time of the day, or a date.
+    TimeOrDate,
+    /// What becomes of a tick in a blackout.
+    OnBlackout,
+    /// What becomes of a run that is due while another is active.
+    Overlap,
     /// What happens to missed runs.
     Catchup,
     /// Parameters by name.
@@ -43,6 +71,12 @@ pub(super) enum Shape {
     TriggerRule,
     /// One of the weight rules.
     WeightRule,
+    /// true or false, or a mapping that says more.
+    Teardown,
+    /// A program that chooses.
+    Branch,
+    /// A program that says yes or no.
+    ShortCircuit,
     /// A program, inline or in a file.
     Python,
     /// A connection and statements.
@@ -89,7 +123,7 @@ pub(super) const DAG: &[Key] = &[
     nullable(
         "schedule",
         Shape::Schedule,
-        "When runs are due: a cron expression of 5 fields (6 with seconds first), a preset such as @daily, @once, {every: 15m}, {cron: ..., timezone: ...}, or null for manual runs only.",
+        "When runs are due: a cron expression of 5 fields (6 with seconds first), a preset such as @daily, @once, @continuous, {every: 15m}, {cron: ..., timezone: ...}, {at: [dates]}, a list of these, or null for manual runs only.",
     ),
     key("timezone", Shape::Zone, "The zone of the schedule and of dates written without one. Default: UTC."),
     nullable("start_date", Shape::Date, "No run is due before."),
@@ -97,7 +131,12 @@ pub(super) const DAG: &[Key] = &[
     key(
         "catchup",
         Shape::Catchup,
-        "What happens to runs that were missed: true runs them all, false none, last the newest one, {window: 6h} those of the last 6 hours. Default: false.",
+        "What happens to runs that were missed: true runs them all, false and last the newest one, {window: 6h} those of the last 6 hours. Default: false.",
+    ),
+    key(
+        "overlap",
+        Shape::Overlap,
+        "What becomes of a scheduled run that is due while another is active: allow starts it beside, queue after it, skip drops it, cancel_running stops the other. Default: allow.",
     ),
     key("max_active_runs", Shape::Whole(1, U32), "Runs that may be running at the same time. Default: 16."),
     key(
@@ -106,6 +145,26 @@ pub(super) const DAG: &[Key] = &[
         "Tasks of one run that may be queued or running at the same time. Default: 16.",
     ),
     nullable("dagrun_timeout", Shape::Duration, "A run that lasts longer fails."),
+    key(
+        "fail_fast",
+        Shape::Flag,
+        "Whether the first task that fails for good ends everything else in its run but teardowns. Default: false.",
+    ),
+    key(
+        "max_consecutive_failed_dag_runs",
+        Shape::Whole(0, U32),
+        "The DAG is paused once so many runs in a row have failed. Default: 0, never.",
+    ),
+    key(
+        "share",
+        Shape::Whole(1, MAX_SHARE as i64),
+        "How much it counts where DAGs share slots: twice the share, twice the slots. Default: 1.",
+    ),
+    nullable(
+        "team",
+        Shape::Name,
+        "The team in whose name its tasks wait: DAGs of a team count as one, with the highest share that any of them names.",
+    ),
     nullable("tags", Shape::Texts, "Labels for finding it."),
     key("owner", Shape::Text, "Who looks after it. Default: tradewind."),
     nullable(
@@ -137,6 +196,16 @@ pub(super) const SETTINGS: &[Key] = &[
         "trigger_rule",
         Shape::TriggerRule,
         "What the task makes of the ends of those it depends on. Default: all_success.",
+    ),
+    key(
+        "depends_on_past",
+        Shape::Flag,
+        "Whether it waits until it has succeeded or been skipped in the previous run by logical date. Default: false.",
+    ),
+    key(
+        "wait_for_downstream",
+        Shape::Flag,
+        "Whether it waits, in that run, also for the tasks that depend on it directly. Default: false.",
     ),
     key("pool", Shape::Name, "The pool its slots come from. Default: default_pool."),
     key("pool_slots", Shape::Whole(1, U32), "The slots it takes there. Default: 1."),
@@ -179,6 +248,16 @@ pub(super) const TASK: &[Key] = &[
         Shape::Expand,
         "Dynamic mapping: one instance for each element of a list, or of the XCom of an upstream: \"{{ ti.xcom_pull('extract') }}\".",
     ),
+    key(
+        "setup",
+        Shape::Flag,
+        "Whether it prepares what the tasks behind it need, up to its teardowns: those that depend on it directly. Default: false.",
+    ),
+    key(
+        "teardown",
+        Shape::Teardown,
+        "Whether it cleans up behind the setups that it depends on, also when tasks between them failed: true, or {on_failure_fail_dagrun: true}. Default: false.",
+    ),
     nullable("doc", Shape::Text, "Documentation in Markdown."),
 ];
 
@@ -188,6 +267,21 @@ pub(super) const OPERATORS: &[Key] = &[
     key("python", Shape::Python, "A Python program, or {file: program.py} relative to the DAG file."),
     key("sql", Shape::Sql, "SQL statements on a connection, in one transaction."),
     key("http", Shape::Http, "One HTTP request: a URL, or its parts. A status of 400 or more is a failure."),
+    key(
+        "branch",
+        Shape::Branch,
+        "A program whose result is the id of the task or group to follow, or a list of them; what else depends on it is skipped: {bash: ...} or {python: ...}.",
+    ),
+    key(
+        "short_circuit",
+        Shape::ShortCircuit,
+        "A program whose result, when empty, zero or false, skips everything behind it; with bash the exit code 1 does so too: {bash: ...} or {python: ...}.",
+    ),
+    nullable(
+        "latest_only",
+        Shape::Nothing,
+        "Skips what depends on it unless its run is the newest by schedule.",
+    ),
     nullable("empty", Shape::Nothing, "Does nothing: it joins or separates other tasks."),
 ];
 
@@ -227,25 +321,30 @@ pub(super) const HTTP: &[Key] = &[
     nullable("body", Shape::Any, "A text, or anything else sent as JSON; a template."),
 ];
 
-/// The mapping forms of `schedule`.
-pub(super) const SCHEDULE: &[Key] = &[
+/// The mapping form of `branch`.
+pub(super) const BRANCH: &[Key] = &[
+    key("bash", Shape::Text, "A shell script that prints an id, or ids with blanks between; a template."),
+    key("python", Shape::Python, "A Python program that prints an id or a JSON list of ids."),
+];
+
+/// The mapping form of `short_circuit`.
+pub(super) const SHORT_CIRCUIT: &[Key] = &[
     key(
-        "cron",
+        "bash",
         Shape::Text,
-        "A cron expression of 5 fields, 6 with seconds first, or a preset such as @daily.",
+        "A shell script: its exit code 1, or false or 0 as its last line, is a no; a template.",
     ),
-    key("timezone", Shape::Zone, "The zone the cron expression is read in. Default: the DAG's."),
-    key("every", Shape::Duration, "Runs follow each other in this distance."),
+    key("python", Shape::Python, "A Python program that prints its answer as JSON; nothing printed is a no."),
     key(
-        "data_interval",
+        "ignore_downstream_trigger_rules",
         Shape::Flag,
-        "Whether a run is about the time since the tick before it. Default: false, about a moment.",
+        "Whether a no skips everything behind it at once; otherwise only what depends on it directly. Default: true.",
     ),
 ];
 
-/// The mapping form of `catchup`.
-pub(super) const CATCHUP: &[Key] =
-    &[key("window", Shape::Duration, "Runs missed for longer than this are not made up for.")];
+/// The mapping form of `teardown`.
+pub(super) const TEARDOWN: &[Key] =
+    &[key("on_failure_fail_dagrun", Shape::Flag, "Whether its failure fails the run. Default: false.")];
 
 /// HTTP methods in the order of the documentation.
 pub(super) const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -260,7 +359,12 @@ pub(super) enum Place {
     Python,
     Sql,
     Http,
+    Branch,
+    ShortCircuit,
+    Teardown,
     Schedule,
+    Calendar,
+    Blackout,
     Catchup,
 }
 
@@ -275,7 +379,12 @@ impl Place {
             Self::Python => &[PYTHON],
             Self::Sql => &[SQL],
             Self::Http => &[HTTP],
+            Self::Branch => &[BRANCH],
+            Self::ShortCircuit => &[SHORT_CIRCUIT],
+            Self::Teardown => &[TEARDOWN],
             Self::Schedule => &[SCHEDULE],
+            Self::Calendar => &[CALENDAR],
+            Self::Blackout => &[BLACKOUT],
             Self::Catchup => &[CATCHUP],
         }
     }

@@ -23,6 +23,7 @@ mod scalar;
 mod schedule;
 mod schema;
 mod settings;
+mod special;
 mod split;
 mod suggest;
 mod syntax;
@@ -40,6 +41,7 @@ use diagnostic::{Problem, Report};
 use node::At;
 pub(crate) use node::shown;
 use reading::Reading;
+pub(crate) use suggest::did_you_mean;
 
 /// Largest DAG file, and largest file that one refers to, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -57,13 +59,15 @@ pub struct Parsed {
     pub files: Vec<String>,
 }
 
-/// A DAG and where it was written.
+/// A DAG and where it was written: where its id stands, or where it starts when it has the name of its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The DAG.
     pub dag: Dag,
-    /// The line it starts on, from 1.
+    /// The line, from 1.
     pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
 }
 
 /// Reads a DAG file.

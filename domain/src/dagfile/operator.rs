@@ -8,6 +8,7 @@ use super::{
     keys::{METHODS, OPERATORS, Place},
     node::{At, Entry, Node, shown},
     reading::Reading,
+    special,
     suggest::did_you_mean,
     values,
 };
@@ -62,7 +63,18 @@ fn one(
         "python" => python(entry, owner, reading),
         "sql" => sql(entry, owner, reading),
         "http" => http(entry, owner, reading),
-        _ => empty(entry, &owner, reading),
+        "branch" => {
+            let (fields, key, program) = special::program(entry, owner, Place::Branch, reading)?;
+            let program = one(key, program, &fields, reading)?;
+            Some(Operator::Branch { program: Box::new(program) })
+        }
+        "short_circuit" => {
+            let (fields, key, program) = special::program(entry, owner, Place::ShortCircuit, reading)?;
+            let program = one(key, program, &fields, reading)?;
+            Some(special::short_circuit(&fields, program, reading))
+        }
+        "latest_only" => nothing(entry, &owner, reading).then_some(Operator::LatestOnly),
+        _ => nothing(entry, &owner, reading).then_some(Operator::Empty),
     }
 }
 
@@ -220,14 +232,12 @@ fn check_header(name: &str) -> Result<(), String> {
     Err(format!("`{}` cannot name a header", shown(name)))
 }
 
-fn empty(entry: &Entry, owner: &str, reading: &mut Reading<'_>) -> Option<Operator> {
+fn nothing(entry: &Entry, owner: &str, reading: &mut Reading<'_>) -> bool {
     let nothing = entry.value.is_null() || entry.value.map().is_some_and(IndexMap::is_empty);
-    if nothing {
-        return Some(Operator::Empty);
+    if !nothing {
+        let message = format!("{owner} takes nothing, not {}", entry.value.describe());
+        let key = owner.split('`').nth(1).unwrap_or("empty");
+        reading.add(Problem::new(entry.value.at, message).hint(format!("write `{key}: {{}}`")));
     }
-    reading.add(
-        Problem::new(entry.value.at, format!("{owner} takes nothing, not {}", entry.value.describe()))
-            .hint("write `empty: {}`"),
-    );
-    None
+    nothing
 }

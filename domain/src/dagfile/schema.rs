@@ -10,7 +10,10 @@ use super::{
     param::KEYWORDS,
     values::WEIGHT_RULES,
 };
-use crate::trigger_rule::TriggerRule;
+use crate::{
+    timetable::{OnBlackout, OnHoliday, Overlap},
+    trigger_rule::TriggerRule,
+};
 
 /// The JSON Schema of one DAG document.
 #[must_use]
@@ -31,6 +34,7 @@ pub fn json_schema() -> Value {
         "group": object(Place::Group, &["tasks"]),
         "default_args": object(Place::Defaults, &[]),
         "param": param(),
+        "schedule": one_schedule(),
     });
     if let Value::Object(fields) = &mut schema {
         fields.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
@@ -105,11 +109,26 @@ fn shape(shape: Shape) -> Value {
             json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
         }
         Shape::Duration => duration(),
-        Shape::Date => {
-            json!({"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}", "examples": ["2026-01-31", "2026-01-31T06:00"]})
-        }
+        Shape::Date => date(),
         Shape::Zone => json!({"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]}),
         Shape::Schedule => schedule(),
+        Shape::Schedules => {
+            json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/schedule"}})
+        }
+        Shape::Dates => json!({"type": "array", "minItems": 1, "items": date()}),
+        Shape::Interval => json!({"anyOf": [{"type": "boolean"}, duration()]}),
+        Shape::Calendar => object(Place::Calendar, &[]),
+        Shape::Weekdays => {
+            json!({"type": "array", "maxItems": 6, "items": {"type": "string", "examples": ["sat", "sun"]}})
+        }
+        Shape::Days => {
+            json!({"type": "array", "items": {"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}\\s*$"}})
+        }
+        Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
+        Shape::Blackout => blackout(),
+        Shape::TimeOrDate => json!({"type": "string", "examples": ["22:00", "2026-12-24"]}),
+        Shape::OnBlackout => json!({"enum": OnBlackout::ALL.map(OnBlackout::as_str)}),
+        Shape::Overlap => json!({"enum": Overlap::ALL.map(Overlap::as_str)}),
         Shape::Catchup => {
             json!({"anyOf": [{"type": "boolean"}, {"const": "last"}, object(Place::Catchup, &["window"])]})
         }
@@ -126,6 +145,9 @@ fn shape(shape: Shape) -> Value {
         Shape::Python => {
             json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Python, &["file"])]})
         }
+        Shape::Teardown => json!({"anyOf": [{"type": "boolean"}, object(Place::Teardown, &[])]}),
+        Shape::Branch => program(Place::Branch),
+        Shape::ShortCircuit => program(Place::ShortCircuit),
         Shape::Sql => sql(),
         Shape::Http => {
             json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
@@ -145,18 +167,52 @@ fn duration() -> Value {
     json!({"type": "string", "pattern": "^\\s*(\\d+(ms|s|m|h|d|w)\\s*)+$", "examples": ["30s", "10m", "2h", "1d"]})
 }
 
+fn date() -> Value {
+    json!({"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}", "examples": ["2026-01-31", "2026-01-31T06:00"]})
+}
+
 fn schedule() -> Value {
+    let mut schema = one_schedule();
+    if let Some(Value::Array(forms)) = schema.get_mut("anyOf") {
+        forms.push(json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/schedule"}}));
+    }
+    schema
+}
+
+/// A schedule that may be an element of a list of them.
+fn one_schedule() -> Value {
+    let mut mapping = object(Place::Schedule, &[]);
+    if let Value::Object(fields) = &mut mapping {
+        let kinds = ["cron", "every", "at", "any"].map(|kind| json!({"required": [kind]}));
+        fields.insert("oneOf".into(), json!(kinds));
+    }
     json!({"anyOf": [
-        {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once"]},
-        object(Place::Schedule, &["cron"]),
-        object(Place::Schedule, &["every"]),
+        {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once", "@continuous"]},
+        mapping,
     ]})
+}
+
+fn blackout() -> Value {
+    let mut window = object(Place::Blackout, &[]);
+    if let Value::Object(fields) = &mut window {
+        fields.insert("oneOf".into(), json!([{"required": ["from", "to"]}, {"required": ["cron"]}]));
+    }
+    json!({"anyOf": [window, {"type": "array", "minItems": 1, "items": window}]})
 }
 
 fn sql() -> Value {
     let mut schema = object(Place::Sql, &["conn_id"]);
     if let Value::Object(fields) = &mut schema {
         fields.insert("oneOf".into(), json!([{"required": ["sql"]}, {"required": ["file"]}]));
+    }
+    schema
+}
+
+/// A mapping with one of two programs.
+fn program(place: Place) -> Value {
+    let mut schema = object(place, &[]);
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("oneOf".into(), json!([{"required": ["bash"]}, {"required": ["python"]}]));
     }
     schema
 }

@@ -29,6 +29,8 @@ pub(super) struct Settings {
     max_retry_delay: Given<Span>,
     execution_timeout: Given<Span>,
     trigger_rule: Option<TriggerRule>,
+    depends_on_past: Option<bool>,
+    wait_for_downstream: Option<bool>,
     pool: Option<PoolName>,
     pool_slots: Option<u32>,
     queue: Option<QueueName>,
@@ -69,6 +71,8 @@ impl Settings {
             max_retry_delay: fields.given("max_retry_delay", reading, |node| values::positive_span(node)),
             execution_timeout: fields.given("execution_timeout", reading, |node| values::positive_span(node)),
             trigger_rule: fields.get("trigger_rule", reading, |node| values::trigger_rule(node)),
+            depends_on_past: fields.get("depends_on_past", reading, |node| values::flag(node)),
+            wait_for_downstream: fields.get("wait_for_downstream", reading, |node| values::flag(node)),
             pool: fields.get("pool", reading, |node| values::name(node)),
             pool_slots: fields.get("pool_slots", reading, whole("pool_slots")),
             queue: fields.get("queue", reading, |node| values::name(node)),
@@ -107,6 +111,8 @@ impl Settings {
             max_retry_delay: self.max_retry_delay.or(base.max_retry_delay),
             execution_timeout: self.execution_timeout.or(base.execution_timeout),
             trigger_rule: self.trigger_rule.or(base.trigger_rule),
+            depends_on_past: self.depends_on_past.or(base.depends_on_past),
+            wait_for_downstream: self.wait_for_downstream.or(base.wait_for_downstream),
             pool: self.pool.or_else(|| base.pool.clone()),
             pool_slots: self.pool_slots.or(base.pool_slots),
             queue: self.queue.or_else(|| base.queue.clone()),
@@ -132,6 +138,8 @@ impl Settings {
         };
         task.execution_timeout = self.execution_timeout.flatten();
         task.trigger_rule = self.trigger_rule.unwrap_or_default();
+        task.depends_on_past = self.depends_on_past.unwrap_or(false);
+        task.wait_for_downstream = self.wait_for_downstream.unwrap_or(false);
         task.pool = self.pool.unwrap_or_else(PoolName::default_pool);
         task.pool_slots = self.pool_slots.unwrap_or(1);
         task.queue = self.queue.unwrap_or_else(QueueName::default_queue);

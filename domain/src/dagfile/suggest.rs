@@ -19,7 +19,7 @@ pub(super) fn closest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c s
 }
 
 /// The same as a hint.
-pub(super) fn did_you_mean<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+pub(crate) fn did_you_mean<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     closest(text, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 

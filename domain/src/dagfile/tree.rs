@@ -13,7 +13,7 @@ use super::{
     operator,
     reading::Reading,
     settings::Settings,
-    values,
+    special, values,
 };
 use crate::{
     dag::{Group, MAX_TASKS, Operator, Task, WeightRule},
@@ -144,6 +144,7 @@ impl Reader<'_, '_> {
             item.depends_on = depends_on(&fields, self.reading);
             item.expand = expand::read(&fields, self.reading);
             let settings = Settings::read(&fields, self.reading).over(defaults);
+            let special = special::read(&fields, self.reading);
             let doc = fields.get("doc", self.reading, |node| values::text(node));
             let operator = operator::read(&fields, self.reading);
             let group = item
@@ -153,6 +154,7 @@ impl Reader<'_, '_> {
             if let (Some(task_id), Some(operator)) = (task_id, operator) {
                 let mut task = bare_task(task_id, group, operator, doc);
                 settings.apply(&mut task);
+                special::apply(&special, &fields, &mut task, self.reading);
                 item.body = Body::Task(Some(Box::new(task)));
             }
         }
@@ -185,6 +187,10 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         operator,
         upstream: Vec::new(),
         trigger_rule: TriggerRule::default(),
+        setup: false,
+        teardown: None,
+        depends_on_past: false,
+        wait_for_downstream: false,
         retry: Retry::default(),
         execution_timeout: None,
         pool: PoolName::default_pool(),

@@ -163,7 +163,8 @@ pub(super) fn weight_rule(node: &Node) -> Result<WeightRule, Problem> {
     one_of(node, "weight rule", WEIGHT_RULES.into_iter())
 }
 
-fn one_of<T: Copy>(
+/// One of `choices` by its name; `kind` says what they are.
+pub(super) fn one_of<T: Copy>(
     node: &Node,
     kind: &str,
     choices: impl Iterator<Item = (&'static str, T)> + Clone,

@@ -1,6 +1,9 @@
 //! What the engine decides. The shell writes a batch of decisions in one transaction, then acts on the rest.
 
-use super::record::{AuditRecord, CursorRecord, RunRecord, TiRecord, TryRecord, XComRecord};
+use super::durations::DurationRecord;
+use super::record::{
+    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+};
 use crate::{
     id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},
     state::{RunState, TaskState},
@@ -10,7 +13,7 @@ use chrono::{DateTime, Utc};
 /// Everything that one turn decided, each entity at most once, in its final form.
 ///
 /// Everything down to `audit` is written in one transaction, in the order of the fields; then `ready`, `stop` and
-/// `changed` are handed to the queue. All of it is recomputed if the transaction fails.
+/// `changed` are handed to the queue and `questions` are answered. All of it is recomputed if the transaction fails.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decisions {
     /// Runs to insert.
@@ -29,6 +32,10 @@ pub struct Decisions {
     pub xcoms: Vec<XComRecord>,
     /// Schedules that moved on.
     pub cursors: Vec<CursorRecord>,
+    /// Flags of DAGs that changed.
+    pub dags: Vec<DagFlags>,
+    /// What was learned of how long tasks take: replaces what is recorded of the same task.
+    pub durations: Vec<DurationRecord>,
     /// Lines for the audit log.
     pub audit: Vec<AuditRecord>,
 
@@ -38,6 +45,8 @@ pub struct Decisions {
     pub stop: Vec<TryKey>,
     /// Runs that pages may want to show anew.
     pub changed: Vec<(DagId, RunId)>,
+    /// What the records are to be asked, once these decisions are written; each answer is an [`super::event::Event::Past`].
+    pub questions: Vec<PastQuestion>,
 }
 
 /// A new form of a record, and what the record must still be for it to be written.
@@ -68,17 +77,19 @@ pub struct Ready {
     pub queue: QueueName,
     /// The try.
     pub attempt: TryKey,
-    /// Higher goes first.
-    pub priority: i32,
-    /// Then the older one.
-    pub since: DateTime<Utc>,
+    /// When it was released: whoever was released earlier starts earlier. Of one moment, the order of the list counts.
+    pub released_at: DateTime<Utc>,
 }
 
 impl Decisions {
     /// Nothing was decided.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.is_clean() && self.ready.is_empty() && self.stop.is_empty() && self.changed.is_empty()
+        self.is_clean()
+            && self.ready.is_empty()
+            && self.stop.is_empty()
+            && self.changed.is_empty()
+            && self.questions.is_empty()
     }
 
     /// Nothing is to be written.
@@ -92,6 +103,8 @@ impl Decisions {
             && self.xcoms_cleared.is_empty()
             && self.xcoms.is_empty()
             && self.cursors.is_empty()
+            && self.durations.is_empty()
+            && self.dags.is_empty()
             && self.audit.is_empty()
     }
 }

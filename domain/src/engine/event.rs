@@ -2,12 +2,15 @@
 
 use uuid::Uuid;
 
-use super::record::{DagRecord, PoolRecord, RunSnapshot, WorkerRecord};
+use super::record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, Standing, WorkerRecord};
 use crate::{
-    id::{DagId, TryKey},
+    id::{DagId, RunKey, TryKey},
     intent::Intent,
     outcome::Outcome,
 };
+
+/// How long a try may be queued while a worker could claim it. Source: Airflow 3.3.2 `[scheduler] task_queued_timeout`.
+pub const MAX_QUEUED: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Something happened. Events change the engine's memory; what follows from them is asked for with `poll`.
 #[derive(Debug, Clone)]
@@ -18,6 +21,8 @@ pub enum Event {
     Flags(Vec<(DagId, bool)>),
     /// These are now all pools.
     Pools(Vec<PoolRecord>),
+    /// These are now the installation's rules of admission.
+    Admission(Box<AdmissionRecord>),
     /// These are now all live workers.
     Workers(Vec<WorkerRecord>),
     /// A run that the engine did not hold in memory, because an intent is about it.
@@ -26,6 +31,16 @@ pub enum Event {
     Outcome(Box<Outcome>),
     /// A person or a program asks for something.
     Intent(Box<Intent>),
+    /// The answer to a question of [`super::decision::Decisions::questions`]: how the run before this one ended, if there was one.
+    Past {
+        /// Who asked.
+        run: RunKey,
+        /// The answer.
+        before: Option<Standing>,
+    },
+    /// These tries are still queued in the records [`MAX_QUEUED`] after they were handed to the ready queue, although a
+    /// live worker of their queue has had a free slot: something keeps workers from claiming them.
+    Unclaimed(Vec<TryKey>),
     /// A worker's lease has expired; these tries were running on it.
     WorkerLost {
         /// The worker.

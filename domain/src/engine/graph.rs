@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    dag::{Dag, Expand, Operator, Task, WeightRule},
+    dag::{Dag, Expand, Task, WeightRule},
     id::TaskId,
 };
 
@@ -14,6 +14,12 @@ pub struct Graph {
     pub dag: Arc<Dag>,
     nodes: Vec<Node>,
     by_id: HashMap<TaskId, usize>,
+    /// All tasks, each behind those it waits for.
+    pub order: Vec<usize>,
+    /// The tasks whose ends decide how a run ended.
+    pub leaves: Vec<usize>,
+    /// Some task waits for the previous run.
+    pub looks_back: bool,
 }
 
 /// One task.
@@ -25,10 +31,20 @@ pub struct Node {
     pub downstream: Vec<usize>,
     /// Its effective priority.
     pub priority: i32,
+    /// Its place in [`Graph::order`].
+    pub rank: usize,
     /// Some task is mapped over its XComs, so their lengths matter.
     pub is_source: bool,
-    /// It never reaches a worker.
-    pub is_empty: bool,
+    /// The engine carries it out itself.
+    pub is_instant: bool,
+    /// It is a setup.
+    pub is_setup: bool,
+    /// The direct upstreams that may have it skipped.
+    pub choosers: Vec<usize>,
+    /// The tasks in the scope of this setup that do not wait for it directly.
+    pub guarded: Vec<usize>,
+    /// The teardowns that wait for its end because it lies between them and their setups.
+    pub within: Vec<usize>,
 }
 
 impl Graph {
@@ -46,8 +62,16 @@ impl Graph {
                 nodes[*source].is_source = true;
             }
         }
-        let mut graph = Self { dag, nodes, by_id };
+        let looks_back = dag.tasks.iter().any(Task::looks_back);
+        let mut graph = Self { dag, nodes, by_id, order: Vec::new(), leaves: Vec::new(), looks_back };
+        graph.order = graph.topological();
+        for (rank, number) in graph.order.clone().into_iter().enumerate() {
+            graph.nodes[number].rank = rank;
+        }
         graph.weigh();
+        graph.link_choosers();
+        graph.enclose();
+        graph.leaves = graph.effective_leaves();
         graph
     }
 
@@ -97,6 +121,34 @@ impl Graph {
         (0..self.len()).filter(|&number| chosen[number]).collect()
     }
 
+    /// Everything before or behind some tasks, without them unless they are among it.
+    #[must_use]
+    pub fn beyond(&self, from: &[usize], downstream: bool) -> Vec<bool> {
+        let next = |node: &Node| if downstream { node.downstream.clone() } else { node.upstream.clone() };
+        let mut seen = vec![false; self.len()];
+        let mut open: Vec<usize> = from.iter().flat_map(|&number| next(&self.nodes[number])).collect();
+        while let Some(number) = open.pop() {
+            if !std::mem::replace(&mut seen[number], true) {
+                open.extend(next(&self.nodes[number]));
+            }
+        }
+        seen
+    }
+
+    pub(super) fn node_mut(&mut self, number: usize) -> &mut Node {
+        &mut self.nodes[number]
+    }
+
+    fn link_choosers(&mut self) {
+        for number in 0..self.len() {
+            if self.dag.tasks[number].operator.chooses() {
+                for next in self.nodes[number].downstream.clone() {
+                    self.nodes[next].choosers.push(number);
+                }
+            }
+        }
+    }
+
     fn mark_reachable(&self, from: &[usize], chosen: &mut [bool], next: impl Fn(&Node) -> &Vec<usize>) {
         let mut seen = vec![false; self.len()];
         let mut open: Vec<usize> = from.to_vec();
@@ -112,7 +164,7 @@ impl Graph {
     // Airflow adds the weights of all tasks reachable in one direction. Reachability of 64 tasks at a time fits one word
     // per task, so the whole graph costs tasks/64 passes over its edges instead of one search per task.
     fn weigh(&mut self) {
-        let order = self.topological();
+        let order = self.order.clone();
         let mut sums: Vec<i64> = vec![0; self.len()];
         for block in (0..self.len()).step_by(64) {
             let down = self.reach(block, order.iter().rev().copied(), |node| &node.downstream);
@@ -178,7 +230,8 @@ impl Graph {
 fn bare_node(task: &Task, by_id: &HashMap<TaskId, usize>) -> Node {
     Node {
         upstream: task.upstream.iter().filter_map(|id| by_id.get(id).copied()).collect(),
-        is_empty: matches!(task.operator, Operator::Empty),
+        is_instant: task.operator.is_instant(),
+        is_setup: task.setup,
         ..Node::default()
     }
 }

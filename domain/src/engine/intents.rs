@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Engine, life::Life, plan::NewRun, record::AuditRecord};
+use super::{Engine, floor::Gate, plan::NewRun, record::AuditRecord};
 use crate::{
     id::{DagId, RunId, RunKey},
     intent::{Clear, Intent, MarkTasks, Selection, Trigger, Wish},
@@ -13,7 +13,7 @@ use crate::{
     timetable::NextRun,
 };
 
-type Refusal = String;
+pub(super) type Refusal = String;
 
 /// What only runs of other types may be called. Source: Airflow 3.3.2 `models/dagrun.py`.
 const RESERVED: [&str; 3] = ["scheduled__", "backfill__", "asset_triggered__"];
@@ -22,7 +22,7 @@ impl Engine {
     /// Carries out a wish, or refuses it; either way the audit log says who asked for what, and what became of it.
     pub(super) fn intend(&mut self, intent: Intent, now: DateTime<Utc>) {
         let (dag_id, run_id) = intent.wish.subject();
-        let (dag_id, run_id) = (dag_id.clone(), Some(run_id.clone()));
+        let (dag_id, run_id) = (dag_id.clone(), run_id.cloned());
         let event = intent.wish.name();
         let extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
         let result = self.carry_out(intent.wish, &intent.by, now);
@@ -49,6 +49,12 @@ impl Engine {
             Wish::MarkTasks(mark) => self.mark_tasks(&mark, by, now),
             Wish::MarkRun { dag_id, run_id, state } => self.mark_run(&dag_id, &run_id, state, by, now),
             Wish::AdoptVersion { dag_id, run_id } => self.adopt(&dag_id, &run_id, now),
+            Wish::Hold { selection, held } => self.hold(&selection, held, now),
+            Wish::Prioritize { selection, priority } => self.prioritize(&selection, priority, now),
+            Wish::PauseRun { dag_id, run_id, paused } => self.pause_run(&dag_id, &run_id, paused, now),
+            Wish::SwitchTask { dag_id, task_id, enabled } => {
+                self.switch_task(&dag_id, &task_id, enabled, now)
+            }
         }
     }
 
@@ -87,12 +93,25 @@ impl Engine {
     }
 
     fn clear(&mut self, clear: &Clear, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let (key, chosen) = self.select(&clear.selection)?;
+        let (key, mut chosen) = self.select(&clear.selection)?;
+        if !clear.selection.tasks.is_empty() {
+            chosen.extend(self.company(key, &chosen));
+        }
         let wanted = |state: TaskState| {
             if clear.only_failed { is_broken(state) } else { state != TaskState::None }
         };
         self.clear_chosen(key, &chosen, wanted, now);
         Ok(())
+    }
+
+    // The setups that what is to run again needs, and their teardowns.
+    fn company(&self, key: RunKey, chosen: &[u32]) -> Vec<u32> {
+        let Some(run) = self.runs.get(&key) else { return Vec::new() };
+        let mut nodes: Vec<usize> =
+            chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&node| node < run.graph.len()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        run.graph.company(&nodes).into_iter().flat_map(|node| run.nodes[node].instances.clone()).collect()
     }
 
     fn clear_chosen(
@@ -116,14 +135,6 @@ impl Engine {
         }
     }
 
-    // Changes a run without judging its rules yet, because more changes follow.
-    fn quietly(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
-        if let Some(run) = self.runs.get_mut(&key) {
-            self.dirty.insert(key);
-            act(&mut Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now });
-        }
-    }
-
     // A finished run in which something is to run again is queued again; a running one goes on.
     fn reopen(&mut self, key: RunKey, now: DateTime<Utc>) {
         let Some(run) = self.runs.get_mut(&key) else {
@@ -135,12 +146,16 @@ impl Engine {
             run.record.queued_at = now;
             (run.record.started_at, run.record.ended_at) = (None, None);
             run.dirty = true;
+            run.past = None;
+            self.floor.limit(Gate::Run(key), run.graph.dag.max_active_tasks);
             if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
                 dag.note(run);
                 self.due.insert(run.record.dag_id.clone());
             }
         }
+        self.ask_past(key);
         self.with_run(key, now, |_| {});
+        self.step_in(key, now);
     }
 
     // Source: Airflow 3.3.2 `api/common/mark_tasks.py`: what failed behind a task marked as success gets another chance.
@@ -152,7 +167,8 @@ impl Engine {
         let reason = format!("marked {} by {by}", mark.state);
         self.quietly(key, now, |life| {
             for &index in &chosen {
-                if life.run.tis[index as usize].record.state != mark.state {
+                let state = life.run.tis[index as usize].record.state;
+                if state != mark.state && state != TaskState::Removed {
                     life.end_by_decree(index, mark.state, &reason);
                 }
             }
@@ -243,12 +259,12 @@ impl Engine {
         (0..u32::try_from(count).unwrap_or(u32::MAX)).collect()
     }
 
-    fn key(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Refusal> {
+    pub(super) fn key(&self, dag_id: &DagId, run_id: &RunId) -> Result<RunKey, Refusal> {
         let name = (dag_id.clone(), run_id.clone());
         self.names.get(&name).copied().ok_or_else(|| format!("there is no run `{run_id}` of DAG `{dag_id}`"))
     }
 
-    fn select(&self, selection: &Selection) -> Result<(RunKey, Vec<u32>), Refusal> {
+    pub(super) fn select(&self, selection: &Selection) -> Result<(RunKey, Vec<u32>), Refusal> {
         let key = self.key(&selection.dag_id, &selection.run_id)?;
         let Some(run) = self.runs.get(&key) else {
             return Err("the run is gone".to_owned());

@@ -1,25 +1,23 @@
 //! The life of a task instance: every change of its state goes through here, and what follows for its neighbours.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::{
+    counts::is_unmet,
     decision::{Decisions, Ready},
-    floor::{Candidate, Floor},
-    record::{TryRecord, XComRecord},
-    run::Run,
-    timer::{Timer, Timers},
+    floor::{Candidate, Floor, Sleep},
+    past::Past,
+    record::TryRecord,
+    run::{NodeState, Run},
+    timer::Timers,
 };
 use crate::{
     id::{TiKey, TryKey},
-    outcome::{Outcome, TryResult},
     state::{RunState, TaskState},
-    trigger_rule::{Verdict, judge},
+    trigger_rule::{Verdict, is_without_counterpart, judge_all},
 };
-
-/// A try that is lost with its worker more often than this in a row counts as failed: a task that kills its worker must not
-/// loop for ever.
-pub const MAX_LOST: u32 = 3;
 
 /// A run with everything that a change in it may touch.
 pub struct Life<'a> {
@@ -27,26 +25,35 @@ pub struct Life<'a> {
     pub floor: &'a mut Floor,
     pub timers: &'a mut Timers,
     pub out: &'a mut Decisions,
+    /// The run before this one, as far as a task may wait for it.
+    pub past: Past<'a>,
     pub now: DateTime<Utc>,
 }
 
 impl Life<'_> {
     /// Judges every task whose upstreams changed, until nothing follows any more.
     pub fn settle(&mut self) {
-        if self.run.record.state != RunState::Running {
+        if self.run.record.state != RunState::Running || self.run.record.is_paused {
             return;
         }
-        while let Some(node) = self.run.review.pop() {
+        while let Some(Reverse(rank)) = self.run.review.pop() {
+            let node = self.run.graph.order[rank];
             self.run.nodes[node].in_review = false;
             self.judge(node);
         }
     }
 
     fn judge(&mut self, node: usize) {
+        self.unblock(node);
         if self.run.nodes[node].untouched == 0 {
             return;
         }
-        match judge(self.run.graph.task(node).trigger_rule, &self.run.nodes[node].up) {
+        if let Some(chooser) = self.run.skipped_by(node) {
+            let reason = format!("`{}` chose another path", self.run.graph.task(chooser).task_id);
+            return self.end_untouched(node, TaskState::Skipped, Some(&reason));
+        }
+        let NodeState { up, setups, scope_left, .. } = &self.run.nodes[node];
+        match judge_all(self.run.graph.task(node).trigger_rule, up, setups, *scope_left) {
             Verdict::Wait => {}
             Verdict::Run => self.begin(node),
             Verdict::Skip => self.end_untouched(node, TaskState::Skipped, None),
@@ -55,11 +62,48 @@ impl Life<'_> {
     }
 
     fn begin(&mut self, node: usize) {
-        if self.run.graph.task(node).is_mapped() && !self.expand(node) {
+        if self.run.nodes[node].disabled {
+            return self.end_untouched(node, TaskState::Skipped, Some(DISABLED));
+        }
+        let graph = self.run.graph.clone();
+        let task = graph.task(node);
+        if let Some(wait) = self.past.keeps_back(&graph, node) {
+            return self.block(node, wait.as_deref());
+        }
+        if task.is_mapped() && !self.expand(node) {
             return;
         }
         for index in self.untouched(node) {
-            self.schedule(index);
+            let record = &self.run.tis[index as usize].record;
+            if record.is_held {
+                self.block(node, None);
+            } else if is_without_counterpart(task.trigger_rule, &self.run.nodes[node].up, record.map_index) {
+                let reason = "fewer upstream instances are left than its index";
+                self.end_without_try(index, TaskState::Removed, Some(reason));
+            } else {
+                self.schedule(index);
+            }
+        }
+    }
+
+    // Something else than its rule keeps a task back, and says why where that is known.
+    fn block(&mut self, node: usize, reason: Option<&str>) {
+        if !std::mem::replace(&mut self.run.nodes[node].is_blocked, true) {
+            self.run.blocked += 1;
+        }
+        let Some(reason) = reason else { return };
+        for index in self.untouched(node) {
+            let record = &mut self.run.tis[index as usize].record;
+            if !record.is_held && record.reason.as_deref() != Some(reason) {
+                record.reason = Some(reason.to_owned());
+                self.run.touch(index);
+            }
+        }
+    }
+
+    fn unblock(&mut self, node: usize) {
+        if std::mem::replace(&mut self.run.nodes[node].is_blocked, false) {
+            self.run.blocked -= 1;
         }
     }
 
@@ -80,13 +124,16 @@ impl Life<'_> {
     pub fn schedule(&mut self, index: u32) {
         let now = self.now;
         let node = self.run.tis[index as usize].node;
+        if self.run.nodes.get(node).is_some_and(|node| node.disabled) {
+            return self.end_without_try(index, TaskState::Skipped, Some(DISABLED));
+        }
         let record = &mut self.run.tis[index as usize].record;
         record.try_number += 1;
         record.scheduled_at = Some(now);
         record.next_try_at = None;
-        if node < self.run.graph.len() && self.run.graph.node(node).is_empty {
+        if node < self.run.graph.len() && self.run.graph.node(node).is_instant {
             record.started_at = Some(now);
-            return self.end_without_try(index, TaskState::Success, None);
+            return self.carry_out(index, node);
         }
         (record.queued_at, record.started_at, record.ended_at, record.worker) = (None, None, None, None);
         record.reason = None;
@@ -102,117 +149,8 @@ impl Life<'_> {
         self.out.ready.push(Ready {
             queue: candidate.queue.clone(),
             attempt: self.attempt(index),
-            priority: candidate.priority,
-            since: candidate.since,
+            released_at: self.now,
         });
-    }
-
-    /// A worker reports. What is not about the current try of an instance in flight is too late, and changes nothing.
-    pub fn report(&mut self, outcome: Outcome) {
-        let Some(ti) = self.run.tis.get_mut(outcome.attempt.ti.index as usize) else {
-            return;
-        };
-        if ti.record.try_number != outcome.attempt.try_number || !ti.record.state.is_in_flight() {
-            return;
-        }
-        ti.record.started_at = Some(outcome.started_at);
-        ti.record.worker = Some(outcome.worker);
-        let index = outcome.attempt.ti.index;
-        let reason = outcome.reason.as_deref();
-        match outcome.result {
-            TryResult::Success => self.end_try(index, TaskState::Success, &outcome),
-            TryResult::Skipped => self.end_try(index, TaskState::Skipped, &outcome),
-            TryResult::Failed => self.fail(index, &outcome),
-            TryResult::FailedForGood => self.end_try(index, TaskState::Failed, &outcome),
-            TryResult::Returned => self.requeue(index, reason.unwrap_or("given back by its worker")),
-        }
-        if matches!(outcome.result, TryResult::Success | TryResult::Skipped) {
-            self.keep_xcoms(index, outcome.xcoms);
-        }
-    }
-
-    fn fail(&mut self, index: u32, outcome: &Outcome) {
-        let ti = &self.run.tis[index as usize];
-        let may_retry = ti.record.max_tries > 0 && ti.record.try_number <= ti.record.max_tries;
-        if !may_retry || ti.node >= self.run.graph.len() {
-            return self.end_try(index, TaskState::Failed, outcome);
-        }
-        let task = self.run.graph.task(ti.node);
-        let seed = format!("{}#{}#{}", self.run.record.dag_id, task.task_id, self.run.record.run_id);
-        let at = task.retry.next_try_at(ti.record.try_number, outcome.ended_at, &seed);
-        self.end_try(index, TaskState::UpForRetry, outcome);
-        self.run.tis[index as usize].record.next_try_at = Some(at);
-        self.timers.set(at, Timer::Retry(self.attempt(index)));
-    }
-
-    fn end_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
-        let record = &mut self.run.tis[index as usize].record;
-        record.ended_at = Some(outcome.ended_at);
-        record.reason.clone_from(&outcome.reason);
-        record.lost = 0;
-        self.set(index, state);
-        self.archive(index, state, outcome.exit_code);
-    }
-
-    fn keep_xcoms(&mut self, index: u32, xcoms: indexmap::IndexMap<String, Value>) {
-        for (key, value) in xcoms {
-            self.run.note_length(index, &key, length(&value));
-            let record = &self.run.tis[index as usize].record;
-            self.out.xcoms.push(XComRecord {
-                ti: record.key,
-                task_id: record.task_id.clone(),
-                map_index: record.map_index,
-                key,
-                value,
-            });
-        }
-    }
-
-    /// Its worker is gone. It starts again without using up a retry, unless that happens too often in a row.
-    pub fn lose(&mut self, attempt: TryKey) {
-        let Some(ti) = self.run.tis.get_mut(attempt.ti.index as usize) else {
-            return;
-        };
-        if ti.record.try_number != attempt.try_number || !ti.record.state.is_in_flight() {
-            return;
-        }
-        let index = attempt.ti.index;
-        ti.record.lost += 1;
-        if ti.record.lost <= MAX_LOST {
-            return self.requeue(index, "its worker stopped renewing its lease, so this try was given up");
-        }
-        let reason = format!("its worker was lost {} times in a row while it ran", ti.record.lost);
-        let record = &ti.record;
-        let outcome = Outcome {
-            attempt,
-            result: TryResult::Failed,
-            started_at: record.started_at.unwrap_or(self.now),
-            ended_at: self.now,
-            worker: record.worker.unwrap_or_default(),
-            exit_code: None,
-            reason: Some(reason),
-            xcoms: indexmap::IndexMap::new(),
-        };
-        self.fail(index, &outcome);
-    }
-
-    fn requeue(&mut self, index: u32, reason: &str) {
-        let record = &mut self.run.tis[index as usize].record;
-        record.ended_at = Some(self.now);
-        record.reason = Some(reason.to_owned());
-        record.max_tries += 1;
-        self.archive(index, TaskState::Failed, None);
-        self.schedule(index);
-    }
-
-    /// The retry's time has come.
-    pub fn retry(&mut self, attempt: TryKey) {
-        let Some(ti) = self.run.tis.get(attempt.ti.index as usize) else {
-            return;
-        };
-        if ti.record.try_number == attempt.try_number && ti.record.state == TaskState::UpForRetry {
-            self.schedule(attempt.ti.index);
-        }
     }
 
     /// Ends an instance by decree: by its rule, by a person, or because its run ends. A try in flight is stopped.
@@ -223,7 +161,7 @@ impl Life<'_> {
         self.end_without_try(index, state, Some(reason));
     }
 
-    fn end_without_try(&mut self, index: u32, state: TaskState, reason: Option<&str>) {
+    pub fn end_without_try(&mut self, index: u32, state: TaskState, reason: Option<&str>) {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(self.now);
         record.next_try_at = None;
@@ -244,11 +182,16 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.max_tries = record.try_number + retries;
         record.lost = 0;
-        record.reason = None;
+        record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
         (record.ended_at, record.next_try_at, record.worker) = (None, None, None);
         let xcoms = (record.key.run, record.task_id.clone(), record.map_index);
         self.run.forget_lengths(index);
+        self.run.choices.remove(&index);
+        self.run.failed_fast = false;
+        // What it left in this very turn would be written after the deletion.
+        let key = self.run.key(index);
+        self.out.xcoms.retain(|xcom| xcom.ti != key);
         self.out.xcoms_cleared.push(xcoms);
         self.set(index, TaskState::None);
         self.run.review_node(node);
@@ -263,7 +206,7 @@ impl Life<'_> {
         self.archive(index, state, None);
     }
 
-    fn archive(&mut self, index: u32, state: TaskState, exit_code: Option<i32>) {
+    pub(super) fn archive(&mut self, index: u32, state: TaskState, exit_code: Option<i32>) {
         let record = &self.run.tis[index as usize].record;
         self.out.tries.push(TryRecord {
             attempt: TryKey { ti: record.key, try_number: record.try_number },
@@ -288,6 +231,7 @@ impl Life<'_> {
         if leaves_floor && to != TaskState::Queued {
             self.floor.remove(TiKey { run: self.run.record.key, index });
         }
+        self.doze(index, from, to);
         if from == to || node >= self.run.graph.len() {
             return;
         }
@@ -297,22 +241,63 @@ impl Life<'_> {
         }
     }
 
+    // What waits without a worker keeps some of its room.
+    fn doze(&mut self, index: u32, from: TaskState, to: TaskState) {
+        let asleep = |state| match state {
+            TaskState::Deferred => Some(Sleep::Deferred),
+            TaskState::AwaitingInput => Some(Sleep::AwaitingInput),
+            TaskState::None
+            | TaskState::Scheduled
+            | TaskState::Queued
+            | TaskState::Running
+            | TaskState::Restarting
+            | TaskState::Success
+            | TaskState::Failed
+            | TaskState::UpForRetry
+            | TaskState::UpForReschedule
+            | TaskState::UpstreamFailed
+            | TaskState::Skipped
+            | TaskState::Removed => None,
+        };
+        match (asleep(from), asleep(to)) {
+            (_, Some(sleep)) => self.floor.sleep(self.run.candidate(index), sleep),
+            (Some(_), None) => self.floor.remove(TiKey { run: self.run.record.key, index }),
+            (None, None) => {}
+        }
+    }
+
     fn count(&mut self, node: usize, from: TaskState, to: TaskState) {
         let run = &mut *self.run;
         run.unfinished = run.unfinished + usize::from(!to.is_finished()) - usize::from(!from.is_finished());
-        let untouched = &mut run.nodes[node].untouched;
-        *untouched = *untouched + usize::from(to == TaskState::None) - usize::from(from == TaskState::None);
+        let (is_none, was_none) = (usize::from(to == TaskState::None), usize::from(from == TaskState::None));
+        run.untouched = run.untouched + is_none - was_none;
+        let state = &mut run.nodes[node];
+        state.untouched = state.untouched + is_none - was_none;
+        let was_unmet = state.unmet > 0;
+        state.unmet = state.unmet + usize::from(is_unmet(to)) - usize::from(is_unmet(from));
+        if was_unmet != (state.unmet > 0) && run.graph.looks_back {
+            run.eased.push(node);
+        }
+        if run.nodes[node].untouched == 0 {
+            self.unblock(node);
+        }
     }
 
     fn tell_downstream(&mut self, node: usize, from: TaskState, to: TaskState) {
+        self.run.tell(node, from, to);
         let graph = self.run.graph.clone();
-        for &next in &graph.node(node).downstream {
-            let up = &mut self.run.nodes[next].up;
-            up.remove(from);
-            up.add(to);
+        let node = graph.node(node);
+        for &next in node.downstream.iter().chain(&node.guarded) {
             self.run.review_node(next);
             if from.is_finished() {
                 self.take_back(next);
+            }
+        }
+        for &teardown in &node.within {
+            if from.is_finished() {
+                self.take_back(teardown);
+            } else if self.run.nodes[teardown].scope_left == 0 {
+                self.run.review_node(teardown);
             }
         }
     }
@@ -320,26 +305,31 @@ impl Life<'_> {
     // An upstream's end was revoked: what was ready because of it and has not been handed out yet is not ready any more.
     fn take_back(&mut self, node: usize) {
         for index in self.run.nodes[node].instances.clone() {
-            let record = &mut self.run.tis[index as usize].record;
-            if record.state == TaskState::Scheduled {
-                record.try_number -= 1;
-                record.scheduled_at = None;
-                self.set(index, TaskState::None);
+            self.withdraw(index);
+        }
+    }
+
+    /// Takes an instance that is ready but not handed out back to where its rule has to be judged again.
+    pub fn withdraw(&mut self, index: u32) {
+        let record = &mut self.run.tis[index as usize].record;
+        if record.state == TaskState::Scheduled {
+            record.try_number -= 1;
+            record.scheduled_at = None;
+            let node = self.run.tis[index as usize].node;
+            self.set(index, TaskState::None);
+            if node < self.run.graph.len() {
+                self.run.review_node(node);
             }
         }
     }
 
-    fn attempt(&self, index: u32) -> TryKey {
+    pub(super) fn attempt(&self, index: u32) -> TryKey {
         let record = &self.run.tis[index as usize].record;
         TryKey { ti: record.key, try_number: record.try_number }
     }
 }
 
-/// How many instances a task has that is mapped over this value.
-pub fn length(value: &Value) -> Option<usize> {
-    match value {
-        Value::Array(list) => Some(list.len()),
-        Value::Object(map) => Some(map.len()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
-}
+/// Why an instance of a task that is switched off is skipped.
+pub const DISABLED: &str = "the task is switched off";
+/// Why an instance that an operator holds does not start.
+pub const HELD: &str = "held by an operator: it does not start until it is released";

@@ -74,10 +74,9 @@ impl Life<'_> {
             self.run.add_instance(node, index_of(place));
         }
         self.run.unfinished += missing;
+        self.run.untouched += missing;
         self.run.nodes[node].untouched += missing;
-        let graph = self.run.graph.clone();
-        for &next in &graph.node(node).downstream {
-            self.run.nodes[next].up.total += u32::try_from(missing).unwrap_or(u32::MAX);
-        }
+        self.run.nodes[node].unmet += missing;
+        self.run.expect(node, missing);
     }
 }

@@ -6,17 +6,26 @@
 //!
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
+mod branch;
+mod control;
+mod counts;
 pub mod decision;
+pub mod durations;
 pub mod event;
-mod floor;
+pub mod floor;
 pub mod graph;
 mod intents;
 mod life;
 mod mapping;
+mod overlap;
+mod past;
 mod plan;
 pub mod record;
 mod run;
+mod scope;
+mod shares;
 mod timer;
+mod tries;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,20 +36,28 @@ use chrono::{DateTime, Utc};
 
 use self::{
     decision::{Decisions, Expected, Persisted},
+    durations::DurationRecord,
     event::Event,
-    floor::Floor,
+    floor::{Floor, Hindrance, Sleep},
     graph::Graph,
     life::Life,
+    past::{Past, past_of},
     plan::DagState,
-    record::{DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
+    record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
     run::Run,
     timer::{Timer, Timers},
 };
 use crate::{
-    id::{DagId, RunId, RunKey},
-    outcome::Outcome,
+    id::{DagId, RunId, RunKey, TiKey},
+    outcome::{Outcome, TryResult},
     state::{RunState, TaskState},
 };
+
+/// Why a run failed in which nothing can happen any more.
+const DEADLOCK: &str = "the run was at a deadlock: nothing in it could start any more";
+
+/// At most so many learned durations are written in one turn; the others follow.
+const LEARNED: usize = 500;
 
 /// Everything in the records that the engine starts from.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +68,10 @@ pub struct Snapshot {
     pub runs: Vec<RunSnapshot>,
     /// All pools.
     pub pools: Vec<PoolRecord>,
+    /// The installation's rules of admission.
+    pub admission: AdmissionRecord,
+    /// How long tasks took, for every task with a successful try.
+    pub durations: Vec<DurationRecord>,
     /// All live workers.
     pub workers: Vec<WorkerRecord>,
     /// The first run key that was never used.
@@ -65,10 +86,17 @@ pub struct Engine {
     names: HashMap<(DagId, RunId), RunKey>,
     graphs: HashMap<VersionId, std::sync::Weak<Graph>>,
     floor: Floor,
+    /// The installation's rules of admission, without what the DAG files say.
+    admission: AdmissionRecord,
+    shares_changed: bool,
     timers: Timers,
     out: Decisions,
     dirty: BTreeSet<RunKey>,
     due: BTreeSet<DagId>,
+    /// Runs in which tasks ended for which the next run may wait.
+    easing: BTreeSet<RunKey>,
+    /// Runs whose previous run has ended, or was changed after its end.
+    heirs: BTreeSet<RunKey>,
     next_run: i64,
 }
 
@@ -76,12 +104,16 @@ impl Engine {
     /// An engine that goes on where the records end.
     #[must_use]
     pub fn restore(snapshot: Snapshot, now: DateTime<Utc>) -> Self {
-        let mut engine = Self { next_run: snapshot.next_run, ..Self::default() };
+        let admission = snapshot.admission;
+        let mut engine =
+            Self { next_run: snapshot.next_run, admission, shares_changed: true, ..Self::default() };
+        engine.floor.durations.restore(&snapshot.durations);
         engine.floor.set_pools(&snapshot.pools);
         engine.floor.set_workers(&snapshot.workers);
         for dag in snapshot.dags {
             engine.load_dag(dag);
         }
+        engine.share_out();
         for run in snapshot.runs {
             engine.load_run(run, now);
         }
@@ -94,6 +126,10 @@ impl Engine {
             Event::Dag(dag) => self.load_dag(*dag),
             Event::Flags(flags) => self.set_flags(&flags),
             Event::Pools(pools) => self.floor.set_pools(&pools),
+            Event::Admission(admission) => {
+                self.admission = *admission;
+                self.shares_changed = true;
+            }
             Event::Workers(workers) => self.floor.set_workers(&workers),
             Event::Run(run) => self.load_run(*run, now),
             Event::Outcome(outcome) => self.report(*outcome, now),
@@ -103,23 +139,42 @@ impl Engine {
                     self.with_run(attempt.ti.run, now, |life| life.lose(attempt));
                 }
             }
+            Event::Unclaimed(tries) => {
+                for attempt in tries {
+                    self.with_run(attempt.ti.run, now, |life| life.unclaimed(attempt));
+                }
+            }
+            Event::Past { run, before } => self.answer_past(run, before, now),
         }
     }
 
     /// Decides everything that follows from the events so far and from the time. The decisions count as carried out: if they
     /// cannot be, the engine must be thrown away and restored.
     pub fn poll(&mut self, now: DateTime<Utc>) -> Decisions {
+        self.share_out();
         while let Some(timer) = self.timers.pop_due(now) {
             self.ring(timer, now);
         }
-        while let Some(dag_id) = self.due.pop_first() {
-            self.advance(&dag_id, now);
-        }
-        for candidate in self.floor.admit() {
+        while self.follow_up(now) {}
+        for candidate in self.floor.admit(now) {
             self.with_run(candidate.ti.run, now, |life| life.queue(&candidate));
         }
         self.collect();
         std::mem::take(&mut self.out)
+    }
+
+    // Something that earlier steps left to do; false when nothing is left.
+    fn follow_up(&mut self, now: DateTime<Utc>) -> bool {
+        if let Some(key) = self.easing.pop_first() {
+            self.ease(key, now);
+        } else if let Some(key) = self.heirs.pop_first() {
+            self.with_run(key, now, |life| life.run.review_blocked());
+        } else if let Some(dag_id) = self.due.pop_first() {
+            self.advance(&dag_id, now);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// When to poll even if nothing happens.
@@ -140,7 +195,31 @@ impl Engine {
         self.runs.len()
     }
 
+    /// What keeps an instance that is ready from starting, in the order in which it is checked; see [`Floor::why`]. `None` when it does not
+    /// wait for room.
+    #[must_use]
+    pub fn hindrances(&self, ti: TiKey) -> Option<Vec<Hindrance>> {
+        self.floor.why(ti)
+    }
+
+    // A try that succeeded tells how long its task takes.
+    fn learn(&mut self, outcome: &Outcome) {
+        let attempt = outcome.attempt;
+        let Some(run) = self.runs.get(&attempt.ti.run) else {
+            return;
+        };
+        let Some(record) = run.tis.get(attempt.ti.index as usize).map(|ti| &ti.record) else {
+            return;
+        };
+        let counts = record.state.is_in_flight() && record.try_number == attempt.try_number;
+        if counts && outcome.result == TryResult::Success {
+            let (start, end) = (outcome.started_at, outcome.ended_at);
+            self.floor.durations.learn(&run.record.dag_id, &record.task_id, start, end);
+        }
+    }
+
     fn report(&mut self, outcome: Outcome, now: DateTime<Utc>) {
+        self.learn(&outcome);
         self.with_run(outcome.attempt.ti.run, now, |life| life.report(outcome));
     }
 
@@ -156,18 +235,41 @@ impl Engine {
 
     // Does something to a run, then everything that follows from it.
     fn with_run(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
-        let Some(run) = self.runs.get_mut(&key) else {
+        let Some(mut run) = self.runs.remove(&key) else {
             return;
         };
         self.dirty.insert(key);
-        let mut life =
-            Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
+        let ended = run.past.take();
+        let past = past_of(&self.runs, &self.dags, &run, ended.as_ref());
+        let (floor, timers, out) = (&mut self.floor, &mut self.timers, &mut self.out);
+        let mut life = Life { run: &mut run, floor, timers, out, past, now };
         act(&mut life);
         life.settle();
-        if life.run.record.state == RunState::Running && life.run.unfinished == 0 {
-            let verdict = life.run.verdict();
-            self.end_run(key, verdict, now);
+        run.past = ended;
+        if !run.eased.is_empty() {
+            self.easing.insert(key);
         }
+        let is_running = run.record.state == RunState::Running;
+        let verdict = (is_running && run.unfinished == 0).then(|| run.verdict());
+        let is_stuck = is_running && run.is_deadlocked();
+        self.runs.insert(key, run);
+        if let Some(verdict) = verdict {
+            self.end_run(key, verdict, now);
+        } else if is_stuck {
+            self.stop_run(key, RunState::Failed, TaskState::UpstreamFailed, DEADLOCK, now);
+        }
+    }
+
+    // Changes a run without judging its rules yet, because more changes follow.
+    fn quietly(&mut self, key: RunKey, now: DateTime<Utc>, act: impl FnOnce(&mut Life<'_>)) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        self.dirty.insert(key);
+        let (floor, timers, out) = (&mut self.floor, &mut self.timers, &mut self.out);
+        act(&mut Life { run, floor, timers, out, past: Past::Unknown, now });
+        if !run.eased.is_empty() {
+            self.easing.insert(key);
+        }
+        self.hand_over(key);
     }
 
     fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
@@ -176,12 +278,18 @@ impl Engine {
         };
         let was = std::mem::replace(&mut run.record.state, state);
         run.record.ended_at = Some(now);
+        run.record.is_paused = false;
         run.dirty = true;
         self.dirty.insert(key);
-        if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
+        let dag_id = run.record.dag_id.clone();
+        if let Some(dag) = self.dags.get_mut(&dag_id) {
             dag.forget(run, was);
-            self.due.insert(run.record.dag_id.clone());
         }
+        self.hand_over(key);
+        if !was.is_finished() {
+            self.count_failure(&dag_id, key, now);
+        }
+        self.due.insert(dag_id);
     }
 
     fn time_out(&mut self, key: RunKey, now: DateTime<Utc>) {
@@ -200,20 +308,17 @@ impl Engine {
 
     // Ends a run and everything in it. Tries in flight are stopped.
     fn stop_run(&mut self, key: RunKey, state: RunState, rest: TaskState, reason: &str, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else {
-            return;
-        };
         let in_flight = if rest == TaskState::Success { rest } else { TaskState::Failed };
-        let mut life =
-            Life { run, floor: &mut self.floor, timers: &mut self.timers, out: &mut self.out, now };
-        for index in 0..u32::try_from(life.run.tis.len()).unwrap_or(u32::MAX) {
-            let current = life.run.tis[index as usize].record.state;
-            if current.is_in_flight() {
-                life.end_by_decree(index, in_flight, reason);
-            } else if !current.is_finished() {
-                life.end_by_decree(index, rest, reason);
+        self.quietly(key, now, |life| {
+            for index in 0..u32::try_from(life.run.tis.len()).unwrap_or(u32::MAX) {
+                let current = life.run.tis[index as usize].record.state;
+                if current.is_in_flight() {
+                    life.end_by_decree(index, in_flight, reason);
+                } else if !current.is_finished() {
+                    life.end_by_decree(index, rest, reason);
+                }
             }
-        }
+        });
         self.end_run(key, state, now);
     }
 
@@ -223,10 +328,13 @@ impl Engine {
     }
 
     // Puts a run into memory: its names, limits and timers, and what is in flight or waiting in it.
-    fn install(&mut self, run: Run, now: DateTime<Utc>) {
+    fn install(&mut self, mut run: Run, now: DateTime<Utc>) {
         let key = run.record.key;
         for (gate, room) in run.limits() {
             self.floor.limit(gate, room);
+        }
+        if run.record.state == RunState::Running && self.floor.wants_paths() {
+            run.paths = self.floor.durations.paths(&run.graph);
         }
         for ti in &run.tis {
             let record = &ti.record;
@@ -245,9 +353,11 @@ impl Engine {
                 | TaskState::UpForReschedule
                 | TaskState::UpstreamFailed
                 | TaskState::Skipped
-                | TaskState::Deferred
-                | TaskState::AwaitingInput
                 | TaskState::Removed => {}
+                TaskState::Deferred => self.floor.sleep(run.candidate(record.key.index), Sleep::Deferred),
+                TaskState::AwaitingInput => {
+                    self.floor.sleep(run.candidate(record.key.index), Sleep::AwaitingInput);
+                }
             }
         }
         if let (RunState::Running, Some(started)) = (run.record.state, run.record.started_at) {
@@ -255,11 +365,14 @@ impl Engine {
         }
         if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
             dag.note(&run);
+            run.switch(&dag.record.disabled);
             self.due.insert(run.record.dag_id.clone());
         }
         self.names.insert((run.record.dag_id.clone(), run.record.run_id.clone()), key);
         self.runs.insert(key, run);
+        self.ask_past(key);
         self.with_run(key, now, |_| {});
+        self.step_in(key, now);
     }
 
     fn set_run_timer(&mut self, key: RunKey, run: &Run, started: DateTime<Utc>) {
@@ -281,6 +394,7 @@ impl Engine {
 
     // Turns everything that changed into decisions, and forgets runs that have ended.
     fn collect(&mut self) {
+        self.out.durations = self.floor.durations.take_changed(LEARNED);
         for key in std::mem::take(&mut self.dirty) {
             let Some(run) = self.runs.get_mut(&key) else {
                 continue;

@@ -11,14 +11,16 @@ use serde_json::Map;
 use super::{
     Engine,
     graph::Graph,
+    overlap::Meeting,
     record::{CursorRecord, DagRecord, RunRecord},
     run::Run,
+    shares::standing,
     timer::Timer,
 };
 use crate::{
     id::{DagId, RunId, RunKey},
     state::{RunState, RunType},
-    timetable::NextRun,
+    timetable::{Catchup, NextRun, Timetable},
 };
 
 /// At most this many runs of one DAG are created in one turn; the rest follow in the next, so that a long catch-up holds nobody up.
@@ -33,6 +35,8 @@ pub struct DagState {
     pub running: BTreeSet<RunKey>,
     /// Its queued runs in the order in which they start.
     pub queued: BTreeSet<(DateTime<Utc>, RunKey)>,
+    /// Its active runs that have a logical date, by that date.
+    pub dated: BTreeSet<(DateTime<Utc>, RunKey)>,
     /// What was last written as its next run.
     pub announced: Option<Option<NextRun>>,
 }
@@ -40,6 +44,9 @@ pub struct DagState {
 impl DagState {
     /// Counts a run that came into memory.
     pub fn note(&mut self, run: &Run) {
+        if let Some(date) = run.record.logical_date.filter(|_| !run.record.state.is_finished()) {
+            self.dated.insert((date, run.record.key));
+        }
         match run.record.state {
             RunState::Queued => {
                 self.queued.insert((run.record.run_after, run.record.key));
@@ -53,6 +60,9 @@ impl DagState {
 
     /// Stops counting a run.
     pub fn forget(&mut self, run: &Run, was: RunState) {
+        if let Some(date) = run.record.logical_date {
+            self.dated.remove(&(date, run.record.key));
+        }
         match was {
             RunState::Queued => self.queued.remove(&(run.record.run_after, run.record.key)),
             RunState::Running => self.running.remove(&run.record.key),
@@ -64,15 +74,30 @@ impl DagState {
         self.running.len() < self.record.dag.max_active_runs as usize
     }
 
-    // Airflow's `exceeds_max_non_backfill`: the schedule creates no run while as many as may run are queued or running.
-    fn may_create(&self) -> bool {
-        let active = self.running.len() + self.queued.len();
-        !self.record.is_paused && !self.record.is_stale && active < self.record.dag.max_active_runs as usize
+    /// Its active runs: those that run, then those that wait.
+    pub fn active(&self) -> impl Iterator<Item = RunKey> {
+        self.running.iter().copied().chain(self.queued.iter().map(|(_, key)| *key))
     }
 
-    fn next_run(&self, now: DateTime<Utc>) -> Option<NextRun> {
+    // What follows only the end of another run is not asked for while one is active: the answer would change all the time.
+    fn next_run(&self, catchup: Catchup, now: DateTime<Utc>) -> Option<NextRun> {
         let dag = &self.record.dag;
-        dag.schedule.next_run(self.record.cursor.as_ref(), &dag.bounds(), dag.catchup, now)
+        if dag.schedule == Timetable::Continuous && self.active().next().is_some() {
+            return None;
+        }
+        dag.schedule.next_run(self.record.cursor.as_ref(), &dag.bounds(), catchup, now)
+    }
+
+    /// The run that its schedule wants created now.
+    pub fn due(&self, catchup: Catchup, now: DateTime<Utc>) -> Option<NextRun> {
+        let creates = !self.record.is_paused && !self.record.is_stale;
+        self.next_run(catchup, now).filter(|next| creates && next.run_after <= now)
+    }
+
+    /// Its schedule has got as far as this run, whatever becomes of it.
+    pub fn move_on(&mut self, next: &NextRun) {
+        self.record.cursor = Some(next.data_interval);
+        self.announced = None;
     }
 }
 
@@ -82,11 +107,15 @@ impl Engine {
         let dag_id = record.dag.dag_id.clone();
         self.floor.pause(&dag_id, record.is_paused);
         self.due.insert(dag_id.clone());
+        let before = standing(self.dags.get(&dag_id).map(|dag| &*dag.record.dag));
+        self.shares_changed |= before != standing(Some(&record.dag));
         match self.dags.get_mut(&dag_id) {
             Some(dag) => {
                 // The cursor in memory is ahead of a record that was read before the last commit.
                 let cursor = dag.record.cursor.or(record.cursor);
-                dag.record = DagRecord { cursor, ..record };
+                let disabled = std::mem::take(&mut dag.record.disabled);
+                let failed_runs = dag.record.failed_runs;
+                dag.record = DagRecord { cursor, disabled, failed_runs, ..record };
                 dag.graph = graph;
             }
             None => {
@@ -95,6 +124,7 @@ impl Engine {
                     graph,
                     running: BTreeSet::new(),
                     queued: BTreeSet::new(),
+                    dated: BTreeSet::new(),
                     announced: None,
                 };
                 self.dags.insert(dag_id, state);
@@ -119,6 +149,8 @@ impl Engine {
     }
 
     fn drop_dag(&mut self, dag_id: &DagId) {
+        self.floor.durations.forget(dag_id);
+        self.shares_changed = true;
         if let Some(dag) = self.dags.remove(dag_id) {
             for key in dag.running.iter().chain(dag.queued.iter().map(|(_, key)| key)) {
                 if let Some(run) = self.runs.remove(key) {
@@ -138,22 +170,38 @@ impl Engine {
 
     fn create_due_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         for _ in 0..RUNS_PER_TURN {
-            let Some(dag) = self.dags.get_mut(dag_id) else {
+            let Some(dag) = self.dags.get(dag_id) else {
                 return;
             };
-            let next = dag.next_run(now).filter(|next| next.run_after <= now && dag.may_create());
-            let Some(next) = next else { return };
-            dag.record.cursor = Some(next.data_interval);
-            dag.announced = None;
-            let Ok(run_id) = scheduled_id(next.run_after) else {
+            let Some(next) = dag.due(dag.record.dag.catchup, now) else {
                 return;
             };
-            let template =
-                NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
-            self.create_run(dag_id, template, now);
+            let goes_on = match self.meeting(dag_id, now) {
+                Meeting::Wait => false,
+                Meeting::Create => self.create_scheduled(dag_id, next, now),
+                Meeting::Skip(active) => self.skip_due(dag_id, active, now),
+                Meeting::Replace(active) => self.replace(dag_id, &active, now),
+            };
+            if !goes_on {
+                return;
+            }
         }
         // There may be more: look again in the next turn.
         self.timers.set(now, Timer::Dag(dag_id.clone()));
+    }
+
+    /// Creates a run that is due; false when it cannot be.
+    pub(super) fn create_scheduled(&mut self, dag_id: &DagId, next: NextRun, now: DateTime<Utc>) -> bool {
+        let Some(dag) = self.dags.get_mut(dag_id) else {
+            return false;
+        };
+        dag.move_on(&next);
+        let Ok(run_id) = scheduled_id(next.tick()) else {
+            return false;
+        };
+        let template =
+            NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
+        self.create_run(dag_id, template, now).is_some()
     }
 
     /// Puts a new run into memory, queued.
@@ -177,6 +225,7 @@ impl Engine {
             triggered_by: None,
             note: None,
             clear_number: 0,
+            is_paused: false,
         };
         let graph = dag.graph.clone();
         self.next_run += 1;
@@ -185,20 +234,24 @@ impl Engine {
     }
 
     fn start_queued_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
-        while let Some(dag) = self.dags.get_mut(dag_id) {
-            let Some(&(run_after, key)) = dag.queued.first() else {
-                return;
-            };
-            if dag.record.is_paused || !dag.has_room() {
-                return;
+        while let Some((run_after, key)) = self.next_to_start(dag_id, now) {
+            if let Some(dag) = self.dags.get_mut(dag_id) {
+                dag.queued.remove(&(run_after, key));
+                dag.running.insert(key);
             }
-            if run_after > now {
-                return self.timers.set(run_after, Timer::Dag(dag_id.clone()));
-            }
-            dag.queued.pop_first();
-            dag.running.insert(key);
             self.start_run(key, now);
         }
+    }
+
+    // The first of its queued runs that may start; with an alarm for the one that may only later.
+    fn next_to_start(&mut self, dag_id: &DagId, now: DateTime<Utc>) -> Option<(DateTime<Utc>, RunKey)> {
+        let dag = self.dags.get(dag_id).filter(|dag| !dag.record.is_paused && dag.has_room())?;
+        let first = dag.queued.iter().find(|(at, key)| *at > now || !self.stands_back(dag, *key)).copied()?;
+        if first.0 > now {
+            self.timers.set(first.0, Timer::Dag(dag_id.clone()));
+            return None;
+        }
+        Some(first)
     }
 
     fn start_run(&mut self, key: RunKey, now: DateTime<Utc>) {
@@ -209,6 +262,9 @@ impl Engine {
         run.record.started_at = Some(now);
         run.dirty = true;
         run.review_all();
+        if self.floor.wants_paths() {
+            run.paths = self.floor.durations.paths(&run.graph);
+        }
         if let Some(timeout) = run.graph.dag.dagrun_timeout {
             self.timers.set(now + timeout.delta(), Timer::RunTimeout(key));
         }
@@ -220,7 +276,7 @@ impl Engine {
         let Some(dag) = self.dags.get_mut(dag_id) else {
             return;
         };
-        let next = dag.next_run(now).filter(|_| !dag.record.is_stale);
+        let next = dag.next_run(dag.record.dag.catchup, now).filter(|_| !dag.record.is_stale);
         if let Some(next) = next.filter(|next| next.run_after > now) {
             self.timers.set(next.run_after, Timer::Dag(dag_id.clone()));
         }
@@ -240,7 +296,7 @@ pub struct NewRun {
     pub run_after: DateTime<Utc>,
 }
 
-/// Airflow's name of a run by schedule.
-fn scheduled_id(run_after: DateTime<Utc>) -> Result<RunId, crate::id::Error> {
-    RunId::new(&format!("scheduled__{}", run_after.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
+/// Airflow's name of a run by schedule: that of its tick, however late it starts.
+fn scheduled_id(tick: DateTime<Utc>) -> Result<RunId, crate::id::Error> {
+    RunId::new(&format!("scheduled__{}", tick.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
 }

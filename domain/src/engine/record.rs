@@ -1,12 +1,16 @@
 //! The records that the engine keeps in its memory and the store keeps for good: the same shape in both, so that
 //! memory can be thrown away and rebuilt.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::floor::{Account, Policy};
 use crate::{
     dag::Dag,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
@@ -31,6 +35,10 @@ pub struct DagRecord {
     pub is_stale: bool,
     /// The data interval of the last run that its schedule created.
     pub cursor: Option<DataInterval>,
+    /// Its tasks that an operator switched off: their instances are skipped.
+    pub disabled: BTreeSet<TaskId>,
+    /// How many of its runs in a row, in the order of their ends, failed; kept only with `max_consecutive_failed_dag_runs`.
+    pub failed_runs: u32,
 }
 
 /// A run.
@@ -68,6 +76,8 @@ pub struct RunRecord {
     pub note: Option<String>,
     /// How often it was cleared.
     pub clear_number: u32,
+    /// Nothing new starts in it until an operator lets it go on; what is in flight ends. Its timeout goes on counting.
+    pub is_paused: bool,
 }
 
 /// A task instance.
@@ -101,7 +111,9 @@ pub struct TiRecord {
     pub worker: Option<Uuid>,
     /// Why it is in its state, in words, where that is worth saying.
     pub reason: Option<String>,
-    /// What the engine decided for its place in the queues, written once for pages to show.
+    /// An operator holds it: it does not start until it is released.
+    pub is_held: bool,
+    /// What the engine decided for its place in the queues; changes only when an operator changes its priority.
     pub placement: Placement,
 }
 
@@ -163,6 +175,69 @@ pub struct PoolRecord {
     pub name: PoolName,
     /// How many slots it has; `None` is without limit (Airflow's -1).
     pub slots: Option<u32>,
+    /// Instances that are deferred take their slots, too (Airflow's `include_deferred`).
+    pub include_deferred: bool,
+    /// The order in which those that wait for it go; `None` leaves it to the installation's.
+    pub policy: Option<Policy>,
+}
+
+impl PoolRecord {
+    /// A pool that does not count deferred instances and has no policy of its own.
+    #[must_use]
+    pub const fn new(name: PoolName, slots: Option<u32>) -> Self {
+        Self { name, slots, include_deferred: false, policy: None }
+    }
+}
+
+/// The rules by which the whole installation lets instances start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmissionRecord {
+    /// The order among those that wait, where a pool does not say otherwise.
+    pub policy: Policy,
+    /// DAGs share the room by weight, and the policy orders within each. Otherwise the policy orders everything.
+    pub fair_share: bool,
+    /// The weights of DAGs and teams; 1 where nothing is said, and at least 1. What DAG files say is added by the engine.
+    pub shares: BTreeMap<Account, u32>,
+    /// The DAGs that share one account.
+    pub teams: BTreeMap<DagId, Arc<str>>,
+    /// Seconds after which an instance in line has waited too long: every fourth place goes to the oldest of these.
+    pub patience: u32,
+    /// Room is kept for a task of several slots after so many passed its pool while it waited there,
+    pub passed_over: u32,
+    /// or after so many seconds.
+    pub held_up: u32,
+}
+
+impl Default for AdmissionRecord {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Priority,
+            fair_share: true,
+            shares: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            patience: 1800,
+            passed_over: 16,
+            held_up: 300,
+        }
+    }
+}
+
+impl AdmissionRecord {
+    /// In whose name a DAG waits.
+    #[must_use]
+    pub fn account(&self, dag_id: &DagId) -> Account {
+        if !self.fair_share {
+            return Account::Everyone;
+        }
+        let team = self.teams.get(dag_id).cloned();
+        team.map_or_else(|| Account::Dag(dag_id.clone()), Account::Team)
+    }
+
+    /// The weight of an account.
+    #[must_use]
+    pub fn share(&self, account: &Account) -> u32 {
+        self.shares.get(account).copied().unwrap_or(1).max(1)
+    }
 }
 
 /// A live worker, as far as admission needs to know it.
@@ -217,6 +292,43 @@ pub struct RunSnapshot {
     pub tis: Vec<TiRecord>,
     /// How many elements the XComs have over which its unexpanded tasks are mapped.
     pub lengths: Vec<XComLength>,
+    /// Its XComs of the key [`crate::outcome::CHOICE`].
+    pub choices: Vec<XComRecord>,
+}
+
+/// How a run stands that has ended, as far as the next one waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its logical date.
+    pub logical_date: DateTime<Utc>,
+    /// The tasks that have an instance which is neither success, skipped nor removed.
+    pub unmet: BTreeSet<TaskId>,
+}
+
+/// A question to the records: of the finished runs of a DAG whose logical date is before a given one, the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastQuestion {
+    /// The run that wants to know; goes back with the answer.
+    pub run: RunKey,
+    /// Its DAG.
+    pub dag_id: DagId,
+    /// Only runs with an earlier logical date count.
+    pub before: DateTime<Utc>,
+    /// Manual runs do not count, because the DAG catches up.
+    pub without_manual: bool,
+}
+
+/// A flag of a DAG that the engine changes itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DagFlags {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// How many of its runs in a row failed.
+    pub failed_runs: u32,
+    /// It is paused because those were too many; `false` changes nothing.
+    pub pause: bool,
+    /// The tasks of it that are switched off from now on, when that changed.
+    pub disabled: Option<BTreeSet<TaskId>>,
 }
 
 /// The number of elements of an XCom that is a list or an object; `None` for any other value.

@@ -1,6 +1,10 @@
 //! One active run in the engine's memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +12,7 @@ use super::{
     decision::Persisted,
     floor::{Candidate, Gate},
     graph::{Graph, sources},
-    record::{Placement, RunRecord, RunSnapshot, TiRecord, VersionId},
+    record::{Placement, RunRecord, RunSnapshot, Standing, TiRecord, VersionId},
 };
 use crate::{
     dag::Expand,
@@ -32,8 +36,25 @@ pub struct Run {
     pub dirty: bool,
     /// Task instances that changed since they were last written.
     pub dirty_tis: Vec<u32>,
-    /// Tasks whose rule is to be judged again.
-    pub review: Vec<usize>,
+    /// The ranks of tasks whose rule is to be judged again. The first in the order of the graph comes first, so that everything that
+    /// one event brings about is known before the tasks behind it are judged.
+    pub review: BinaryHeap<Reverse<usize>>,
+    /// Task instances in state `none`.
+    pub untouched: usize,
+    /// Tasks whose rule lets them run but that something else keeps back.
+    pub blocked: usize,
+    /// What each instance that has chosen among those behind it has had skipped.
+    pub choices: HashMap<u32, Vec<usize>>,
+    /// The previous run by logical date among those that have ended; `None` until the records were asked.
+    pub past: Option<Option<Standing>>,
+    /// What a run before it handed over at its end while the records had not answered.
+    pub late: Option<Standing>,
+    /// Tasks for which the next run now waits, or no longer does.
+    pub eased: Vec<usize>,
+    /// The first final failure in a run with `fail_fast` has ended the rest.
+    pub failed_fast: bool,
+    /// How long the longest chain from each task to the end takes, in milliseconds; empty while nobody asks.
+    pub paths: Vec<u64>,
     lengths: HashMap<(TaskId, i32, String), Option<usize>>,
 }
 
@@ -45,6 +66,16 @@ pub const NO_NODE: usize = usize::MAX;
 pub struct NodeState {
     /// How its upstream instances ended.
     pub up: Tally,
+    /// How the instances of the setups ended that it lies in the scope of without waiting for them directly.
+    pub setups: Tally,
+    /// Unfinished instances between a teardown and its setups.
+    pub scope_left: u32,
+    /// Its instances that have neither succeeded nor been skipped, without those that no longer exist.
+    pub unmet: usize,
+    /// It counts in [`Run::blocked`].
+    pub is_blocked: bool,
+    /// Switched off by an operator.
+    pub disabled: bool,
     /// Its instances, in the order of their mapped index.
     pub instances: Vec<u32>,
     /// Those that are in state `none`.
@@ -84,11 +115,13 @@ impl Run {
         for length in snapshot.lengths {
             run.lengths.insert((length.task_id, length.map_index, length.key), length.length);
         }
+        let choices = snapshot.choices;
         let known = |record: TiRecord| {
             let persisted = Some(Persisted { state: record.state, try_number: record.try_number });
             Ti { record, node: NO_NODE, persisted, dirty: false }
         };
         run.take_in(snapshot.tis.into_iter().map(known).collect());
+        choices.iter().for_each(|choice| run.recall(choice));
         run
     }
 
@@ -98,7 +131,9 @@ impl Run {
         run.persisted = self.persisted;
         run.dirty = true;
         run.lengths = self.lengths;
+        (run.past, run.late) = (self.past, self.late);
         run.take_in(self.tis);
+        run.translate(&self.graph, self.choices);
         run
     }
 
@@ -133,7 +168,15 @@ impl Run {
             persisted: None,
             dirty: false,
             dirty_tis: Vec::new(),
-            review: Vec::new(),
+            review: BinaryHeap::new(),
+            untouched: 0,
+            blocked: 0,
+            choices: HashMap::new(),
+            past: None,
+            late: None,
+            eased: Vec::new(),
+            failed_fast: false,
+            paths: Vec::new(),
             lengths: HashMap::new(),
         }
     }
@@ -160,41 +203,6 @@ impl Run {
                     Some(_) | None => self.add_instance(node, -1),
                 }
             }
-        }
-    }
-
-    // Counts everything anew: tallies, unfinished and untouched instances.
-    fn settle(&mut self) {
-        for node in 0..self.nodes.len() {
-            let instances = std::mem::take(&mut self.nodes[node].instances);
-            let states: Vec<TaskState> =
-                instances.iter().map(|&i| self.tis[i as usize].record.state).collect();
-            let first = instances.first().map_or(-1, |&i| self.tis[i as usize].record.map_index);
-            let mapped = self.graph.task(node).is_mapped();
-            let state = &mut self.nodes[node];
-            state.instances = instances;
-            state.expanded = !mapped || first >= 0;
-            state.untouched = states.iter().filter(|&&s| s == TaskState::None).count();
-            self.unfinished += states.iter().filter(|s| !s.is_finished()).count();
-            for &next in &self.graph.clone().node(node).downstream {
-                let up = &mut self.nodes[next].up;
-                up.total += u32::try_from(states.len()).unwrap_or(u32::MAX);
-                states.iter().for_each(|&s| up.add(s));
-            }
-        }
-        self.review_all();
-    }
-
-    /// Has every task's rule judged again.
-    pub fn review_all(&mut self) {
-        self.review = (0..self.nodes.len()).rev().collect();
-        self.nodes.iter_mut().for_each(|node| node.in_review = true);
-    }
-
-    /// Has one task's rule judged again.
-    pub fn review_node(&mut self, node: usize) {
-        if !std::mem::replace(&mut self.nodes[node].in_review, true) {
-            self.review.push(node);
         }
     }
 
@@ -229,6 +237,7 @@ impl Run {
             next_try_at: None,
             worker: None,
             reason: None,
+            is_held: false,
             placement: Placement {
                 pool: task.pool.clone(),
                 pool_slots: task.pool_slots,
@@ -329,8 +338,14 @@ impl Run {
         gates.push((Gate::Pool(record.placement.pool.clone()), record.placement.pool_slots));
         Candidate {
             ti: record.key,
+            dag_id: self.record.dag_id.clone(),
+            task_id: record.task_id.clone(),
+            map_index: record.map_index,
             priority: record.placement.priority,
             since: self.since(),
+            ready: record.scheduled_at.unwrap_or(self.record.queued_at),
+            expected: None,
+            path: self.paths.get(ti.node).copied().unwrap_or(0),
             queue: record.placement.queue.clone(),
             gates,
         }
@@ -338,7 +353,8 @@ impl Run {
 
     /// The gates that this run brings with it, and their room.
     pub fn limits(&self) -> Vec<(Gate, u32)> {
-        let mut limits = vec![(Gate::Run(self.record.key), self.graph.dag.max_active_tasks)];
+        let room = if self.record.is_paused { 0 } else { self.graph.dag.max_active_tasks };
+        let mut limits = vec![(Gate::Run(self.record.key), room)];
         for task in &self.graph.dag.tasks {
             if let Some(room) = task.max_active_tis_per_dagrun {
                 limits.push((Gate::TaskInRun(self.record.key, task.task_id.clone()), room));
@@ -355,13 +371,20 @@ impl Run {
         self.record.logical_date.unwrap_or(self.record.run_after)
     }
 
+    /// Nothing is left that could happen, and yet something has not ended: every task that is left waits for another one.
+    pub const fn is_deadlocked(&self) -> bool {
+        self.unfinished > 0
+            && self.unfinished == self.untouched
+            && self.blocked == 0
+            && !self.record.is_paused
+    }
+
     /// The state that its leaves give a run in which nothing is left to do. Source: Airflow 3.3.2 `models/dagrun.py:1148-1340`.
     pub fn verdict(&self) -> RunState {
         let failed = |&i: &u32| {
             matches!(self.tis[i as usize].record.state, TaskState::Failed | TaskState::UpstreamFailed)
         };
-        let leaves = (0..self.nodes.len()).filter(|&node| self.graph.node(node).downstream.is_empty());
-        let broken = leaves.flat_map(|node| &self.nodes[node].instances).any(failed);
+        let broken = self.graph.leaves.iter().flat_map(|&node| &self.nodes[node].instances).any(failed);
         if broken { RunState::Failed } else { RunState::Success }
     }
 }

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use ::cron::Schedule;
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, DurationRound, NaiveDateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::{
@@ -160,6 +160,11 @@ impl Cron {
         Some(era.skipped).filter(|gap| !gap.is_zero())
     }
 
+    /// What its fields allow.
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The schedule in words.
     pub(super) fn description(&self) -> String {
         words::describe(&self.plan, self.zone)
@@ -193,8 +198,8 @@ const SECOND_LONG: TimeDelta = TimeDelta::seconds(1);
 /// A tick lies at most this far from where the offset of another season would put it.
 const NEAR: TimeDelta = TimeDelta::hours(26);
 /// Before the first tick and after the last tick that the cron crate can name, in any zone.
-const FIRST: DateTime<Utc> = at(-2 * 86_400);
-const LAST: DateTime<Utc> = at(4_133_980_800 + 2 * 86_400);
+pub(super) const FIRST: DateTime<Utc> = at(-2 * 86_400);
+pub(super) const LAST: DateTime<Utc> = at(4_133_980_800 + 2 * 86_400);
 
 const fn at(seconds: i64) -> DateTime<Utc> {
     match DateTime::from_timestamp(seconds, 0) {
@@ -220,7 +225,7 @@ fn preset(text: &str) -> Result<&str, Error> {
 }
 
 fn unknown(text: &str) -> Error {
-    let words = || PRESETS.iter().map(|(word, _)| *word).chain([super::ONCE]);
+    let words = || PRESETS.iter().map(|(word, _)| *word).chain([super::ONCE, super::CONTINUOUS]);
     let near = words().map(|word| (strsim::damerau_levenshtein(word, text), word)).min();
     Error::Preset {
         word: text.to_owned(),
@@ -279,6 +284,35 @@ impl Plan {
 
     pub(super) fn every_hour(&self) -> bool {
         self.hours.len() == 24
+    }
+
+    /// The minutes around `reading` that all match, looked at within `bounds`; `None` when its own does not.
+    pub(super) fn stretch(
+        &self,
+        reading: NaiveDateTime,
+        bounds: (NaiveDateTime, NaiveDateTime),
+    ) -> Option<(NaiveDateTime, NaiveDateTime)> {
+        let unit = match (self.every_hour(), self.minutes.len() == 60) {
+            (true, true) => TimeDelta::days(1),
+            (false, true) => TimeDelta::hours(1),
+            (_, false) => TimeDelta::minutes(1),
+        };
+        let mut begin = reading.duration_trunc(unit).ok().filter(|reading| self.matches(*reading))?;
+        let mut end = begin + unit;
+        while end < bounds.1 && self.matches(end) {
+            end += unit;
+        }
+        while begin > bounds.0 && self.matches(begin - unit) {
+            begin -= unit;
+        }
+        Some((begin, end))
+    }
+
+    fn matches(&self, reading: NaiveDateTime) -> bool {
+        self.months.contains(&reading.month())
+            && self.hours.contains(&reading.hour())
+            && self.minutes.contains(&reading.minute())
+            && self.days().any(|days| days.includes(reading.date()))
     }
 
     fn next(&self, reading: NaiveDateTime) -> Option<NaiveDateTime> {

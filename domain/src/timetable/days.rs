@@ -108,6 +108,18 @@ impl Days {
         }
     }
 
+    /// Whether `date` qualifies.
+    pub(super) fn includes(&self, date: NaiveDate) -> bool {
+        let weekday = || date.weekday().num_days_from_sunday();
+        match self {
+            Self::Every | Self::Last | Self::Nearest(_) => self.allows(date),
+            Self::Month(days) => days.contains(&date.day()),
+            Self::Week(weekdays) => weekdays.contains(&weekday()),
+            Self::Nth(on, _) | Self::LastWeekday(on) => *on == weekday() && self.allows(date),
+        }
+    }
+
+    /// Whether `date`, which has passed [`Days::fields`], qualifies.
     fn allows(&self, date: NaiveDate) -> bool {
         match self {
             Self::Every | Self::Month(_) | Self::Week(_) => true,

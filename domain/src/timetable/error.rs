@@ -93,4 +93,44 @@ pub enum Error {
     /// An interval shorter than [`super::Every::MIN`].
     #[error("every {0} is too often: the shortest interval is 1s")]
     TooOften(crate::span::Span),
+    /// A jitter shorter than [`super::Jitter::MIN`].
+    #[error("a jitter of {0} is too short: it is counted in whole seconds, at least 1s")]
+    Jitter(crate::span::Span),
+    /// Too few or too many of something.
+    #[error("there must be from {least} to {most} {what}, these are {count}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there must be.
+        least: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A schedule that cannot be put together with others.
+    #[error("`{element}` cannot be part of another schedule: {why}")]
+    Element {
+        /// It, in short.
+        element: String,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// A weekend of seven days.
+    #[error("`weekend` leaves no business day: name at most 6 weekdays")]
+    NoBusinessDays,
+    /// A blackout window that is none.
+    #[error("{0}")]
+    Window(String),
+}
+
+impl Error {
+    pub(super) const fn check_count(
+        what: &'static str,
+        count: usize,
+        least: usize,
+        most: usize,
+    ) -> Result<(), Self> {
+        if least <= count && count <= most { Ok(()) } else { Err(Self::Count { what, count, least, most }) }
+    }
 }

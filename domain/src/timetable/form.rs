@@ -1,10 +1,12 @@
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Cron, Every, Timetable, error::Error};
+use super::{Composed, Cron, Dates, Every, Timetable, error::Error};
 use crate::span::Span;
 
-/// The normal form of a timetable in JSON: `null`, `"@once"`, `{"cron": …, "timezone": …}`, `{"every": …}`.
+/// The normal form of a timetable in JSON: `null`, `"@once"`, `"@continuous"`, `{"cron": …, "timezone": …}`, `{"every": …}`,
+/// `{"at": […]}`, `{"any": […], "calendar": …, "blackout": …, "jitter": …, "data_interval": …}`.
 /// A cron expression alone is read too, in UTC.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -13,6 +15,8 @@ pub(super) enum Form {
     Word(String),
     Cron(CronForm),
     Every(EveryForm),
+    Dates(DatesForm),
+    Composed(Box<Composed>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,11 +37,20 @@ pub(super) struct EveryForm {
     data_interval: bool,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatesForm {
+    at: Vec<DateTime<Utc>>,
+}
+
 impl From<Timetable> for Form {
     fn from(timetable: Timetable) -> Self {
         match timetable {
             Timetable::Null => Self::Null(()),
             Timetable::Once => Self::Word(super::ONCE.to_owned()),
+            Timetable::Continuous => Self::Word(super::CONTINUOUS.to_owned()),
+            Timetable::Dates(dates) => Self::Dates(DatesForm { at: dates.moments().to_vec() }),
+            Timetable::Composed(composed) => Self::Composed(composed),
             Timetable::Cron(cron) => Self::Cron(CronForm {
                 cron: cron.expression().to_owned(),
                 timezone: cron.zone(),
@@ -60,6 +73,8 @@ impl TryFrom<Form> for Timetable {
             Form::Cron(CronForm { cron, timezone, data_interval }) => {
                 Ok(Self::Cron(Cron::parse(&cron, timezone)?.with_data_interval(data_interval)))
             }
+            Form::Dates(DatesForm { at }) => Dates::new(at).map(Self::Dates),
+            Form::Composed(composed) => Ok(Self::Composed(composed)),
             Form::Every(EveryForm { every, data_interval }) => {
                 Ok(Self::Every(Every::new(every)?.with_data_interval(data_interval)))
             }

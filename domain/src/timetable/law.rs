@@ -2,7 +2,13 @@ use std::iter;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Bounds, Catchup, Cron, DataInterval, Every, NextRun, Timetable};
+use super::{
+    Bounds, Catchup, DataInterval, Interval, NextRun, Timetable,
+    row::{INSTANT, Row, Ticks},
+};
+
+/// The least time between the starts of two continuous runs: runs that end at once would keep the scheduler busy with nothing.
+const REST: TimeDelta = TimeDelta::seconds(1);
 
 /// All that decides which run is next, besides the timetable itself.
 pub(super) struct Question {
@@ -13,18 +19,16 @@ pub(super) struct Question {
 }
 
 pub(super) fn next_run(timetable: &Timetable, question: &Question) -> Option<NextRun> {
-    let beat = match timetable {
-        Timetable::Null => return None,
-        Timetable::Once => return once(question),
-        Timetable::Cron(cron) => Beat::Cron(cron),
-        Timetable::Every(every) => Beat::Grid(every, question.anchor()),
+    let Some(beat) = Beat::of(timetable, question.anchor(timetable)) else {
+        return unticked(timetable, question);
     };
     let due = beat.due(question)?;
     let wanted = match question.floor(&beat) {
-        Some(floor) => due.max(floor),
-        None => due,
+        Floor::None => due,
+        Floor::At(floor) => due.max(floor),
+        Floor::Over => return None,
     };
-    beat.run(wanted).filter(|run| question.bounds.admit(run))
+    beat.run_from(wanted).filter(|run| beat.admits(&question.bounds, run))
 }
 
 pub(super) fn runs(
@@ -33,79 +37,161 @@ pub(super) fn runs(
     bounds: Bounds,
 ) -> Box<dyn Iterator<Item = NextRun> + '_> {
     let start = bounds.start.unwrap_or(after);
-    let beat = match timetable {
-        Timetable::Null => return Box::new(iter::empty()),
-        Timetable::Once => {
-            let run = NextRun::over(DataInterval::exact(start));
-            return Box::new(Some(run).filter(|run| start >= after && bounds.admit(run)).into_iter());
-        }
-        Timetable::Cron(cron) => Beat::Cron(cron),
-        Timetable::Every(every) => Beat::Grid(every, start),
+    let anchor = grid(timetable, &bounds).unwrap_or(start);
+    let Some(beat) = Beat::of(timetable, anchor) else {
+        return Box::new(single(timetable, start, after).filter(|run| not_late(&bounds, run)).into_iter());
     };
-    let first = beat.at_or_after(after).and_then(|tick| match bounds.start {
+    let first = beat.starting_from(after).and_then(|tick| match bounds.start {
         Some(start) => beat.first_from(start).map(|first| first.max(tick)),
         None => Some(tick),
     });
-    let ticks = iter::successors(first, move |tick| beat.next(*tick));
-    Box::new(ticks.map_while(move |tick| beat.run(tick)).take_while(move |run| bounds.admit(run)))
+    let first = first.and_then(|tick| beat.run_from(tick));
+    let all = iter::successors(first, move |run| beat.run_from(beat.row.next(run.tick())?));
+    Box::new(all.take_while(move |run| beat.admits(&bounds, run)))
 }
 
 pub(super) fn manual_interval(timetable: &Timetable, run_after: DateTime<Utc>) -> Option<DataInterval> {
-    match timetable {
-        Timetable::Null | Timetable::Once => Some(DataInterval::exact(run_after)),
-        Timetable::Cron(cron) => {
-            let beat = Beat::Cron(cron);
-            if cron.data_interval() {
-                Some(beat.run(beat.at_or_before(run_after)?)?.data_interval)
-            } else {
-                Some(DataInterval::exact(run_after))
-            }
+    let Some(beat) = Beat::of(timetable, grid(timetable, &Bounds::default()).unwrap_or(run_after)) else {
+        return Some(DataInterval::exact(run_after));
+    };
+    match beat.interval {
+        Interval::Moment => Some(DataInterval::exact(run_after)),
+        Interval::SinceLast => Some(beat.run(beat.row.at_or_before(run_after)?)?.data_interval),
+        Interval::Length(length) => {
+            Some(DataInterval { start: run_after.checked_sub_signed(length.delta())?, end: run_after })
         }
-        Timetable::Every(every) => Some(Beat::Grid(every, run_after).run(run_after)?.data_interval),
     }
 }
 
-/// `@once` runs at the start date, or now; once it has a cursor it is over, whatever became of the run.
-fn once(question: &Question) -> Option<NextRun> {
-    let run = NextRun::over(DataInterval::exact(question.bounds.start.unwrap_or(question.now)));
-    Some(run).filter(|run| question.cursor.is_none() && question.bounds.admit(run))
+/// The next run of a timetable without ticks.
+fn unticked(timetable: &Timetable, question: &Question) -> Option<NextRun> {
+    let Question { cursor, bounds, now, .. } = question;
+    let run = match timetable {
+        Timetable::Once if cursor.is_none() => {
+            NextRun::over(DataInterval::exact(bounds.start.unwrap_or(*now)))
+        }
+        Timetable::Continuous => continuous(*cursor, bounds.start, *now)?,
+        // `@once` is over once it has a cursor, whatever became of the run; the others have ticks or none at all.
+        Timetable::Once
+        | Timetable::Null
+        | Timetable::Cron(_)
+        | Timetable::Every(_)
+        | Timetable::Dates(_)
+        | Timetable::Composed(_) => return None,
+    };
+    Some(run).filter(|run| not_late(bounds, run))
 }
 
-impl Bounds {
-    /// Whether a run is not too late. (That none is too early follows from where counting starts.)
-    fn admit(&self, run: &NextRun) -> bool {
-        self.end.is_none_or(|end| run.logical_date <= end)
+/// From where the last run's time ended up to now (Airflow's `ContinuousTimetable`), or up to the moment at which it may
+/// start. Runs whose time has no length still differ in their logical dates, by the finest difference there is.
+fn continuous(
+    cursor: Option<DataInterval>,
+    start: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<NextRun> {
+    let follows = match cursor {
+        Some(cursor) => Some(cursor.end.max(cursor.start.checked_add_signed(INSTANT)?)),
+        None => None,
+    };
+    let from = follows.max(start).unwrap_or(now);
+    let rested = match cursor {
+        Some(cursor) => cursor.end.checked_add_signed(REST)?,
+        None => from,
+    };
+    Some(NextRun::over(DataInterval { start: from, end: now.max(from).max(rested) }))
+}
+
+/// All that is known beforehand of the runs of a timetable without ticks.
+fn single(timetable: &Timetable, start: DateTime<Utc>, after: DateTime<Utc>) -> Option<NextRun> {
+    match timetable {
+        Timetable::Once => Some(start).filter(|start| *start >= after),
+        Timetable::Continuous => Some(start.max(after)),
+        Timetable::Null
+        | Timetable::Cron(_)
+        | Timetable::Every(_)
+        | Timetable::Dates(_)
+        | Timetable::Composed(_) => None,
+    }
+    .map(|moment| NextRun::over(DataInterval::exact(moment)))
+}
+
+fn not_late(bounds: &Bounds, run: &NextRun) -> bool {
+    bounds.end.is_none_or(|end| run.logical_date <= end)
+}
+
+/// Where the grids of a timetable are, unless the last run tells.
+fn grid(timetable: &Timetable, bounds: &Bounds) -> Option<DateTime<Utc>> {
+    match timetable {
+        Timetable::Composed(composed) if !composed.is_lone_grid() => {
+            Some(bounds.start.unwrap_or(DateTime::UNIX_EPOCH))
+        }
+        Timetable::Composed(_)
+        | Timetable::Null
+        | Timetable::Once
+        | Timetable::Continuous
+        | Timetable::Cron(_)
+        | Timetable::Every(_)
+        | Timetable::Dates(_) => None,
     }
 }
 
 impl Question {
     /// A moment on the grid of a timetable that has no clock of its own.
-    fn anchor(&self) -> DateTime<Utc> {
-        self.cursor.map(|cursor| cursor.end).or(self.bounds.start).unwrap_or(self.now)
+    fn anchor(&self, timetable: &Timetable) -> DateTime<Utc> {
+        let last = || self.cursor.map(|cursor| cursor.end).or(self.bounds.start).unwrap_or(self.now);
+        grid(timetable, &self.bounds).unwrap_or_else(last)
     }
 
-    /// The earliest tick that catch-up allows; `None` when it allows any.
-    fn floor(&self, beat: &Beat<'_>) -> Option<DateTime<Utc>> {
+    fn floor(&self, beat: &Beat<'_>) -> Floor {
         match self.catchup {
-            Catchup::All => None,
-            Catchup::None | Catchup::Last => beat.at_or_before(self.now),
-            Catchup::Window(window) => beat.at_or_after(self.now.checked_sub_signed(window.delta())?),
+            Catchup::All => Floor::None,
+            Catchup::None | Catchup::Last => beat.started_by(self.now).map_or(Floor::None, Floor::At),
+            Catchup::Window(window) => match self.now.checked_sub_signed(window.delta()) {
+                Some(opens) => beat.starting_from(opens).map_or(Floor::Over, Floor::At),
+                None => Floor::None,
+            },
         }
     }
 }
 
-/// A timetable as a row of ticks.
-#[derive(Clone, Copy)]
-enum Beat<'a> {
-    Cron(&'a Cron),
-    /// With a moment that is on the grid.
-    Grid(&'a Every, DateTime<Utc>),
+/// The earliest tick that catch-up allows.
+enum Floor {
+    /// Any.
+    None,
+    /// This one.
+    At(DateTime<Utc>),
+    /// None any more: all there are were missed too long ago.
+    Over,
 }
 
-/// The finest difference between two moments that the records keep.
-const INSTANT: TimeDelta = TimeDelta::microseconds(1);
+/// A timetable as a row of ticks, and what its runs make of them.
+#[derive(Clone, Copy)]
+struct Beat<'a> {
+    row: Row<'a>,
+    interval: Interval,
+    /// How long after its tick a run starts.
+    delay: TimeDelta,
+    /// A grid without start date begins with the first run, which is due at once.
+    begins_at_once: bool,
+}
 
-impl Beat<'_> {
+impl<'a> Beat<'a> {
+    fn of(timetable: &'a Timetable, anchor: DateTime<Utc>) -> Option<Self> {
+        let row = Row::of(timetable, anchor)?;
+        let since_last = |flag| if flag { Interval::SinceLast } else { Interval::Moment };
+        let plain =
+            |interval, begins_at_once| Self { row, interval, delay: TimeDelta::zero(), begins_at_once };
+        Some(match row {
+            Row::Cron(cron) => plain(since_last(cron.data_interval()), false),
+            Row::Grid(every, _) => plain(since_last(every.data_interval()), true),
+            Row::Dates(_) => plain(Interval::Moment, false),
+            Row::Composed(composed, _) => {
+                let delay = composed.jitter().map_or(TimeDelta::zero(), |jitter| jitter.delay());
+                Self { delay, ..plain(composed.data_interval(), composed.is_lone_grid()) }
+            }
+        })
+    }
+
     /// The tick that would be next if nothing were ever dropped.
     fn due(&self, question: &Question) -> Option<DateTime<Utc>> {
         let first = match question.bounds.start {
@@ -120,69 +206,77 @@ impl Beat<'_> {
         }
     }
 
+    /// After a change of schedule an interval may begin where, or before, the last one began: its logical date is taken.
     fn after_cursor(&self, cursor: DataInterval) -> Option<DateTime<Utc>> {
-        let next = self.next(cursor.end)?;
-        // After a change of schedule an interval may begin where, or before, the last one began: its logical date is taken.
-        match self.run(next) {
-            Some(run) if run.logical_date <= cursor.start && self.covers_intervals() => self.next(next),
-            Some(_) | None => Some(next),
+        let next = self.row.next(cursor.end)?;
+        match self.interval {
+            Interval::Moment => Some(next),
+            Interval::SinceLast => match self.run(next) {
+                Some(run) if run.logical_date <= cursor.start => self.row.next(next),
+                Some(_) | None => Some(next),
+            },
+            Interval::Length(length) => {
+                self.row.next(cursor.start.checked_add_signed(length.delta())?.max(cursor.end))
+            }
         }
     }
 
     /// The first tick whose run lies within a DAG that starts at `start`.
     fn first_from(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let tick = self.at_or_after(start)?;
-        if self.covers_intervals() { self.next(tick) } else { Some(tick) }
+        let tick = self.row.at_or_after(start)?;
+        match self.interval {
+            Interval::SinceLast => self.row.next(tick),
+            Interval::Moment | Interval::Length(_) => Some(tick),
+        }
     }
 
     /// The first tick of a DAG without a start date and without runs.
     fn first_without_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let last = self.at_or_before(now);
-        if self.covers_intervals() || matches!(self, Self::Grid(..)) {
-            return last;
+        let last = self.started_by(now);
+        if self.interval == Interval::SinceLast || self.begins_at_once {
+            return last.or_else(|| self.starting_from(now));
         }
         // Airflow's `_calc_first_run`: a tick that has only just passed still counts.
-        let next = self.at_or_after(now);
-        match (last, next) {
-            (Some(last), Some(next)) => {
-                let just_now = ((next - last) / 10).max(TimeDelta::minutes(5));
-                Some(if now - last <= just_now { last } else { next })
-            }
-            (last, next) => next.or(last),
-        }
+        let next = match last {
+            Some(last) => self.row.next(last),
+            None => self.starting_from(now),
+        };
+        let Some(last) = last else { return next };
+        let tenth = next.map_or(TimeDelta::zero(), |next| (next - last) / 10);
+        if now - self.delay - last <= tenth.max(TimeDelta::minutes(5)) { Some(last) } else { next }
+    }
+
+    /// The run of `tick`, or of the one after it when `tick` only opens the first interval there is.
+    fn run_from(&self, tick: DateTime<Utc>) -> Option<NextRun> {
+        self.run(tick).or_else(|| self.run(self.row.next(tick)?))
     }
 
     fn run(&self, tick: DateTime<Utc>) -> Option<NextRun> {
-        let start = if self.covers_intervals() { self.previous(tick)? } else { tick };
-        Some(NextRun::over(DataInterval { start, end: tick }))
+        let start = match self.interval {
+            Interval::Moment => tick,
+            Interval::SinceLast => self.row.previous(tick)?,
+            Interval::Length(length) => tick.checked_sub_signed(length.delta())?,
+        };
+        let run_after = tick.checked_add_signed(self.delay)?;
+        Some(NextRun { run_after, ..NextRun::over(DataInterval { start, end: tick }) })
     }
 
-    const fn covers_intervals(&self) -> bool {
-        match self {
-            Self::Cron(cron) => cron.data_interval(),
-            Self::Grid(every, _) => every.data_interval(),
+    /// Whether a run is not too late: by its logical date, or by its tick where that is Airflow's rule. (That none is too
+    /// early follows from where counting starts.)
+    fn admits(&self, bounds: &Bounds, run: &NextRun) -> bool {
+        match self.interval {
+            Interval::Moment | Interval::SinceLast => not_late(bounds, run),
+            Interval::Length(_) => bounds.end.is_none_or(|end| run.tick() <= end),
         }
     }
 
-    fn next(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Cron(cron) => cron.next_after(moment),
-            Self::Grid(every, anchor) => every.next_after(*anchor, moment),
-        }
+    /// The last tick whose run may have started at `now`.
+    fn started_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.row.at_or_before(now.checked_sub_signed(self.delay)?)
     }
 
-    fn previous(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Cron(cron) => cron.previous_before(moment),
-            Self::Grid(every, anchor) => every.previous_before(*anchor, moment),
-        }
-    }
-
-    fn at_or_after(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.next(moment.checked_sub_signed(INSTANT)?)
-    }
-
-    fn at_or_before(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.previous(moment.checked_add_signed(INSTANT)?)
+    /// The first tick whose run may start at `moment` or later.
+    fn starting_from(&self, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.row.at_or_after(moment.checked_sub_signed(self.delay)?)
     }
 }

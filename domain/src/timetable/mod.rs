@@ -7,6 +7,16 @@
 //! The rules are those of Airflow 3: a cron string fires at its ticks with an empty data interval; with `data_interval`
 //! a run covers the time from the tick before to the tick that starts it.
 //!
+//! Timetables can be put together ([`Composed`]). The ticks of all parts are one row, a moment that several name is one
+//! tick, and on that row the rules are the same as on any other. With catch-up that is the earliest of what the parts ask
+//! for; without, the latest that has passed or else the soonest to come (Airflow's `MultipleCronTriggerTimetable`). The row
+//! is then moved to business days ([`Calendar`]), then kept out of blackouts ([`Blackout`]), then started with a delay
+//! ([`Jitter`]).
+//!
+//! [`Timetable::Continuous`] has no ticks: its next run begins where the last one's time ended, and is due at once, but not
+//! within a second of the last one's start. The engine asks for it only while no run of the DAG is queued or running, which `max_active_runs: 1` sees to: the loader
+//! sets it and refuses any other number.
+//!
 //! # Daylight saving
 //!
 //! A cron expression is compared with the wall clock of its zone.
@@ -21,15 +31,33 @@
 //! difference: Airflow measures the way to the next tick of an every-hour expression by the wall clock and walks it in
 //! elapsed time, so that a change of the clock on the way (`0 * * * 1`, every hour on Mondays, after a change on Sunday)
 //! moves that tick off its own expression. Here a tick is never moved except out of a gap.
+//!
+//! | the others | time left out (spring) | time read twice (autumn) |
+//! |---|---|---|
+//! | `every` | elapsed time: a day is 24 hours and drifts on the wall clock by the change | the same |
+//! | `at` without offset | refused: nobody can know which moment was meant | the first of the two |
+//! | moved to another business day | as a tick at a given hour of that day | the same: once, the second time |
+//! | daily and cron blackouts | what the clock never reads needs no blackout; it begins or ends at the jump | in it both times |
+//! | `jitter`, a length as `data_interval` | elapsed time | elapsed time |
+//! | several | each by its own rule; ticks that meet are one | the same |
 
+mod blackout;
+mod calendar;
 mod catchup;
+mod composed;
 mod cron;
+mod dates;
 mod days;
 mod error;
 mod every;
 mod field;
 mod form;
+mod interval;
+mod jitter;
 mod law;
+mod overlap;
+mod row;
+mod said;
 mod words;
 mod zone;
 
@@ -38,10 +66,17 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    blackout::{Blackout, OnBlackout, Window},
+    calendar::{Calendar, OnHoliday},
     catchup::Catchup,
+    composed::Composed,
     cron::{Cron, PRESETS},
+    dates::Dates,
     error::{Error, Place},
     every::Every,
+    interval::Interval,
+    jitter::Jitter,
+    overlap::Overlap,
 };
 
 /// The stretch of time that a run is about, from `start` up to `end`; both are equal when it is only a moment.
@@ -73,6 +108,13 @@ pub struct NextRun {
 }
 
 impl NextRun {
+    /// The moment that the timetable names, after which the run is called: the end of its data interval. It may start
+    /// later, see [`Jitter`].
+    #[must_use]
+    pub const fn tick(&self) -> DateTime<Utc> {
+        self.data_interval.end
+    }
+
     const fn over(data_interval: DataInterval) -> Self {
         Self { logical_date: data_interval.start, data_interval, run_after: data_interval.end }
     }
@@ -95,26 +137,42 @@ pub enum Timetable {
     Null,
     /// One run, at the start date or as soon as the DAG is known.
     Once,
+    /// As soon as the run before has ended. Needs `max_active_runs: 1`. From Airflow's `ContinuousTimetable`, which never
+    /// runs without a start date; here the first run then begins as soon as the DAG is known.
+    Continuous,
     /// By the wall clock.
     Cron(Cron),
     /// By elapsed time.
     Every(Every),
+    /// At listed moments.
+    Dates(Dates),
+    /// Put together from others.
+    Composed(Box<Composed>),
 }
 
 impl Timetable {
-    /// Reads a schedule written as one text: `@once`, a preset or a cron expression, read in `zone`.
+    /// Reads a schedule written as one text: `@once`, `@continuous`, a preset or a cron expression, read in `zone`.
     ///
     /// # Errors
     /// What is wrong with the text, with the field and what it may hold.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, Error> {
-        if text.trim() == ONCE { Ok(Self::Once) } else { Cron::parse(text, zone).map(Self::Cron) }
+        match text.trim() {
+            ONCE => Ok(Self::Once),
+            CONTINUOUS => Ok(Self::Continuous),
+            expression => Cron::parse(expression, zone).map(Self::Cron),
+        }
     }
 
-    /// The run that is due next, or `None` when the schedule will never ask for one again.
+    /// The run that is due next, or `None` when the schedule will never ask for one again (or so seldom that the search,
+    /// which refuses at most a thousand ticks in a row, does not find it).
     ///
-    /// `cursor` is the data interval of the last run that the schedule created. A run whose `run_after` lies before
-    /// `now` was missed and is due at once. Without `bounds.start` and `cursor` a cron fires at its next tick, or at the
-    /// last one when that is at most five minutes or a tenth of the period ago (Airflow's rule for a first run).
+    /// `cursor` is the data interval of the last run that the schedule created; the answer's lies behind it. A run whose
+    /// `run_after` lies before `now` was missed and is due at once. Without `bounds.start` and `cursor` a schedule fires at
+    /// its next tick, or at the last one when that is at most five minutes or a tenth of the period ago (Airflow's rule for
+    /// a first run); an [`Every`] fires at once.
+    ///
+    /// Of [`Timetable::Continuous`] it is asked only while no run is active; each answer is due at `now`, or a second
+    /// after the last run was due.
     #[must_use]
     pub fn next_run(
         &self,
@@ -127,7 +185,7 @@ impl Timetable {
     }
 
     /// The runs of this schedule that start at `after` or later, oldest first, as if none had ever been missed.
-    /// May be endless.
+    /// May be endless; ends where no further run is found. Of [`Timetable::Continuous`] only the first is known.
     pub fn runs<'a>(
         &'a self,
         after: DateTime<Utc>,
@@ -152,27 +210,25 @@ impl Timetable {
         law::manual_interval(self, run_after)
     }
 
-    /// The schedule in short, as lists and the API show it: the cron expression, `every 15m`, `@once`, `None`.
+    /// The zone whose clock counts for it, when there is just one: of the cron expression, the calendar, the blackouts.
+    #[must_use]
+    pub fn zone(&self) -> Option<Tz> {
+        said::zone(self)
+    }
+
+    /// The schedule in short, as lists and the API show it: the cron expression, `every 15m`, `@once`, `None`; several
+    /// with commas between, and behind them what is done to their ticks: `0 6 * * * (business days, jitter 5m)`.
     #[must_use]
     pub fn summary(&self) -> String {
-        match self {
-            Self::Null => "None".to_owned(),
-            Self::Once => ONCE.to_owned(),
-            Self::Cron(cron) => cron.expression().to_owned(),
-            Self::Every(every) => format!("every {}", every.span()),
-        }
+        said::summary(self)
     }
 
     /// The schedule in words: `At 02:30 every day, America/New_York`.
     #[must_use]
     pub fn description(&self) -> String {
-        match self {
-            Self::Null => "Never by schedule, only when triggered".to_owned(),
-            Self::Once => "Once, as soon as possible".to_owned(),
-            Self::Cron(cron) => cron.description(),
-            Self::Every(every) => format!("Every {}", every.span()),
-        }
+        said::description(self)
     }
 }
 
 const ONCE: &str = "@once";
+const CONTINUOUS: &str = "@continuous";

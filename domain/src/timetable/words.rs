@@ -131,7 +131,8 @@ fn ranges(values: &[u32], say: impl Fn(u32) -> String) -> String {
     sentence(&parts)
 }
 
-fn sentence(parts: &[String]) -> String {
+/// `one, two and three`.
+pub(super) fn sentence(parts: &[String]) -> String {
     match parts {
         [] => String::new(),
         [one] => one.clone(),

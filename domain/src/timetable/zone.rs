@@ -1,4 +1,4 @@
-use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// Time around a moment during which the clock of a zone does not jump, looked at for at most [`REACH`] days each way.
@@ -27,6 +27,8 @@ const DAY: TimeDelta = TimeDelta::days(1);
 impl Era {
     /// The era of `moment`.
     pub(super) fn around(zone: Tz, moment: DateTime<Utc>) -> Self {
+        // Clocks jump at whole seconds, and the search for a jump walks in them.
+        let moment = DateTime::from_timestamp(moment.timestamp(), 0).unwrap_or(moment);
         let offset = offset(zone, moment);
         let before = (1..=REACH).map(|day| moment - DAY * steps(day));
         let after = (1..=REACH).map(|day| moment + DAY * steps(day));
@@ -53,6 +55,31 @@ impl Era {
         (reading - self.offset).and_utc()
     }
 }
+
+/// What the clock of `zone` reads at `moment`.
+pub(super) fn reading(zone: Tz, moment: DateTime<Utc>) -> NaiveDateTime {
+    moment.with_timezone(&zone).naive_local()
+}
+
+/// When the clock reads `reading`, by the rules for a tick at a given hour: the second time where it does so twice, later
+/// by what was left out where it never does.
+pub(super) fn fires_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
+    match zone.from_local_datetime(&reading) {
+        MappedLocalTime::Single(moment) | MappedLocalTime::Ambiguous(_, moment) => moment.to_utc(),
+        MappedLocalTime::None => (reading - offset(zone, (reading - LONG_BEFORE).and_utc())).and_utc(),
+    }
+}
+
+/// The first moment at which the clock reads `reading` or something later.
+pub(super) fn first_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
+    match zone.from_local_datetime(&reading) {
+        MappedLocalTime::Single(moment) | MappedLocalTime::Ambiguous(moment, _) => moment.to_utc(),
+        MappedLocalTime::None => Era::around(zone, fires_at(zone, reading)).start,
+    }
+}
+
+/// Before any gap that a reading may be in: the offset then is the one that the clock had before it jumped.
+const LONG_BEFORE: TimeDelta = TimeDelta::hours(40);
 
 fn steps(day: usize) -> i32 {
     i32::try_from(day).unwrap_or(i32::MAX)

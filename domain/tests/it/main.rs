@@ -3,13 +3,29 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod chance;
+mod control;
 mod dagfile;
 mod dagfile_broken;
 mod dagfile_params;
 mod dagfile_schema;
 mod dagfile_wild;
+mod guide;
+mod inspect;
+mod laws;
+mod makespan;
+mod oracle;
+mod overlap;
+mod policies;
+mod rest;
+mod rules_airflow;
+mod shares;
 mod simulation;
+mod stage;
+mod states;
 mod timetable;
 mod timetable_airflow;
+mod timetable_composed;
+mod timetable_dagfile;
 mod timetable_law;
+mod timetable_model;
 mod world;

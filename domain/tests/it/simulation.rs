@@ -1,16 +1,17 @@
 //! The engine in a simulated world: random DAGs, outcomes, wishes, crashes, lost and repeated messages.
 //!
-//! `SIMULATION_SEEDS=N` sets how many worlds are tried, `SIMULATION_SEED=S` tries one again.
+//! `SOAK_SEEDS=N` sets how many worlds are tried, `SIMULATION_SEED=S` tries one again.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::{
-    dag::{Dag, Expand, Operator, Task, WeightRule},
-    id::{DagId, PoolName, QueueName, RunId, TaskId},
+    dag::{Dag, Expand, Operator, Task, Teardown, WeightRule},
+    id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
     retry::Retry,
     span::Span,
     state::{RunState, TaskState},
-    timetable::{Catchup, Timetable},
+    timetable::{Catchup, Overlap, Timetable},
     trigger_rule::TriggerRule,
 };
 use indexmap::IndexMap;
@@ -18,11 +19,14 @@ use serde_json::Value;
 
 use crate::{chance::Chance, world::World};
 
+/// How many worlds are tried unless `SOAK_SEEDS` says otherwise: some seven seconds on one core without optimisation.
+const SEEDS: u64 = 200;
+
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
 #[test]
 fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
-    let seeds = std::env::var("SIMULATION_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let seeds = std::env::var("SOAK_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
     let only: Option<u64> = std::env::var("SIMULATION_SEED").ok().and_then(|n| n.parse().ok());
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let result = std::panic::catch_unwind(|| live(seed, true));
@@ -35,7 +39,7 @@ fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
 
 #[test]
 fn in_a_world_without_faults_no_try_is_given_up() {
-    for seed in 0..200 {
+    for seed in 0..60 {
         let world = live(seed, false);
         assert!(world.records.tis.values().all(|ti| ti.lost == 0), "seed {seed}");
     }
@@ -50,6 +54,7 @@ fn live(seed: u64, faults: bool) -> World {
     }
     world.records.dags.iter_mut().for_each(|dag| dag.is_paused = false);
     world.restart();
+    world.let_go();
     world.come_to_rest();
     check_ended(&world);
     world
@@ -59,6 +64,7 @@ fn step(world: &mut World, faults: bool) {
     match world.chance.below(16) {
         0 => trigger(world),
         1 if faults => world.lose_worker(),
+        2 if faults && world.chance.one_in(4) => world.complain(),
         2 if faults => world.flush(),
         3 if faults => world.restart(),
         4 => world.sweep(),
@@ -84,13 +90,25 @@ fn trigger(world: &mut World) {
     let trigger = Trigger {
         dag_id: world.records.dags[place].dag.dag_id.clone(),
         run_id: RunId::new(&format!("manual__{number}")).unwrap(),
-        logical_date: None,
+        logical_date: logical_date(world, place),
         data_interval: None,
         run_after: world.now,
         conf: serde_json::Map::new(),
         note: None,
     };
     ask(world, Wish::Trigger(trigger));
+}
+
+// Some runs have a date, which none has yet.
+fn logical_date(world: &mut World, place: usize) -> Option<DateTime<Utc>> {
+    let date =
+        world.records.dags[place].dag.start_date? + TimeDelta::minutes(7 + world.chance.below(600) as i64);
+    let is_free = world.records.runs.values().all(|run| run.logical_date != Some(date));
+    let asked = |message: &Message| match message {
+        Message::Intent(Intent { wish: Wish::Trigger(trigger), .. }) => trigger.logical_date == Some(date),
+        Message::Intent(_) | Message::Outcome(_) => false,
+    };
+    (is_free && !world.inbox.iter().any(asked) && world.chance.one_in(2)).then_some(date)
 }
 
 fn ask(world: &mut World, wish: Wish) {
@@ -115,7 +133,14 @@ fn wish(world: &mut World) {
         downstream: world.chance.one_in(2),
     };
     let only_failed = world.chance.one_in(3);
-    let wish = match world.chance.below(8) {
+    let (dag_id, run_id) = (run.dag_id.clone(), run.run_id.clone());
+    let flag = world.chance.one_in(2);
+    let wish = match world.chance.below(14) {
+        8 | 9 => Wish::Hold { selection, held: flag },
+        10 => Wish::Prioritize { selection, priority: world.chance.below(9) as i32 },
+        11 => Wish::PauseRun { dag_id, run_id, paused: flag },
+        12 => Wish::SwitchTask { dag_id, task_id: selection.tasks[0].task_id.clone(), enabled: flag },
+        13 => Wish::MarkTasks(MarkTasks { selection, state: TaskState::Skipped }),
         0 => Wish::MarkRun { dag_id: run.dag_id, run_id: run.run_id, state: RunState::Failed },
         1 => Wish::MarkRun { dag_id: run.dag_id, run_id: run.run_id, state: RunState::Queued },
         2 => Wish::MarkRun { dag_id: run.dag_id, run_id: run.run_id, state: RunState::Success },
@@ -146,19 +171,34 @@ fn check_ended(world: &World) {
 
 fn random_dag(number: u64, chance: &mut Chance) -> Dag {
     let count = 1 + chance.below(9);
-    let tasks: Vec<Task> = (0..count).map(|n| random_task(n, chance)).collect();
+    let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+    let schedule = match chance.below(12) {
+        0..4 => Timetable::parse("*/30 * * * *", Tz::UTC).unwrap(),
+        4 => Timetable::Continuous,
+        _ => Timetable::Null,
+    };
+    let max_active_runs = if schedule == Timetable::Continuous { 1 } else { 1 + chance.below(3) as u32 };
+    let overlap = if chance.one_in(2) { Overlap::Allow } else { Overlap::ALL[chance.below(4) as usize] };
+    let fail_fast = chance.one_in(8);
+    let mut tasks: Vec<Task> = (0..count).map(|n| random_task(n, chance)).collect();
+    set_up(&mut tasks, chance);
     Dag {
         dag_id: DagId::new(&format!("dag{number}")).unwrap(),
         description: None,
         doc: None,
-        schedule: Timetable::Null,
+        schedule,
         timezone: Tz::UTC,
-        start_date: None,
-        end_date: None,
-        catchup: Catchup::None,
-        max_active_runs: 1 + chance.below(3) as u32,
+        start_date: Some(start),
+        end_date: Some(start + TimeDelta::hours(3)),
+        catchup: if chance.one_in(2) { Catchup::All } else { Catchup::None },
+        overlap,
+        max_active_runs,
         max_active_tasks: 1 + chance.below(6) as u32,
+        fail_fast,
+        max_consecutive_failed_dag_runs: if chance.one_in(6) { 2 } else { 0 },
         dagrun_timeout: chance.one_in(5).then(|| Span::from_secs(900)),
+        share: 1 + chance.below(3) as u32,
+        team: chance.one_in(4).then(|| TeamName::new("crew").unwrap()),
         tags: Vec::new(),
         owner: "o".into(),
         params: IndexMap::new(),
@@ -183,9 +223,13 @@ fn random_task(number: u64, chance: &mut Chance) -> Task {
     Task {
         task_id: name(number),
         group: None,
-        operator: if chance.one_in(5) { Operator::Empty } else { Operator::Bash { command: "true".into() } },
+        operator: random_operator(!expand.is_empty(), chance),
         upstream: upstream.into_iter().map(name).collect(),
         trigger_rule: rule,
+        setup: false,
+        teardown: None,
+        depends_on_past: chance.one_in(8),
+        wait_for_downstream: chance.one_in(12),
         retry: Retry { retries, delay: Span::from_secs(30), backoff: 2.0, max_delay: None },
         execution_timeout: None,
         pool,
@@ -201,6 +245,33 @@ fn random_task(number: u64, chance: &mut Chance) -> Task {
         cwd: None,
         owner: None,
         doc: None,
+    }
+}
+
+fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
+    let program = || Box::new(Operator::Bash { command: "true".into() });
+    match chance.below(if is_mapped { 4 } else { 10 }) {
+        0 => Operator::Empty,
+        4 | 5 => Operator::Branch { program: program() },
+        6 => Operator::ShortCircuit { program: program(), ignore_downstream_trigger_rules: chance.one_in(2) },
+        7 if chance.one_in(2) => Operator::LatestOnly,
+        _ => Operator::Bash { command: "true".into() },
+    }
+}
+
+// Makes some tasks setups, and some of those that wait for them teardowns.
+fn set_up(tasks: &mut [Task], chance: &mut Chance) {
+    for number in 0..tasks.len() {
+        let waits_for_setup = tasks[number]
+            .upstream
+            .iter()
+            .any(|id| tasks.iter().any(|task| task.task_id == *id && task.setup));
+        if waits_for_setup && chance.one_in(3) {
+            tasks[number].teardown = Some(Teardown { on_failure_fail_dagrun: chance.one_in(3) });
+            tasks[number].trigger_rule = TriggerRule::AllDoneSetupSuccess;
+        } else {
+            tasks[number].setup = chance.one_in(4);
+        }
     }
 }
 

@@ -10,25 +10,27 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    dag::{Dag, Task},
+    dag::{Dag, Operator},
     engine::{
         Engine, Snapshot,
         decision::{Decisions, Persisted},
+        durations::DurationRecord,
         event::Event,
         record::{
-            DagRecord, PoolRecord, RunRecord, RunSnapshot, TiRecord, VersionId, WorkerRecord, XComLength,
+            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunRecord, RunSnapshot, Standing, TiRecord,
+            VersionId, WorkerRecord, XComLength, XComRecord,
         },
     },
-    id::{PoolName, QueueName, RunKey, TiKey, TryKey},
-    intent::Message,
-    outcome::{Outcome, TryResult},
-    state::{RunState, TaskState},
-    trigger_rule::{Tally, Verdict, judge},
+    id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey, TryKey},
+    intent::{Intent, Message, Wish},
+    outcome::{CHOICE, Outcome, TryResult},
+    state::{RunState, RunType, TaskState},
 };
+use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::chance::Chance;
+use crate::{chance::Chance, inspect::blocks_next};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -39,6 +41,7 @@ pub struct Records {
     pub xcoms: BTreeMap<(RunKey, String, i32, String), Value>,
     pub tries: BTreeSet<TryKey>,
     pub pools: Vec<PoolRecord>,
+    pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
 }
 
 pub struct World {
@@ -47,11 +50,13 @@ pub struct World {
     pub records: Records,
     pub engine: Engine,
     pub inbox: VecDeque<Message>,
-    queue: Vec<TryKey>,
-    running: BTreeMap<TryKey, Uuid>,
-    workers: Vec<Uuid>,
-    lost: Vec<(Uuid, Vec<TryKey>)>,
-    claimed: BTreeSet<TryKey>,
+    pub queue: Vec<TryKey>,
+    pub running: BTreeMap<TryKey, Uuid>,
+    pub workers: Vec<Uuid>,
+    pub lost: Vec<(Uuid, Vec<TryKey>)>,
+    pub questions: Vec<PastQuestion>,
+    pub has_wishes: bool,
+    pub claimed: BTreeSet<TryKey>,
 }
 
 pub const SLOTS: u32 = 4;
@@ -61,6 +66,8 @@ impl World {
         let pool = |&(name, slots): &(&str, u32)| PoolRecord {
             name: PoolName::new(name).unwrap(),
             slots: Some(slots),
+            include_deferred: false,
+            policy: None,
         };
         let dags = (1..).zip(dags).map(|(id, dag)| DagRecord {
             version: VersionId(id),
@@ -68,6 +75,8 @@ impl World {
             is_paused: false,
             is_stale: false,
             cursor: None,
+            disabled: BTreeSet::new(),
+            failed_runs: 0,
         });
         let records =
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
@@ -81,6 +90,8 @@ impl World {
             running: BTreeMap::new(),
             workers: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
             lost: Vec::new(),
+            questions: Vec::new(),
+            has_wishes: false,
             claimed: BTreeSet::new(),
         };
         world.restart();
@@ -89,6 +100,7 @@ impl World {
 
     /// The engine forgets everything and starts from the records.
     pub fn restart(&mut self) {
+        self.questions.clear();
         self.engine = Engine::restore(self.snapshot(), self.now);
     }
 
@@ -99,6 +111,8 @@ impl World {
             runs: active.map(|run| self.run_snapshot(run)).collect(),
             pools: self.records.pools.clone(),
             workers: self.live_workers(),
+            admission: AdmissionRecord::default(),
+            durations: self.records.durations.values().cloned().collect(),
             next_run: self.records.runs.keys().next_back().map_or(1, |key| key.0 + 1),
         }
     }
@@ -122,10 +136,41 @@ impl World {
                     length: value.as_array().map(Vec::len),
                 })
                 .collect(),
+            choices: self.choices(run.key),
         }
     }
 
-    fn dag(&self, run: &RunRecord) -> Arc<Dag> {
+    fn choices(&self, run: RunKey) -> Vec<XComRecord> {
+        let xcoms = self.records.xcoms.iter().filter(|((key, _, _, name), _)| *key == run && name == CHOICE);
+        xcoms
+            .map(|((_, task_id, map_index, key), value)| XComRecord {
+                ti: self
+                    .tis(run)
+                    .find(|ti| ti.task_id.as_str() == task_id && ti.map_index == *map_index)
+                    .unwrap()
+                    .key,
+                task_id: task_id.parse().unwrap(),
+                map_index: *map_index,
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect()
+    }
+
+    /// The answer of the records to a question about the past.
+    pub fn past(&self, question: &PastQuestion) -> Option<Standing> {
+        let before = |run: &&RunRecord| {
+            run.dag_id == question.dag_id
+                && run.state.is_finished()
+                && run.logical_date.is_some_and(|date| date < question.before)
+                && !(question.without_manual && run.run_type == RunType::Manual)
+        };
+        let run = self.records.runs.values().filter(before).max_by_key(|run| run.logical_date)?;
+        let unmet = self.tis(run.key).filter(|ti| blocks_next(ti.state)).map(|ti| ti.task_id.clone());
+        Some(Standing { logical_date: run.logical_date?, unmet: unmet.collect() })
+    }
+
+    pub fn dag(&self, run: &RunRecord) -> Arc<Dag> {
         self.records.dags.iter().find(|dag| dag.version == run.version).unwrap().dag.clone()
     }
 
@@ -136,8 +181,14 @@ impl World {
     /// One turn of the scheduler, in which it may die before or after writing.
     pub fn turn(&mut self, faults: bool) {
         let batch = self.chance.below(self.inbox.len() as u64 + 1) as usize;
+        self.has_wishes = self.inbox.iter().take(batch).any(|message| matches!(message, Message::Intent(_)));
         for message in self.inbox.iter().take(batch).cloned().collect::<Vec<_>>() {
             self.tell(message);
+        }
+        let answered = if faults && self.chance.one_in(3) { 0 } else { self.questions.len() };
+        for question in self.questions.drain(..answered).collect::<Vec<_>>() {
+            let before = self.past(&question);
+            self.engine.handle(Event::Past { run: question.run, before }, self.now);
         }
         for (worker, tries) in self.lost.clone() {
             self.engine.handle(Event::WorkerLost { worker, tries }, self.now);
@@ -148,10 +199,13 @@ impl World {
         }
         self.inbox.drain(..batch);
         self.lost.clear();
+        let active = self.active();
         self.write(&decisions);
+        self.check_overlap(&active, &decisions);
         if faults && self.chance.one_in(25) {
             return self.restart();
         }
+        self.questions.extend(decisions.questions.iter().cloned());
         self.queue.extend(decisions.ready.iter().map(|ready| ready.attempt));
         for stop in &decisions.stop {
             self.running.remove(stop);
@@ -163,9 +217,10 @@ impl World {
             Message::Outcome(outcome) => self.engine.handle(Event::Outcome(Box::new(outcome)), self.now),
             Message::Intent(intent) => {
                 let (dag_id, run_id) = intent.wish.subject();
-                let run =
-                    self.records.runs.values().find(|run| run.dag_id == *dag_id && run.run_id == *run_id);
-                if let Some(run) = run.filter(|_| !self.engine.knows_run(dag_id, run_id)) {
+                let run = run_id.and_then(|id| {
+                    self.records.runs.values().find(|run| run.dag_id == *dag_id && run.run_id == *id)
+                });
+                if let Some(run) = run.filter(|run| !self.engine.knows_run(dag_id, &run.run_id)) {
                     let snapshot = self.run_snapshot(run);
                     self.engine.handle(Event::Run(Box::new(snapshot)), self.now);
                 }
@@ -191,6 +246,9 @@ impl World {
             );
             *record = change.new.clone();
         }
+        let before: Vec<TiRecord> =
+            decisions.tis_changed.iter().map(|change| self.records.tis[&change.new.key].clone()).collect();
+        let allowed: Vec<bool> = before.iter().map(|ti| self.past_allows(ti.key)).collect();
         for ti in &decisions.tis_created {
             assert!(self.records.tis.insert(ti.key, ti.clone()).is_none(), "{:?} exists", ti.key);
         }
@@ -209,14 +267,39 @@ impl World {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
             self.records.xcoms.insert(place, xcom.value.clone());
         }
+        self.write_flags(decisions);
         for cursor in &decisions.cursors {
             let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
             dag.cursor = cursor.cursor;
         }
+        for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
+            let is_first = old.state == TaskState::None || old.state.is_finished();
+            if is_first && matches!(change.new.state, TaskState::Scheduled | TaskState::Queued) {
+                self.check_start(change.new.key, decisions, allowed);
+            }
+        }
+        for ti in
+            decisions.tis_created.iter().filter(|ti| ti.state != TaskState::None && !ti.state.is_finished())
+        {
+            self.check_start(ti.key, decisions, false);
+        }
+        self.check_deadlocks(decisions);
+        for learned in &decisions.durations {
+            self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
+        }
         for ready in &decisions.ready {
-            self.check_rule(ready.attempt.ti);
+            self.check_ready(ready.attempt.ti);
         }
         self.check_limits();
+    }
+
+    fn write_flags(&mut self, decisions: &Decisions) {
+        for flags in &decisions.dags {
+            let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == flags.dag_id).unwrap();
+            dag.failed_runs = flags.failed_runs;
+            dag.is_paused |= flags.pause;
+            dag.disabled = flags.disabled.clone().unwrap_or(std::mem::take(&mut dag.disabled));
+        }
     }
 
     fn change_ti(&mut self, new: &TiRecord, old: Persisted) {
@@ -227,51 +310,6 @@ impl World {
         let taken_back = old.state == TaskState::Scheduled && new.try_number + 1 == old.try_number;
         assert!(new.try_number >= old.try_number || taken_back, "{new:?}");
         *record = new.clone();
-    }
-
-    fn check_rule(&self, key: TiKey) {
-        let record = &self.records.tis[&key];
-        let dag = self.dag(&self.records.runs[&key.run]);
-        let task = dag.task(record.task_id.as_str()).unwrap();
-        if record.try_number > 1 || record.lost > 0 {
-            return;
-        }
-        let mut tally = Tally::default();
-        for up in self.tis(key.run).filter(|ti| task.upstream.contains(&ti.task_id)) {
-            tally.total += 1;
-            tally.add(up.state);
-        }
-        assert_eq!(
-            judge(task.trigger_rule, &tally),
-            Verdict::Run,
-            "{} started too early: {tally:?}",
-            record.task_id
-        );
-    }
-
-    fn check_limits(&self) {
-        let in_flight = || self.records.tis.values().filter(|ti| ti.state.is_in_flight());
-        for pool in &self.records.pools {
-            let used: u32 = in_flight()
-                .filter(|ti| ti.placement.pool == pool.name)
-                .map(|ti| ti.placement.pool_slots)
-                .sum();
-            assert!(used <= pool.slots.unwrap_or(u32::MAX), "pool {} holds {used}", pool.name);
-        }
-        for run in self.records.runs.values().filter(|run| run.state == RunState::Running) {
-            let dag = self.dag(run);
-            let of_run = || in_flight().filter(|ti| ti.key.run == run.key);
-            assert!(of_run().count() <= dag.max_active_tasks as usize, "run {:?}", run.key);
-            let over = |task: &&Task| {
-                let count = of_run().filter(|ti| ti.task_id == task.task_id).count();
-                task.max_active_tis_per_dagrun.is_some_and(|max| count > max as usize)
-            };
-            assert!(dag.tasks.iter().find(over).is_none(), "run {:?}", run.key);
-        }
-        for dag in &self.records.dags {
-            let running = |run: &&RunRecord| run.dag_id == dag.dag.dag_id && run.state == RunState::Running;
-            assert!(self.records.runs.values().filter(running).count() <= dag.dag.max_active_runs as usize);
-        }
     }
 
     /// A worker takes something from the queue. The claim is conditional, so a message that came twice or late does nothing.
@@ -306,27 +344,63 @@ impl World {
             return;
         };
         self.running.remove(&attempt);
-        let result = match self.chance.below(12) {
+        let mut result = match self.chance.below(12) {
             0 | 1 => TryResult::Failed,
             2 => TryResult::Skipped,
             3 if faults => TryResult::Returned,
             _ => TryResult::Success,
         };
-        let length = self.chance.below(4);
+        let mut exit_code = None;
+        let mut xcoms: IndexMap<String, Value> = IndexMap::new();
+        match self.result(attempt) {
+            Some(value) if value == "exit 1" => (result, exit_code) = (TryResult::Success, Some(1)),
+            Some(value) => drop(xcoms.insert("return_value".to_owned(), value)),
+            None => {}
+        }
         let outcome = Outcome {
             attempt,
             result,
             started_at: self.now,
             ended_at: self.now,
             worker,
-            exit_code: None,
+            exit_code,
             reason: None,
-            xcoms: [("return_value".to_owned(), Value::from((0..length).collect::<Vec<_>>()))].into(),
+            xcoms,
         };
         self.inbox.push_back(Message::Outcome(outcome.clone()));
         if faults && self.chance.one_in(15) {
             self.inbox.push_back(Message::Outcome(outcome));
         }
+    }
+
+    /// What the program of a try prints.
+    fn result(&mut self, attempt: TryKey) -> Option<Value> {
+        let dag = self.dag(&self.records.runs[&attempt.ti.run]);
+        let task = dag.task(self.records.tis[&attempt.ti].task_id.as_str()).unwrap();
+        let any = |chance: &mut Chance| {
+            Value::from(dag.tasks[chance.below(dag.tasks.len() as u64) as usize].task_id.as_str())
+        };
+        match (&task.operator, self.chance.below(8)) {
+            (Operator::Branch { .. }, 0) => None,
+            (Operator::Branch { .. }, 1) => Some(Value::from("nowhere")),
+            (Operator::Branch { .. }, 2 | 3) => {
+                Some(Value::from(vec![any(&mut self.chance), any(&mut self.chance)]))
+            }
+            (Operator::Branch { .. }, _) => Some(any(&mut self.chance)),
+            (Operator::ShortCircuit { .. }, 0) => None,
+            (Operator::ShortCircuit { .. }, 1) => Some(Value::from("exit 1")),
+            (Operator::ShortCircuit { .. }, n) => Some(Value::from(n % 2 == 0)),
+            (_, n) => Some(Value::from((0..n % 4).collect::<Vec<_>>())),
+        }
+    }
+
+    /// The leader's sweep finds tries that nobody claims.
+    pub fn complain(&mut self) {
+        let queued = self.records.tis.values().filter(|ti| ti.state == TaskState::Queued);
+        let old = queued.filter(|ti| ti.queued_at.is_some_and(|at| self.now - at >= TimeDelta::seconds(600)));
+        let tries: Vec<TryKey> =
+            old.take(2).map(|ti| TryKey { ti: ti.key, try_number: ti.try_number }).collect();
+        self.engine.handle(Event::Unclaimed(tries), self.now);
     }
 
     /// A worker dies; what it ran goes on for a while and reports too late.
@@ -364,36 +438,9 @@ impl World {
         self.now += TimeDelta::seconds(seconds as i64);
     }
 
-    /// An engine made from the records has nothing to add to what the one in memory decided.
-    pub fn check_rebuilt(&self) {
-        let mut rebuilt = Engine::restore(self.snapshot(), self.now);
-        let decisions = rebuilt.poll(self.now);
-        assert!(
-            decisions.runs_created.is_empty()
-                && decisions.runs_changed.is_empty()
-                && decisions.tis_created.is_empty()
-                && decisions.tis_changed.is_empty(),
-            "a rebuilt engine would do more: {decisions:#?}"
-        );
-    }
-
-    /// Everything goes well from here on, until nothing is left to do.
-    pub fn come_to_rest(&mut self) {
-        for _ in 0..20_000 {
-            self.turn(false);
-            self.sweep();
-            while !self.queue.is_empty() {
-                self.claim(false);
-            }
-            while !self.running.is_empty() {
-                self.finish(false);
-            }
-            self.pass(3600);
-            if self.inbox.is_empty() && self.records.runs.values().all(|run| run.state.is_finished()) {
-                return;
-            }
+    pub fn tell_all(&mut self, wishes: impl IntoIterator<Item = Wish>) {
+        for wish in wishes {
+            self.inbox.push_back(Message::Intent(Intent { by: "somebody".into(), wish }));
         }
-        let stuck: Vec<_> = self.records.runs.values().filter(|run| !run.state.is_finished()).collect();
-        panic!("runs never ended: {stuck:#?}");
     }
 }

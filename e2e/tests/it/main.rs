@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod bad_input;
 mod browser;
 mod flights;
 mod in_the_browser;
+mod laws;
 mod nothing_lost;
 mod platform;
+mod posted_tasks;
+mod raw;
 mod servers;

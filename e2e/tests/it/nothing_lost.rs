@@ -15,23 +15,29 @@ dag_id: many
 max_active_tasks: 64
 tasks:
   first: {bash: 'echo began'}
+  held: {bash: 'until [ -e GATE ]; do sleep 0.05; done; echo let go'}
   each:
     depends_on: first
     expand: {n: [NUMBERS]}
     bash: 'sleep 0.2; echo {{ n }}'
-  last: {bash: 'echo over', depends_on: each}
+  last: {bash: 'echo over', depends_on: [each, held]}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whatever_is_killed() {
     let mut platform = Platform::new().await;
     let numbers: Vec<String> = (0..TASKS).map(|n| n.to_string()).collect();
-    std::fs::write(platform.dags().join("many.yaml"), DAG.replace("NUMBERS", &numbers.join(", "))).unwrap();
-    for name in ["scheduler", "worker-1", "worker-2"] {
-        platform.start(name);
-    }
+    let gate = platform.folder.path().join("gate");
+    let dag = DAG.replace("NUMBERS", &numbers.join(", ")).replace("GATE", gate.to_str().unwrap());
+    std::fs::write(platform.dags().join("many.yaml"), dag).unwrap();
+    platform.start("scheduler");
+    platform.start("worker-1");
     platform.until_known("many").await;
     platform.trigger("many", "r", json!({})).await;
+    // The only worker so far has it, and keeps it: whenever that one is killed, a try is lost.
+    let is_running = |answer: &Value| answer["state"] == "running";
+    platform.until("one is held", "/dags/many/dagRuns/r/taskInstances/held", is_running).await;
+    platform.start("worker-2");
     let mut database = connect(&platform).await;
 
     until_done(&database, 10).await;
@@ -40,6 +46,7 @@ async fn nothing_is_lost_whatever_is_killed() {
 
     until_done(&database, 30).await;
     platform.kill("worker-1");
+    std::fs::write(&gate, "").unwrap();
     platform.start("worker-3");
 
     until_done(&database, 50).await;
@@ -65,7 +72,7 @@ async fn nothing_is_lost_whatever_is_killed() {
 
 async fn check_records(database: &Client) {
     let count = async |query: &str| -> i64 { database.query_one(query, &[]).await.unwrap().get(0) };
-    let all = i64::try_from(TASKS + 2).unwrap();
+    let all = i64::try_from(TASKS + 3).unwrap();
     assert_eq!(count("SELECT count(*) FROM task_instance WHERE state = 'success'").await, all);
     assert_eq!(count("SELECT count(*) FROM task_instance").await, all);
     assert_eq!(

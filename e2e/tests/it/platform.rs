@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -11,10 +12,15 @@ use reqwest::{Client, StatusCode};
 use runtime::postgres::{PrivatePostgres, Settings, find_running};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::raw::{self, Answer};
 use crate::servers::{PATIENCE, Process, Redis, free_port, tradewind};
 
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Only one platform runs at a time: two on a small machine would wait for each other's processor time.
+static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
 
 /// PostgreSQL, Redis, and whatever processes a test starts.
 pub struct Platform {
@@ -25,11 +31,13 @@ pub struct Platform {
     processes: BTreeMap<String, Process>,
     client: Client,
     token: Option<String>,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Platform {
     /// The servers run, the tables exist, no process of ours runs yet.
     pub async fn new() -> Self {
+        let turn = Arc::clone(&TURN).lock_owned().await;
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("dags")).unwrap();
         let postgres = start_postgres(folder.path()).await;
@@ -42,6 +50,7 @@ impl Platform {
             processes: BTreeMap::new(),
             client: client(),
             token: None,
+            _turn: turn,
         };
         let status = platform.command(&["db", "migrate"]).status().unwrap();
         assert!(status.success());
@@ -73,10 +82,17 @@ impl Platform {
     /// Starts a process; its name begins with what it is: `scheduler`, `worker-2`, `webserver`.
     pub fn start(&mut self, name: &str) {
         let kind = name.split('-').next().unwrap();
-        let mut command = self.command(&[kind]);
-        if kind == "worker" {
-            command.args(["--parallelism", "8", "--drain-timeout", "5s"]);
-        }
+        if kind == "worker" { self.start_worker(name, 8) } else { self.start_with(name, &[kind]) }
+    }
+
+    /// Starts a worker that runs so many tasks at a time.
+    pub fn start_worker(&mut self, name: &str, parallelism: usize) {
+        let parallelism = parallelism.to_string();
+        self.start_with(name, &["worker", "--parallelism", &parallelism, "--drain-timeout", "5s"]);
+    }
+
+    fn start_with(&mut self, name: &str, args: &[&str]) {
+        let mut command = self.command(args);
         let process = Process::start(&mut command, self.folder.path().join(format!("{name}.log")));
         self.processes.insert(name.to_owned(), process);
     }
@@ -86,9 +102,28 @@ impl Platform {
     }
 
     pub async fn restart_postgres(&mut self) {
+        self.stop_postgres().await;
+        self.postgres = Some(start_postgres(self.folder.path()).await);
+    }
+
+    pub async fn stop_postgres(&mut self) {
         let server = self.postgres.take().unwrap();
         tokio::task::spawn_blocking(move || server.stop()).await.unwrap().unwrap();
-        self.postgres = Some(start_postgres(self.folder.path()).await);
+    }
+
+    /// What a process has written so far.
+    pub fn said(&self, name: &str) -> String {
+        self.processes[name].said()
+    }
+
+    /// Sends a request to the web server as it is: neither the path nor anything else is put right on the way.
+    pub async fn send_raw(&self, head: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        raw::send(self.port, head, headers, body).await
+    }
+
+    /// The header that lets a program in.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token.as_deref().unwrap())
     }
 
     pub async fn until_healthy(&mut self) {
@@ -101,7 +136,12 @@ impl Platform {
 
     /// Asks the API; the answer's status and body.
     pub async fn api(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let url = format!("http://127.0.0.1:{}/api/v2{path}", self.port);
+        self.ask(method, &format!("/api/v2{path}"), body).await
+    }
+
+    /// Asks for a path of the web server with a token; the answer's status and body.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
         let mut request = self.client.request(method.parse().unwrap(), url);
         request = request.bearer_auth(self.token.as_deref().unwrap());
         if let Some(body) = body {
@@ -115,9 +155,14 @@ impl Platform {
 
     /// Waits until the API's answer satisfies a condition.
     pub async fn until(&self, what: &str, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.until_asked(what, &format!("/api/v2{path}"), holds).await
+    }
+
+    /// Waits until the answer to a path of the web server satisfies a condition.
+    pub async fn until_asked(&self, what: &str, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
-            let (_, answer) = self.api("GET", path, None).await;
+            let (_, answer) = self.ask("GET", path, None).await;
             if holds(&answer) {
                 return answer;
             }
@@ -166,10 +211,12 @@ pub struct Standalone {
     pub client: Client,
     pub token: String,
     pub process: Process,
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Standalone {
     pub async fn start(dags: &Path) -> Self {
+        let turn = Arc::clone(&TURN).lock_owned().await;
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut command = Command::new(tradewind());
@@ -180,7 +227,7 @@ impl Standalone {
         let url = format!("http://127.0.0.1:{port}");
         until_answering(&client, &url).await;
         let token = sign_in(&client, &url, PASSWORD).await;
-        Self { folder, url, client, token, process }
+        Self { folder, url, client, token, process, _turn: turn }
     }
 
     pub fn database_url(&self, database: &str) -> String {

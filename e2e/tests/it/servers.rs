@@ -46,11 +46,18 @@ pub struct Redis {
     process: Option<Process>,
     port: u16,
     folder: PathBuf,
+    options: Vec<String>,
 }
 
 impl Redis {
     pub fn start(folder: &Path) -> Self {
-        let mut redis = Self { process: None, port: free_port(), folder: folder.to_path_buf() };
+        Self::start_with(folder, &[])
+    }
+
+    /// Starts one with more options.
+    pub fn start_with(folder: &Path, options: &[&str]) -> Self {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let mut redis = Self { process: None, port: free_port(), folder: folder.to_path_buf(), options };
         redis.launch();
         redis
     }
@@ -79,7 +86,7 @@ impl Redis {
             "--port",
             &self.port.to_string(),
         ]);
-        command.arg("--dir").arg(&self.folder);
+        command.arg("--dir").arg(&self.folder).args(&self.options);
         self.process = Some(Process::start(&mut command, self.folder.join("redis.log")));
     }
 }

@@ -1,5 +1,6 @@
 //! The ready queue inside this process.
 
+use crate::ticket::ranks;
 use crate::{QueueName, Ready, Ticket, held};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -25,12 +26,12 @@ impl Lanes {
     pub(crate) fn push(&self, ready: &[Ready]) -> usize {
         let mut lanes = held(&self.lanes);
         let mut added = 0;
-        for entry in ready {
+        for (rank, entry) in ranks(ready).zip(ready) {
             let lane = match lanes.get_mut(&entry.queue) {
                 Some(lane) => lane,
                 None => lanes.entry(entry.queue.clone()).or_default(),
             };
-            added += usize::from(lane.add(entry));
+            added += usize::from(lane.add(entry.ticket, rank));
         }
         drop(lanes);
         if added > 0 {
@@ -111,13 +112,12 @@ impl Lanes {
 
 impl Lane {
     /// Whether the ticket was not here yet.
-    fn add(&mut self, entry: &Ready) -> bool {
-        if self.ranks.contains_key(&entry.ticket) {
+    fn add(&mut self, ticket: Ticket, rank: u64) -> bool {
+        if self.ranks.contains_key(&ticket) {
             return false;
         }
-        let rank = entry.rank();
-        self.ranks.insert(entry.ticket, rank);
-        self.order.insert((rank, entry.ticket))
+        self.ranks.insert(ticket, rank);
+        self.order.insert((rank, ticket))
     }
 
     fn pop(&mut self) -> Option<(u64, Ticket)> {

@@ -1,8 +1,8 @@
 //! Hears bells in Redis and rings them in this process. One connection serves all subscriptions.
 
-use crate::CALL_LIMIT;
 use crate::bell::{Bell, BellKind, Kinds};
 use crate::hub::Hub;
+use crate::{CALL_LIMIT, Error};
 use futures_util::StreamExt;
 use redis::aio::PubSubSink;
 use redis::{Client, ErrorKind, Msg, RedisError, RedisResult};
@@ -69,13 +69,18 @@ impl Ear {
     /// Connects again and again, for ever.
     async fn listen(mut self) {
         let mut pause = FIRST_PAUSE;
+        let mut is_told = false;
         loop {
             let Err(error) = self.session().await;
+            let error = Error::from_redis("listen to the doorbells", &error);
             let was_connected = self.heard.send_replace(Kinds::default()) != Kinds::default();
             if was_connected {
                 tracing::warn!(%error, "the doorbell connection broke; connecting again");
                 pause = FIRST_PAUSE;
+            } else if !is_told {
+                tracing::warn!(%error, "no doorbell rings yet; trying again, and looking from time to time meanwhile");
             }
+            is_told = true;
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -1,6 +1,7 @@
 //! The ready queue in Redis: one sorted set for each queue, ordered by rank.
 
 use super::Remote;
+use crate::ticket::ranks;
 use crate::{Error, QueueName, Ready, Ticket};
 use redis::{Cmd, Pipeline, RedisResult, Script, Value, from_redis_value};
 use std::collections::HashMap;
@@ -28,17 +29,18 @@ struct Found {
 
 impl Remote {
     pub(crate) async fn push(&self, ready: &[Ready]) -> Result<usize, Error> {
+        let ranked: Vec<(u64, &Ready)> = ranks(ready).zip(ready).collect();
         let mut added = 0;
-        for batch in ready.chunks(PUSH_LIMIT) {
+        for batch in ranked.chunks(PUSH_LIMIT) {
             added += self.push_batch(batch).await?;
         }
         Ok(added)
     }
 
-    async fn push_batch(&self, ready: &[Ready]) -> Result<usize, Error> {
+    async fn push_batch(&self, ranked: &[(u64, &Ready)]) -> Result<usize, Error> {
         let mut by_queue: HashMap<&QueueName, Vec<(u64, String)>> = HashMap::new();
-        for entry in ready {
-            by_queue.entry(&entry.queue).or_default().push((entry.rank(), entry.ticket.member()));
+        for (rank, entry) in ranked {
+            by_queue.entry(&entry.queue).or_default().push((*rank, entry.ticket.member()));
         }
         let mut pipe = Pipeline::new();
         let mut keys = Vec::with_capacity(by_queue.len());

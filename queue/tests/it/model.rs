@@ -20,11 +20,9 @@ enum Step {
 
 fn entries() -> impl Strategy<Value = Ready> {
     // Few different values, so that ties and repetitions are common.
-    (0..QUEUES.len(), 0..12_i64, 0..4_u32, -3..3_i32, 0..4_i64).prop_map(
-        |(queue, run, index, priority, at)| {
-            ready(QUEUES[queue], ticket(run, index), priority, 1_764_000_000_000 + at)
-        },
-    )
+    (0..QUEUES.len(), 0..12_i64, 0..4_u32, 0..12_i64).prop_map(|(queue, run, index, at)| {
+        ready(QUEUES[queue], ticket(run, index), 1_764_000_000_000_000 + at)
+    })
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -44,9 +42,12 @@ struct Model(Vec<Ready>);
 impl Model {
     fn push(&mut self, entries: &[Ready]) -> usize {
         let before = self.0.len();
+        let mut earliest = 0;
         for entry in entries {
+            let released_us = entry.released_us.max(earliest);
+            earliest = released_us + 1;
             if !self.0.iter().any(|known| known.queue == entry.queue && known.ticket == entry.ticket) {
-                self.0.push(entry.clone());
+                self.0.push(Ready { released_us, ..entry.clone() });
             }
         }
         self.0.len() - before
@@ -54,12 +55,7 @@ impl Model {
 
     fn pop(&mut self, queues: &[QueueName], n: usize) -> Vec<(QueueName, Ticket)> {
         self.0.sort_by_key(|entry| {
-            (
-                -entry.priority,
-                entry.ready_at_ms,
-                entry.ticket,
-                queues.iter().position(|name| *name == entry.queue),
-            )
+            (entry.released_us, entry.ticket, queues.iter().position(|name| *name == entry.queue))
         });
         let (mut wanted, others): (Vec<_>, Vec<_>) =
             self.0.drain(..).partition(|entry| queues.contains(&entry.queue));

@@ -13,7 +13,7 @@ const SLACK: Duration = Duration::from_millis(700);
 /// Makes every call once, all at the same time; each must fail in time.
 async fn every_call_fails(queue: &Queue) {
     let (q, both, log) = ([name("q")], [name("q"), name("r")], LogId(ticket(1, 0)));
-    let entry = [ready("q", ticket(1, 0), 0, 0)];
+    let entry = [ready("q", ticket(1, 0), 0)];
     let (gone, output) = ([(name("q"), ticket(1, 0))], [(log, 0, Bytes::from_static(b"x"))]);
     tokio::join!(
         fails("ping", queue.ping()),
@@ -64,7 +64,7 @@ async fn every_call_fails_in_time_while_redis_hangs() {
     every_call_fails(&queue).await;
     server.signal("CONT");
     queue.ping().await.unwrap();
-    assert_eq!(queue.push(&[ready("r", ticket(1, 0), 0, 0)]).await, Ok(1));
+    assert_eq!(queue.push(&[ready("r", ticket(1, 0), 0)]).await, Ok(1));
 }
 
 #[tokio::test]
@@ -73,12 +73,12 @@ async fn calls_work_again_after_a_restart() {
     let queue = server.queue();
     let both = [name("q"), name("r")];
     queue.set_marker().await.unwrap();
-    queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), 0)]).await.unwrap();
     assert_eq!(queue.pop(&both, 5, LONG).await.unwrap().len(), 1);
     server.kill();
     server.restart();
     assert_eq!(queue.marker_present().await, Ok(false));
-    queue.push(&[ready("q", ticket(2, 0), 0, 0), ready("r", ticket(2, 1), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(2, 0), 0), ready("r", ticket(2, 1), 0)]).await.unwrap();
     assert_eq!(queue.pop(&both, 5, LONG).await.unwrap().len(), 2);
 }
 
@@ -107,7 +107,7 @@ async fn a_blocked_consumer_survives_a_restart() {
     server.restart();
     server.blocked(1).await;
     let lasted = started.elapsed();
-    queue.push(&[ready("q", ticket(3, 0), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(3, 0), 0)]).await.unwrap();
     let (popped, failures) = consumer.await.unwrap();
     assert_eq!(popped, [(name("q"), ticket(3, 0))]);
     let most = 2 + lasted.as_millis() / 250;
@@ -125,7 +125,7 @@ async fn a_dropped_consumer_leaves_redis() {
     server.blocked(1).await;
     consumer.abort();
     server.blocked(0).await;
-    queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), 0)]).await.unwrap();
     assert_eq!(queue.depth(&name("q")).await, Ok(1));
 }
 
@@ -137,7 +137,7 @@ async fn waiting_consumers_reuse_their_connection() {
         let names = [name("q")];
         let (popped, ()) = tokio::join!(queue.pop(&names, 1, LONG), async {
             server.blocked(1).await;
-            queue.push(&[ready("q", ticket(1, index), 0, 0)]).await.unwrap();
+            queue.push(&[ready("q", ticket(1, index), 0)]).await.unwrap();
         });
         assert_eq!(popped, Ok(vec![(name("q"), ticket(1, index))]));
     }
@@ -214,7 +214,7 @@ async fn flushall_takes_everything_and_breaks_nothing() {
     let (q, log) = (name("q"), LogId(ticket(1, 0)));
     let mut bells = queue.subscribe(&[BellKind::Engine]).await;
     queue.set_marker().await.unwrap();
-    queue.push(&[ready("q", ticket(1, 0), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), 0)]).await.unwrap();
     queue.append(&[(log, 0, Bytes::from_static(b"early"))]).await.unwrap();
     let consumer = tokio::spawn({
         let queue = queue.clone();
@@ -224,7 +224,7 @@ async fn flushall_takes_everything_and_breaks_nothing() {
     let _: () = redis::cmd("FLUSHALL").query_async(&mut server.client().await).await.unwrap();
     assert_eq!(queue.marker_present().await, Ok(false));
     assert_eq!(queue.depth(&q).await, Ok(0));
-    queue.push(&[ready("q", ticket(1, 0), 0, 0), ready("other", ticket(1, 1), 0, 0)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), 0), ready("other", ticket(1, 1), 0)]).await.unwrap();
     assert_eq!(consumer.await.unwrap(), Ok(vec![(name("other"), ticket(1, 1))]));
     assert_eq!(queue.pop(&[q], 5, LONG).await.unwrap().len(), 1);
     queue.append(&[(log, 5, Bytes::from_static(b" late"))]).await.unwrap();

@@ -5,12 +5,15 @@ use queue::{Error, Queue, QueueName, Ready, Ticket};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-const NOW: i64 = 1_764_000_000_000;
+/// A moment, in microseconds.
+const NOW: i64 = 1_764_000_000_000_000;
 
 conformance!(
     pings,
-    pops_by_priority_then_time_then_number,
-    takes_the_best_over_all_queues,
+    pops_in_the_order_of_release,
+    entries_of_one_push_keep_their_order,
+    what_was_lost_comes_back_to_its_place,
+    takes_the_earliest_over_all_queues,
     a_queue_named_twice_is_one_queue,
     pushing_twice_is_pushing_once,
     an_empty_queue_is_waited_for,
@@ -34,8 +37,8 @@ pub(crate) fn ticket(run: i64, index: u32) -> Ticket {
     Ticket { run, index, try_number: 1 }
 }
 
-pub(crate) fn ready(queue: &str, ticket: Ticket, priority: i32, ready_at_ms: i64) -> Ready {
-    Ready { queue: name(queue), ticket, priority, ready_at_ms }
+pub(crate) fn ready(queue: &str, ticket: Ticket, released_us: i64) -> Ready {
+    Ready { queue: name(queue), ticket, released_us }
 }
 
 /// Everything of a queue that is there now, in order.
@@ -49,49 +52,73 @@ async fn pings(queue: Queue) {
     assert!(!queue.address().is_empty());
 }
 
-async fn pops_by_priority_then_time_then_number(queue: Queue) {
-    let entries = [
-        ready("q", ticket(3, 0), 0, NOW),
-        ready("q", ticket(10, 0), 0, NOW),
-        ready("q", ticket(1, 0), 0, NOW + 1),
-        ready("q", ticket(8, 1), 9, NOW + 7),
-        ready("q", ticket(8, 0), 9, NOW + 8),
-        ready("q", ticket(5, 0), -9, NOW - 100),
-    ];
-    assert_eq!(queue.push(&entries).await, Ok(6));
-    let order = [ticket(8, 1), ticket(8, 0), ticket(3, 0), ticket(10, 0), ticket(1, 0), ticket(5, 0)];
+async fn pops_in_the_order_of_release(queue: Queue) {
+    // The later batch comes first, as it may when two pushes overtake each other.
+    let later = [ready("q", ticket(1, 0), NOW + 10), ready("q", ticket(10, 0), NOW + 11)];
+    let earlier =
+        [ready("q", ticket(3, 0), NOW - 1), ready("q", ticket(8, 1), NOW), ready("q", ticket(2, 0), NOW + 9)];
+    assert_eq!(queue.push(&later).await, Ok(2));
+    assert_eq!(queue.push(&earlier).await, Ok(3));
+    assert_eq!(queue.push(&[ready("q", ticket(5, 0), NOW + 10)]).await, Ok(1));
+    let order = [ticket(3, 0), ticket(8, 1), ticket(2, 0), ticket(1, 0), ticket(5, 0), ticket(10, 0)];
     assert_eq!(queue.tickets(&name("q"), 100).await.unwrap(), order);
     let first = queue.pop(&[name("q")], 2, LONG).await.unwrap();
     assert_eq!(first, [(name("q"), order[0]), (name("q"), order[1])]);
     assert_eq!(drain(&queue, &[name("q")]).await, order[2..]);
 }
 
-async fn takes_the_best_over_all_queues(queue: Queue) {
+async fn entries_of_one_push_keep_their_order(queue: Queue) {
+    let order = [(9, 0), (2, 7), (10, 1), (2, 0), (1, 5)].map(|(run, index)| ticket(run, index));
+    let batch = order.map(|ticket| ready("q", ticket, NOW));
+    assert_eq!(queue.push(&batch).await, Ok(5));
+    assert_eq!(queue.push(&batch).await, Ok(0));
+    let backwards: Vec<_> = batch.iter().rev().cloned().collect();
+    assert_eq!(queue.push(&backwards).await, Ok(0));
+    assert_eq!(drain(&queue, &[name("q")]).await, order);
+    // Over several queues too, whichever of them a worker listens to.
+    let mixed = order.map(|ticket| ready(if ticket.run == 2 { "a" } else { "b" }, ticket, NOW));
+    assert_eq!(queue.push(&mixed).await, Ok(5));
+    assert_eq!(drain(&queue, &[name("b"), name("a")]).await, order);
+}
+
+async fn what_was_lost_comes_back_to_its_place(queue: Queue) {
+    let batch = [3, 1, 2].map(|run| ready("q", ticket(run, 0), NOW + run));
+    let sweep = [1, 2, 3].map(|run| ready("q", ticket(run, 0), NOW + run));
+    queue.push(&batch[1..]).await.unwrap();
+    queue.push(&batch[..1]).await.unwrap();
+    // A worker took it and died before it could claim it.
+    let taken = queue.pop(&[name("q")], 1, LONG).await;
+    assert_eq!(taken, Ok(vec![(name("q"), ticket(1, 0))]));
+    assert_eq!(queue.push(&sweep).await, Ok(1));
+    assert_eq!(drain(&queue, &[name("q")]).await, [ticket(1, 0), ticket(2, 0), ticket(3, 0)]);
+}
+
+async fn takes_the_earliest_over_all_queues(queue: Queue) {
     let entries = [
-        ready("a", ticket(1, 0), 1, NOW),
-        ready("a", ticket(1, 1), 5, NOW + 2),
-        ready("b", ticket(2, 0), 5, NOW + 1),
-        ready("b", ticket(2, 1), 0, NOW),
-        ready("c", ticket(3, 0), 99, NOW),
+        ready("c", ticket(3, 0), NOW),
+        ready("b", ticket(2, 0), NOW + 1),
+        ready("a", ticket(1, 1), NOW + 2),
+        ready("a", ticket(1, 0), NOW + 3),
+        ready("b", ticket(2, 1), NOW + 4),
     ];
     queue.push(&entries).await.unwrap();
     let two = [name("a"), name("b")];
-    let best = queue.pop(&two, 3, LONG).await.unwrap();
-    assert_eq!(best, [(name("b"), ticket(2, 0)), (name("a"), ticket(1, 1)), (name("a"), ticket(1, 0))]);
+    let first = queue.pop(&two, 3, LONG).await.unwrap();
+    assert_eq!(first, [(name("b"), ticket(2, 0)), (name("a"), ticket(1, 1)), (name("a"), ticket(1, 0))]);
     assert_eq!(drain(&queue, &two).await, [ticket(2, 1)]);
     assert_eq!(queue.depth(&name("c")).await, Ok(1));
 }
 
 async fn a_queue_named_twice_is_one_queue(queue: Queue) {
-    queue.push(&[ready("a", ticket(1, 0), 0, NOW), ready("a", ticket(1, 1), 0, NOW)]).await.unwrap();
+    queue.push(&[ready("a", ticket(1, 0), NOW), ready("a", ticket(1, 1), NOW)]).await.unwrap();
     assert_eq!(drain(&queue, &[name("a"), name("b"), name("a")]).await, [ticket(1, 0), ticket(1, 1)]);
 }
 
 async fn pushing_twice_is_pushing_once(queue: Queue) {
-    let (first, second) = (ready("q", ticket(1, 0), 0, NOW), ready("q", ticket(2, 0), 0, NOW));
+    let (first, second) = (ready("q", ticket(1, 0), NOW), ready("q", ticket(2, 0), NOW));
     assert_eq!(queue.push(&[first.clone(), second.clone(), first.clone()]).await, Ok(2));
-    let again = Ready { priority: -5, ..first.clone() };
-    assert_eq!(queue.push(&[again, ready("q", ticket(1, 1), 0, NOW + 1)]).await, Ok(1));
+    let again = Ready { released_us: NOW + 99, ..first.clone() };
+    assert_eq!(queue.push(&[again, ready("q", ticket(1, 1), NOW + 1)]).await, Ok(1));
     assert_eq!(drain(&queue, &[name("q")]).await, [ticket(1, 0), ticket(2, 0), ticket(1, 1)]);
     assert_eq!(queue.push(&[]).await, Ok(0));
     assert_eq!(queue.push(&[first]).await, Ok(1));
@@ -109,7 +136,7 @@ async fn a_push_wakes_the_waiting(queue: Queue) {
         let queue = queue.clone();
         async move { queue.pop(&[name("q")], 10, LONG).await.unwrap() }
     });
-    let batch: Vec<_> = (0..3).map(|index| ready("q", ticket(1, index), 0, NOW)).collect();
+    let batch: Vec<_> = (0..3).map(|index| ready("q", ticket(1, index), NOW)).collect();
     let started = Instant::now();
     queue.push(&batch).await.unwrap();
     let mut taken = consumer.await.unwrap();
@@ -121,7 +148,7 @@ async fn a_push_wakes_the_waiting(queue: Queue) {
 
 async fn a_push_to_any_queue_wakes_the_waiting(queue: Queue) {
     let names = [name("a"), name("b")];
-    let entry = [ready("b", ticket(1, 0), 0, NOW)];
+    let entry = [ready("b", ticket(1, 0), NOW)];
     let (taken, pushed) = tokio::join!(queue.pop(&names, 10, LONG), queue.push(&entry));
     assert_eq!(pushed, Ok(1));
     assert_eq!(taken, Ok(vec![(name("b"), ticket(1, 0))]));
@@ -130,12 +157,12 @@ async fn a_push_to_any_queue_wakes_the_waiting(queue: Queue) {
 async fn a_dropped_wait_takes_nothing(queue: Queue) {
     let names = [name("q")];
     assert!(tokio::time::timeout(SHORT, queue.pop(&names, 10, LONG)).await.is_err());
-    queue.push(&[ready("q", ticket(1, 0), 0, NOW)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), NOW)]).await.unwrap();
     assert_eq!(queue.pop(&names, 10, LONG).await, Ok(vec![(name("q"), ticket(1, 0))]));
 }
 
 async fn nothing_to_take_is_waited_out(queue: Queue) {
-    queue.push(&[ready("q", ticket(1, 0), 0, NOW)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), NOW)]).await.unwrap();
     let started = Instant::now();
     assert_eq!(queue.pop(&[name("q")], 0, SHORT).await, Ok(Vec::new()));
     assert_eq!(queue.pop(&[], 5, SHORT).await, Ok(Vec::new()));
@@ -148,7 +175,7 @@ async fn looks_without_taking(queue: Queue) {
     assert_eq!(queue.depth(&q).await, Ok(0));
     assert_eq!(queue.tickets(&q, 10).await, Ok(Vec::new()));
     assert_eq!(queue.contains(&q, ticket(1, 0)).await, Ok(false));
-    let batch: Vec<_> = (0..5).map(|index| ready("q", ticket(1, index), 0, NOW)).collect();
+    let batch: Vec<_> = (0..5).map(|index| ready("q", ticket(1, index), NOW)).collect();
     queue.push(&batch).await.unwrap();
     assert_eq!(queue.depth(&q).await, Ok(5));
     assert_eq!(queue.contains(&q, ticket(1, 4)).await, Ok(true));
@@ -162,7 +189,7 @@ async fn looks_without_taking(queue: Queue) {
 async fn removes_and_clears(queue: Queue) {
     let (a, b) = (name("a"), name("b"));
     for queue_name in ["a", "b"] {
-        let batch: Vec<_> = (0..4).map(|index| ready(queue_name, ticket(1, index), 0, NOW)).collect();
+        let batch: Vec<_> = (0..4).map(|index| ready(queue_name, ticket(1, index), NOW)).collect();
         queue.push(&batch).await.unwrap();
     }
     let gone = [(a.clone(), ticket(1, 1)), (a.clone(), ticket(9, 9)), (b.clone(), ticket(1, 0))];
@@ -193,7 +220,7 @@ async fn many_consumers_take_each_ticket_once(queue: Queue) {
     }
     for run in 0..20 {
         let batch: Vec<_> = (0..100_u32)
-            .map(|index| ready(if index % 2 == 0 { "a" } else { "b" }, ticket(run, index), 0, NOW + run))
+            .map(|index| ready(if index % 2 == 0 { "a" } else { "b" }, ticket(run, index), NOW + run))
             .collect();
         queue.push(&batch).await.unwrap();
     }
@@ -205,7 +232,7 @@ async fn many_consumers_take_each_ticket_once(queue: Queue) {
 async fn a_hundred_thousand_tickets(queue: Queue) {
     const TICKETS: usize = 100_000;
     let entries: Vec<_> = (0..TICKETS)
-        .map(|number| ready("q", ticket(number as i64 % 100, number as u32 / 100), 0, NOW + number as i64))
+        .map(|number| ready("q", ticket(number as i64 % 100, number as u32 / 100), NOW + number as i64))
         .collect();
     assert_eq!(queue.push(&entries).await, Ok(TICKETS));
     assert_eq!(queue.depth(&name("q")).await, Ok(TICKETS as u64));
@@ -223,7 +250,7 @@ async fn the_marker_shows_a_wipe(queue: Queue) {
     queue.set_marker().await.unwrap();
     queue.set_marker().await.unwrap();
     assert_eq!(queue.marker_present().await, Ok(true));
-    queue.push(&[ready("q", ticket(1, 0), 0, NOW)]).await.unwrap();
+    queue.push(&[ready("q", ticket(1, 0), NOW)]).await.unwrap();
     queue.wipe().await.unwrap();
     assert_eq!(queue.marker_present().await, Ok(false));
     assert_eq!(queue.depth(&name("q")).await, Ok(0));
@@ -234,9 +261,6 @@ async fn limits(queue: Queue) {
     let error = queue.pop(&names, 1, LONG).await.unwrap_err();
     assert_eq!(error, Error::TooManyQueues { count: 300, limit: 256 });
     let odd = name(&"ü*{} ?".repeat(30));
-    queue
-        .push(&[Ready { queue: odd.clone(), ..ready("x", ticket(1, 0), i32::MAX, i64::MIN) }])
-        .await
-        .unwrap();
+    queue.push(&[Ready { queue: odd.clone(), ..ready("x", ticket(1, 0), i64::MIN) }]).await.unwrap();
     assert_eq!(queue.pop(std::slice::from_ref(&odd), 1, LONG).await, Ok(vec![(odd, ticket(1, 0))]));
 }

@@ -40,11 +40,6 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL of a server that Tradewind itself runs, for example [`crate::postgres::PrivatePostgres::url`].
-    pub fn trusted(url: String) -> DatabaseUrl {
-        DatabaseUrl(url)
-    }
-
     /// The whole URL, password included. Never log it.
     pub fn expose(&self) -> &str {
         &self.0

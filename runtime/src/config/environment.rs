@@ -79,12 +79,10 @@ impl Environment {
 
     /// The value of `name`, which must be text.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Error> {
-        let text = |value: &'_ OsString| value.to_str().is_some();
-        match self.0.get(name) {
-            Some(value) if !text(value) => Err(Error::NotText { variable: name.to_owned() }),
-            Some(value) => Ok(value.to_str()),
-            None => Ok(None),
-        }
+        let Some(value) = self.0.get(name) else {
+            return Ok(None);
+        };
+        value.to_str().map(Some).ok_or_else(|| Error::NotText { variable: name.to_owned() })
     }
 
     /// The variables that look like ours but are not.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
@@ -12,10 +12,10 @@ use domain::{
 };
 use futures_util::FutureExt;
 
-use super::{MOST_ROWS, Sent, column, int};
+use super::{MOST_ROWS, Sent, column};
 use crate::{
     Error,
-    column::{ToJson, storable},
+    column::{ToJson, int, storable},
     hot::hot_query,
 };
 
@@ -45,6 +45,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         triggered_by: &column(&triggered_by, |text| text.as_deref()),
         note: &column(&note, |text| text.as_deref()),
         clear_number: &column(runs, |run| int(run.clear_number)),
+        is_paused: &column(runs, |run| run.is_paused),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -70,6 +71,7 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         started_at: &column(runs, |run| run.new.started_at),
         ended_at: &column(runs, |run| run.new.ended_at),
         clear_number: &column(runs, |run| int(run.new.clear_number)),
+        is_paused: &column(runs, |run| run.new.is_paused),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == runs.len() {
@@ -119,6 +121,7 @@ hot_query! {
         triggered_by: [Option<&'a str>] => Array<Nullable<Text>>,
         note: [Option<&'a str>] => Array<Nullable<Text>>,
         clear_number: [i32] => Array<Integer>,
+        is_paused: [bool] => Array<Bool>,
     }
     include_str!("insert_runs.sql")
 }
@@ -134,6 +137,7 @@ hot_query! {
         started_at: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
         ended_at: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
         clear_number: [i32] => Array<Integer>,
+        is_paused: [bool] => Array<Bool>,
     }
     include_str!("update_runs.sql")
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::engine::{
@@ -13,8 +13,12 @@ use domain::engine::{
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::{MOST_ROWS, Sent, column, int};
-use crate::{Error, column::storable, hot::hot_query};
+use super::{MOST_ROWS, Sent, column};
+use crate::{
+    Error,
+    column::{int, storable},
+    hot::hot_query,
+};
 
 type Changed = Expected<TiRecord, Persisted>;
 
@@ -45,6 +49,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
         queue: &column(tis, |ti| ti.placement.queue.as_str()),
         priority: &column(tis, |ti| ti.placement.priority),
         operator: &column(tis, |ti| ti.placement.operator),
+        is_held: &column(tis, |ti| ti.is_held),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -75,6 +80,8 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
         next_try_at: &column(tis, |ti| ti.new.next_try_at),
         worker: &column(tis, |ti| ti.new.worker),
         reason: &column(&reason, |text| text.as_deref()),
+        priority: &column(tis, |ti| ti.new.placement.priority),
+        is_held: &column(tis, |ti| ti.new.is_held),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == tis.len() {
@@ -146,6 +153,7 @@ hot_query! {
         queue: [&'a str] => Array<Text>,
         priority: [i32] => Array<Integer>,
         operator: [&'a str] => Array<Text>,
+        is_held: [bool] => Array<Bool>,
     }
     include_str!("insert_task_instances.sql")
 }
@@ -168,6 +176,8 @@ hot_query! {
         next_try_at: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
         worker: [Option<Uuid>] => Array<Nullable<SqlUuid>>,
         reason: [Option<&'a str>] => Array<Nullable<Text>>,
+        priority: [i32] => Array<Integer>,
+        is_held: [bool] => Array<Bool>,
     }
     include_str!("update_task_instances.sql")
 }

@@ -1,21 +1,25 @@
-//! What a turn leaves besides states: ended tries, XComs, schedules that moved on, and the audit log.
+//! What a turn leaves besides states: ended tries, XComs, schedules that moved on, what was learned of durations, and the audit log.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    engine::record::{AuditRecord, CursorRecord, TryRecord, XComRecord},
+    engine::{
+        durations::DurationRecord,
+        record::{AuditRecord, CursorRecord, TryRecord, XComRecord},
+    },
     id::{RunKey, TaskId},
 };
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::{MOST_ROWS, Sent, column, int};
+use super::{MOST_ROWS, Sent, column};
 use crate::{
     Error,
-    column::{ToJson, storable},
+    column::{ToJson, int, storable},
     event_log,
     hot::hot_query,
+    task_duration,
 };
 
 /// Most bytes of XComs in one statement.
@@ -123,6 +127,14 @@ async fn move_cursors_chunk(conn: &AsyncPgConnection, cursors: &[CursorRecord]) 
     };
     query.execute(&mut &*conn).await?;
     Ok(())
+}
+
+pub(super) fn write_durations<'a>(
+    conn: &'a AsyncPgConnection,
+    durations: &'a [DurationRecord],
+    to: &mut Vec<Sent<'a>>,
+) {
+    to.extend(durations.chunks(MOST_ROWS).map(|chunk| task_duration::write(conn, chunk).boxed()));
 }
 
 pub(super) fn insert_audit<'a>(

@@ -1,9 +1,10 @@
 -- Notes are not the engine's: people write them.
 UPDATE dag_run AS r
 SET state = n.state, version_id = n.version_id, run_after = n.run_after, queued_at = n.queued_at,
-    started_at = n.started_at, ended_at = n.ended_at, clear_number = n.clear_number
+    started_at = n.started_at, ended_at = n.ended_at, clear_number = n.clear_number,
+    is_paused = n.is_paused
 FROM unnest(
     $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-    $8::timestamptz[], $9::integer[]
-) AS n (key, old_state, state, version_id, run_after, queued_at, started_at, ended_at, clear_number)
+    $8::timestamptz[], $9::integer[], $10::boolean[]
+) AS n (key, old_state, state, version_id, run_after, queued_at, started_at, ended_at, clear_number, is_paused)
 WHERE r.key = n.key AND r.state = n.old_state

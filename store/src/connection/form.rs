@@ -6,33 +6,9 @@ use super::Connection;
 use crate::Error;
 
 pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
-    // What serde says may quote the text, and the text may hold a password: only the place is told.
-    let fields: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        Error::Invalid(format!(
-            "the connection `{conn_id}` is not a JSON object: line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })?;
     let mut connection = Connection { conn_id: conn_id.to_owned(), ..Connection::default() };
-    for (key, value) in &fields {
-        match key.as_str() {
-            "conn_id" | "connection_id" => {}
-            "conn_type" => connection.conn_type = text_of(conn_id, key, value)?.unwrap_or_default(),
-            "description" => connection.description = text_of(conn_id, key, value)?,
-            "host" => connection.host = text_of(conn_id, key, value)?,
-            "login" => connection.login = text_of(conn_id, key, value)?,
-            "password" => connection.password = text_of(conn_id, key, value)?,
-            "schema" => connection.schema = text_of(conn_id, key, value)?,
-            "port" => connection.port = port(conn_id, value)?,
-            "extra" => connection.extra = extra(conn_id, value)?,
-            other => {
-                return Err(Error::Invalid(format!(
-                    "the connection `{conn_id}` has the unknown key `{other}`: use conn_type, description, host, login, \
-                     password, schema, port and extra"
-                )));
-            }
-        }
+    for (key, value) in &fields(conn_id, text)? {
+        set(&mut connection, key, value)?;
     }
     Ok(connection)
 }
@@ -48,6 +24,40 @@ pub(super) fn write(connection: &Connection) -> Value {
         "port": connection.port,
         "extra": connection.extra,
     })
+}
+
+/// What serde says may quote the text, and the text may hold a password: only the place is told.
+fn fields(conn_id: &str, text: &str) -> Result<Map<String, Value>, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::Invalid(format!(
+            "the connection `{conn_id}` is not a JSON object: line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn set(connection: &mut Connection, key: &str, value: &Value) -> Result<(), Error> {
+    let conn_id = connection.conn_id.as_str();
+    match key {
+        // Whoever reads the form gives the name.
+        "conn_id" | "connection_id" => {}
+        "conn_type" => connection.conn_type = text_of(conn_id, key, value)?.unwrap_or_default(),
+        "description" => connection.description = text_of(conn_id, key, value)?,
+        "host" => connection.host = text_of(conn_id, key, value)?,
+        "login" => connection.login = text_of(conn_id, key, value)?,
+        "password" => connection.password = text_of(conn_id, key, value)?,
+        "schema" => connection.schema = text_of(conn_id, key, value)?,
+        "port" => connection.port = port(conn_id, value)?,
+        "extra" => connection.extra = extra(conn_id, value)?,
+        other => {
+            return Err(Error::Invalid(format!(
+                "the connection `{conn_id}` has the unknown key `{other}`: use conn_type, description, host, login, \
+                 password, schema, port and extra"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn text_of(conn_id: &str, key: &str, value: &Value) -> Result<Option<String>, Error> {

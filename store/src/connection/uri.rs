@@ -21,20 +21,10 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
     if scheme.is_empty() {
         return Err(wrong("it begins with the type of the connection, such as postgres://"));
     }
-    let (protocol, rest) = match rest.split_once("://") {
-        Some((protocol, _)) if protocol.contains(['@', ':', '/', '?']) => (None, rest),
-        Some((protocol, rest)) => (Some(protocol), rest),
-        None => (None, rest),
-    };
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
-    let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
-    let (login, place) =
-        authority.rsplit_once('@').map_or((None, authority), |(login, place)| (Some(login), place));
-    let (login, password) =
-        match login.map(|login| login.split_once(':').map_or((login, None), |(l, p)| (l, Some(p)))) {
-            Some((login, password)) => (some(login), password),
-            None => (None, None),
-        };
+    let (protocol, rest) = split_protocol(rest);
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, password, place) = split_login(authority);
     let (host, port) = split_port(place).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
     let decode = |part: &str| decode(part, false).ok_or_else(|| wrong("a %-escape is not UTF-8"));
     let host = some(host).map(decode).transpose()?;
@@ -42,11 +32,11 @@ pub(super) fn parse(conn_id: &str, text: &str) -> Result<Connection, Error> {
         conn_id: conn_id.to_owned(),
         conn_type: normal_type(scheme),
         description: None,
-        host: match (protocol, host) {
-            (Some(protocol), host) => Some(format!("{protocol}://{}", host.unwrap_or_default())),
-            (None, host) => host,
+        host: match protocol {
+            Some(protocol) => Some(format!("{protocol}://{}", host.unwrap_or_default())),
+            None => host,
         },
-        login: login.map(decode).transpose()?,
+        login: some(login).map(decode).transpose()?,
         password: password.map(decode).transpose()?,
         schema: some(path).map(decode).transpose()?,
         port,
@@ -71,21 +61,21 @@ pub(super) fn write(connection: &Connection) -> String {
     let mut has_login = false;
     if let Some(login) = &connection.login {
         has_login = true;
-        uri.push_str(&encode(login));
+        uri.push_str(&percent_encoded(login));
     }
     if let Some(password) = &connection.password {
         has_login = true;
-        push(&mut uri, format_args!(":{}", encode(password)));
+        push(&mut uri, format_args!(":{}", percent_encoded(password)));
     }
     if has_login || (host.is_empty() && connection.port.is_some()) {
         uri.push('@');
     }
-    uri.push_str(&encode(host));
+    uri.push_str(&percent_encoded(host));
     if let Some(port) = connection.port {
         push(&mut uri, format_args!(":{port}"));
     }
     if let Some(schema) = some(connection.schema.as_deref().unwrap_or_default()) {
-        push(&mut uri, format_args!("/{}", encode(schema)));
+        push(&mut uri, format_args!("/{}", percent_encoded(schema)));
     }
     if !connection.extra.is_empty() {
         let slash = if connection.schema.as_deref().is_none_or(str::is_empty) { "/" } else { "" };
@@ -102,6 +92,24 @@ fn normal_type(scheme: &str) -> String {
     }
 }
 
+/// A protocol of the host's own, and what follows it.
+fn split_protocol(rest: &str) -> (Option<&str>, &str) {
+    match rest.split_once("://") {
+        Some((protocol, after)) if !protocol.contains(['@', ':', '/', '?']) => (Some(protocol), after),
+        Some(_) | None => (None, rest),
+    }
+}
+
+/// The login, which may be empty, the password, and what follows them.
+fn split_login(authority: &str) -> (&str, Option<&str>, &str) {
+    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match login.split_once(':') {
+        Some((login, password)) => (login, Some(password), place),
+        None => (login, None, place),
+    }
+}
+
+/// The host and the port; `None` when the port is none.
 fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     // The colons of an IPv6 address stand in brackets.
     let after_brackets = place.rfind(']').map_or(0, |at| at + 1);
@@ -132,7 +140,9 @@ fn write_query(extra: &Map<String, Value>) -> String {
     let texts: Option<Vec<String>> = extra
         .iter()
         .map(|(key, value)| match value {
-            Value::String(text) if key != EXTRA => Some(format!("{}={}", encode(key), encode(text))),
+            Value::String(text) if key != EXTRA => {
+                Some(format!("{}={}", percent_encoded(key), percent_encoded(text)))
+            }
             Value::String(_)
             | Value::Null
             | Value::Bool(_)
@@ -142,7 +152,7 @@ fn write_query(extra: &Map<String, Value>) -> String {
         })
         .collect();
     texts.map_or_else(
-        || format!("{EXTRA}={}", encode(&serde_json::to_string(extra).unwrap_or_default())),
+        || format!("{EXTRA}={}", percent_encoded(&serde_json::to_string(extra).unwrap_or_default())),
         |texts| texts.join("&"),
     )
 }
@@ -156,8 +166,9 @@ fn push(uri: &mut String, part: std::fmt::Arguments<'_>) {
     let _ = uri.write_fmt(part);
 }
 
-/// Everything but letters, digits and `-_.~`, as Python's `quote(text, safe="")`.
-fn encode(text: &str) -> String {
+/// `text` as it stands in a URI: everything but letters, digits and `-_.~` escaped, as Python's `quote(text, safe="")`.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

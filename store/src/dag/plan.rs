@@ -1,15 +1,18 @@
 //! Decides what a batch of DAG files changes: which DAGs are new, have a new version, went away, or belong to another
 //! file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz},
 };
 
+use domain::id::TaskId;
+
 use super::{LoadedDag, LoadedFile, Refused};
+use crate::column::Parsed;
 
 /// A DAG as recorded, with what is needed of its newest version.
 #[derive(QueryableByName)]
@@ -34,6 +37,17 @@ pub(super) struct Known {
     pub(super) cursor_start: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(super) cursor_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) disabled: Vec<Parsed<TaskId>>,
+    #[diesel(sql_type = Integer)]
+    pub(super) failed_runs: i32,
+}
+
+impl Known {
+    /// What operators switched off.
+    pub(super) fn disabled(&self) -> BTreeSet<TaskId> {
+        self.disabled.iter().map(|id| id.0.clone()).collect()
+    }
 }
 
 /// What is to be written.
@@ -71,9 +85,12 @@ pub(super) fn plan<'a>(files: &'a [LoadedFile], known: &'a [Known]) -> Plan<'a> 
         let dag_id = loaded.dag.dag_id.as_str();
         let owner = *owners.entry(dag_id).or_insert(file);
         if owner != file || !saved.insert(dag_id) {
-            let refused =
-                Refused { dag_id: loaded.dag.dag_id.clone(), file: file.to_owned(), owner: owner.to_owned() };
-            plan.refused.push(refused);
+            plan.refused.push(Refused {
+                dag_id: loaded.dag.dag_id.clone(),
+                file: file.to_owned(),
+                place: loaded.place,
+                owner: owner.to_owned(),
+            });
             continue;
         }
         let save = Save { file, loaded, hash: loaded.dag.content_hash(), known: by_id.get(dag_id).copied() };
@@ -119,7 +136,7 @@ mod tests {
             "max_active_tasks": 16, "owner": owner, "tasks": []
         }))
         .unwrap();
-        LoadedDag { dag: Arc::new(dag), source: String::new() }
+        LoadedDag { dag: Arc::new(dag), source: String::new(), place: (1, 1) }
     }
 
     fn file(name: &str, dags: Vec<LoadedDag>) -> LoadedFile {
@@ -138,6 +155,8 @@ mod tests {
             is_stale,
             cursor_start: None,
             cursor_end: None,
+            disabled: Vec::new(),
+            failed_runs: 0,
         }
     }
 

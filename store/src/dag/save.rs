@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     Error, LeaderProof, Store,
-    claim::interval,
-    column::{ToJson, storable},
+    column::{ToJson, count, interval, storable},
     dag_version,
     hot::hot_query,
     import_error::{self, NewImportError},
@@ -118,6 +117,8 @@ fn record(save: &Save<'_>, versions: &HashMap<String, i64>) -> DagRecord {
         is_paused: known.map_or(dag.is_paused_upon_creation, |known| known.is_paused),
         is_stale: false,
         cursor: known.and_then(|known| interval(known.cursor_start, known.cursor_end)),
+        disabled: known.map(Known::disabled).unwrap_or_default(),
+        failed_runs: known.map_or(0, |known| count(known.failed_runs)),
         dag,
     }
 }
@@ -152,6 +153,8 @@ async fn retire(conn: &mut AsyncPgConnection, vanished: &[&Known]) -> Result<Vec
             is_paused: known.is_paused,
             is_stale: true,
             cursor: interval(known.cursor_start, known.cursor_end),
+            disabled: known.disabled(),
+            failed_runs: count(known.failed_runs),
         })
     };
     Ok(vanished.iter().filter_map(record).collect())
@@ -173,12 +176,13 @@ async fn replace_errors(
 
 fn clash(refused: &Refused) -> NewImportError {
     let message = if refused.file == refused.owner {
-        format!("the DAG `{}` is defined twice in {}", refused.dag_id, refused.file)
+        format!("the DAG `{}` is defined twice in this file", refused.dag_id)
     } else {
-        format!("the DAG `{}` of {} is already defined in {}", refused.dag_id, refused.file, refused.owner)
+        format!("the DAG `{}` is already defined in {}", refused.dag_id, refused.owner)
     };
     let hint = Some("give one of the two another `dag_id`".to_owned());
-    NewImportError { message, hint, ..NewImportError::default() }
+    let (line, column) = refused.place;
+    NewImportError { line: Some(line), column: Some(column), message, hint, snippet: None }
 }
 
 #[derive(QueryableByName)]
@@ -192,7 +196,7 @@ struct NewVersion {
 hot_query! {
     FindKnown { ids: [&'a str] => Array<Text>, files: [&'a str] => Array<Text> }
     "SELECT d.dag_id, d.version_id, v.number, v.hash, v.file AS version_file, d.file, d.is_paused, d.is_stale,
-            d.cursor_start, d.cursor_end
+            d.cursor_start, d.cursor_end, d.disabled, d.failed_runs
      FROM dag d JOIN dag_version v ON v.id = d.version_id
      WHERE d.dag_id = ANY($1) OR d.file = ANY($2)
      ORDER BY d.dag_id FOR UPDATE OF d"

@@ -9,7 +9,7 @@ WITH used AS (
     WHERE r.state IN ('queued', 'running') AND t.state IN ('running', 'restarting', 'queued', 'scheduled', 'deferred')
     GROUP BY t.pool
 )
-SELECT p.name, p.slots, p.description, p.include_deferred, coalesce(u.running, 0) AS running,
+SELECT p.name, p.slots, p.description, p.include_deferred, p.policy, coalesce(u.running, 0) AS running,
        coalesce(u.queued, 0) AS queued, coalesce(u.scheduled, 0) AS scheduled, coalesce(u.deferred, 0) AS deferred
 FROM pool p
 LEFT JOIN used u ON u.pool = p.name

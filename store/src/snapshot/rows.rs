@@ -8,22 +8,22 @@ use std::{
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use domain::{
     dag::Dag,
-    engine::record::{DagRecord, Placement, RunRecord, TiRecord, VersionId, XComLength},
-    id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey},
-    state::{RunState, RunType, TaskState},
+    engine::record::{DagRecord, Placement, TiRecord, VersionId, XComLength, XComRecord},
+    id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey},
+    outcome::CHOICE,
+    state::TaskState,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Versions;
 use crate::{
     Error,
-    claim::{count, interval},
-    column::{FromJson, Parsed},
+    column::{FromJson, Parsed, count, interval},
 };
 
 #[derive(QueryableByName)]
@@ -40,6 +40,10 @@ pub(crate) struct DagRow {
     cursor_start: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     cursor_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Array<Text>)]
+    disabled: Vec<Parsed<TaskId>>,
+    #[diesel(sql_type = Integer)]
+    failed_runs: i32,
 }
 
 impl DagRow {
@@ -55,74 +59,15 @@ impl DagRow {
             return None;
         };
         let cursor = interval(self.cursor_start, self.cursor_end);
-        Some(DagRecord { version, dag, is_paused: self.is_paused, is_stale: self.is_stale, cursor })
-    }
-}
-
-#[derive(QueryableByName)]
-pub(crate) struct RunRow {
-    #[diesel(sql_type = BigInt)]
-    key: i64,
-    #[diesel(sql_type = Text)]
-    dag_id: Parsed<DagId>,
-    #[diesel(sql_type = Text)]
-    run_id: Parsed<RunId>,
-    #[diesel(sql_type = Text)]
-    run_type: Parsed<RunType>,
-    #[diesel(sql_type = Text)]
-    state: Parsed<RunState>,
-    #[diesel(sql_type = BigInt)]
-    version_id: i64,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    logical_date: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    interval_start: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    interval_end: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Timestamptz)]
-    run_after: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    queued_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    started_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    ended_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Json)]
-    conf: FromJson<Map<String, Value>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    triggered_by: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    note: Option<String>,
-    #[diesel(sql_type = Integer)]
-    clear_number: i32,
-}
-
-impl RunRow {
-    pub(crate) const fn version(&self) -> VersionId {
-        VersionId(self.version_id)
-    }
-}
-
-impl From<RunRow> for RunRecord {
-    fn from(row: RunRow) -> Self {
-        Self {
-            key: RunKey(row.key),
-            version: row.version(),
-            dag_id: row.dag_id.0,
-            run_id: row.run_id.0,
-            run_type: row.run_type.0,
-            state: row.state.0,
-            logical_date: row.logical_date,
-            data_interval: interval(row.interval_start, row.interval_end),
-            run_after: row.run_after,
-            queued_at: row.queued_at,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            conf: Arc::new(row.conf.0),
-            triggered_by: row.triggered_by,
-            note: row.note,
-            clear_number: count(row.clear_number),
-        }
+        Some(DagRecord {
+            version,
+            dag,
+            is_paused: self.is_paused,
+            is_stale: self.is_stale,
+            cursor,
+            disabled: self.disabled.into_iter().map(|id| id.0).collect(),
+            failed_runs: count(self.failed_runs),
+        })
     }
 }
 
@@ -168,6 +113,8 @@ pub(crate) struct TiRow {
     priority: i32,
     #[diesel(sql_type = Text)]
     operator: String,
+    #[diesel(sql_type = Bool)]
+    is_held: bool,
 }
 
 impl TiRow {
@@ -187,6 +134,7 @@ impl TiRow {
             next_try_at: self.next_try_at,
             worker: self.worker,
             reason: self.reason,
+            is_held: self.is_held,
             placement: Placement {
                 pool: Names::get(&mut names.pools, &self.pool, PoolName::new)?,
                 pool_slots: count(self.pool_slots),
@@ -249,6 +197,32 @@ impl LengthRow {
             self.run_key,
             XComLength { task_id: self.task_id.0, map_index: self.map_index, key: self.key, length },
         )
+    }
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct ChoiceRow {
+    #[diesel(sql_type = BigInt)]
+    run_key: i64,
+    #[diesel(sql_type = Integer)]
+    index: i32,
+    #[diesel(sql_type = Text)]
+    task_id: Parsed<TaskId>,
+    #[diesel(sql_type = Integer)]
+    map_index: i32,
+    #[diesel(sql_type = Json)]
+    value: FromJson<Value>,
+}
+
+impl ChoiceRow {
+    pub(crate) fn record(self) -> XComRecord {
+        XComRecord {
+            ti: TiKey { run: RunKey(self.run_key), index: count(self.index) },
+            task_id: self.task_id.0,
+            map_index: self.map_index,
+            key: CHOICE.to_owned(),
+            value: self.value.0,
+        }
     }
 }
 

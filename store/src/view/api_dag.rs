@@ -9,8 +9,8 @@ use diesel_async::RunQueryDsl;
 use domain::id::DagId;
 
 use super::{
-    Total,
     api_list::{Ask, Columns, Test},
+    texts,
 };
 use crate::{Error, Store, hot::hot_query};
 
@@ -164,10 +164,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_dags(&self, ask: &Ask) -> Result<(Vec<DagRow>, i64), Error> {
-        let statements = ask.statements(&COLUMNS, SELECT, FROM)?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&COLUMNS, SELECT, FROM)?.load(self).await
     }
 
     /// One DAG, also when its file is gone.
@@ -175,7 +172,7 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn api_dag(&self, dag_id: &DagId) -> Result<Option<DagRow>, Error> {
-        let ask = Ask { limit: 1, ..Ask::default() }.with("dag_id", Test::OneOf(vec![dag_id.to_string()]));
+        let ask = Ask { limit: 1, ..Ask::default() }.with("dag_id", Test::is(dag_id.as_str()));
         Ok(self.api_dags(&ask).await?.0.into_iter().next())
     }
 
@@ -184,9 +181,8 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn api_dag_stats(&self, dag_ids: &[String]) -> Result<Vec<DagStat>, Error> {
-        let wanted = (!dag_ids.is_empty()).then(|| dag_ids.to_vec());
         let mut conn = self.conn().await?;
-        Ok(Stats { dag_ids: &wanted }.load(&mut conn).await?)
+        Ok(Stats { dag_ids: &texts(dag_ids) }.load(&mut conn).await?)
     }
 
     /// A list of tags of DAGs that have a file, and how many there are in all.
@@ -195,11 +191,8 @@ impl Store {
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_tags(&self, ask: &Ask) -> Result<(Vec<String>, i64), Error> {
         let from = "(SELECT DISTINCT unnest(tags) AS tag FROM dag WHERE NOT is_stale) AS t";
-        let statements = ask.statements(&TAGS, "tag", from)?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        let rows: Vec<Tag> = statements.rows.load(&mut conn).await?;
-        Ok((rows.into_iter().map(|row| row.tag).collect(), total.total))
+        let (rows, total) = ask.statements(&TAGS, "tag", from)?.load::<Tag>(self).await?;
+        Ok((rows.into_iter().map(|row| row.tag).collect(), total))
     }
 
     /// A list of versions and how many there are in all.
@@ -207,11 +200,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_versions(&self, ask: &Ask) -> Result<(Vec<VersionRow>, i64), Error> {
-        let statements =
-            ask.statements(&VERSIONS, "v.id, v.dag_id, v.number, v.created_at", "dag_version v")?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&VERSIONS, "v.id, v.dag_id, v.number, v.created_at", "dag_version v")?.load(self).await
     }
 }
 

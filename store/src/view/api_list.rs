@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    QueryableByName,
     pg::Pg,
     query_builder::{BoxedSqlQuery, SqlQuery},
     sql_query,
     sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz},
 };
+use diesel_async::RunQueryDsl;
 
-use crate::Error;
+use crate::{Error, Store, column::Total};
 
 /// Most columns of one order.
 const MOST_ORDERS: usize = 10;
@@ -179,7 +181,7 @@ impl Ask {
                 name.strip_prefix('-').map_or((name.as_str(), "ASC"), |name| (name, "DESC"));
             order.push_str(&format!("{} {direction}, ", columns.find_order(name)?));
         }
-        let is_descending = self.order_by.first().is_some_and(|name| name.starts_with('-'));
+        let is_descending = matches!(&self.order_by[..], [name, ..] if name.starts_with('-'));
         let direction = if is_descending { "DESC" } else { "ASC" };
         let tie: Vec<String> =
             columns.tie.split(", ").map(|column| format!("{column} {direction}")).collect();
@@ -203,7 +205,25 @@ impl Columns {
     }
 }
 
+impl Statements {
+    /// The rows of the page, and how many the list has in all.
+    pub(super) async fn load<T>(self, store: &Store) -> Result<(Vec<T>, i64), Error>
+    where
+        T: QueryableByName<Pg> + Send + 'static,
+    {
+        let mut conn = store.conn().await?;
+        let total: Total = self.total.get_result(&mut conn).await?;
+        Ok((self.rows.load(&mut conn).await?, total.total))
+    }
+}
+
 impl Test {
+    /// It is this text.
+    #[must_use]
+    pub fn is(text: impl Into<String>) -> Self {
+        Self::OneOf(vec![text.into()])
+    }
+
     fn sql(&self, column: &str, binds: &mut Vec<Bind>) -> String {
         let (operator, bind) = match self {
             Self::OneOf(texts) => ("= ANY(?)", Bind::Texts(texts.clone())),
@@ -277,7 +297,7 @@ mod tests {
     #[test]
     fn names_are_looked_up_and_values_bound() {
         let ask = Ask { order_by: vec!["-state".to_owned()], limit: 5, ..Ask::default() };
-        let ask = ask.with("state", Test::OneOf(vec!["'; DROP TABLE t".to_owned()]));
+        let ask = ask.with("state", Test::is("'; DROP TABLE t"));
         let text = sql(&ask).unwrap();
         let wanted = "SELECT * FROM t WHERE t.state = ANY($1) ORDER BY t.state DESC, t.key DESC, t.index DESC LIMIT $2 OFFSET $3";
         assert!(text.starts_with(wanted), "{text}");

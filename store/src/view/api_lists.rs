@@ -5,16 +5,13 @@ use diesel::{
     QueryableByName,
     sql_types::{BigInt, Integer, Json, Nullable, Text, Timestamptz},
 };
-use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{
-    Total,
-    api_list::{Ask, Columns},
-};
+use super::api_list::{Ask, Columns};
 use crate::{
     Error, Store,
     column::{FromJson, RawJson},
+    import_error::ImportError,
 };
 
 /// A line of the audit log.
@@ -101,35 +98,6 @@ impl XComRow {
     }
 }
 
-/// Something that is wrong with a DAG file.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct ImportErrorRow {
-    /// Its number.
-    #[diesel(sql_type = BigInt)]
-    pub id: i64,
-    /// The file.
-    #[diesel(sql_type = Text)]
-    pub file: String,
-    /// The line, from 1.
-    #[diesel(sql_type = Nullable<Integer>)]
-    pub line: Option<i32>,
-    /// The column, from 1.
-    #[diesel(sql_type = Nullable<Integer>)]
-    pub column: Option<i32>,
-    /// What is wrong.
-    #[diesel(sql_type = Text)]
-    pub message: String,
-    /// What to do about it.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub hint: Option<String>,
-    /// The place in the file, drawn for people.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub snippet: Option<String>,
-    /// When it was found.
-    #[diesel(sql_type = Timestamptz)]
-    pub seen_at: DateTime<Utc>,
-}
-
 const EVENTS: Columns = Columns {
     names: &[
         ("id", "e.id"),
@@ -175,10 +143,7 @@ impl Store {
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_events(&self, ask: &Ask) -> Result<(Vec<EventRow>, i64), Error> {
         let from = "event_log e LEFT JOIN dag_run r ON r.dag_id = e.dag_id AND r.run_id = e.run_id";
-        let statements = ask.statements(&EVENTS, "e.*, r.logical_date", from)?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&EVENTS, "e.*, r.logical_date", from)?.load(self).await
     }
 
     /// A list of XComs, with their values when asked for, and how many there are in all.
@@ -190,21 +155,15 @@ impl Store {
         let select = format!(
             "x.key, x.created_at, r.logical_date, r.run_after, x.map_index, x.task_id, r.dag_id, r.run_id, {value}"
         );
-        let statements = ask.statements(&XCOMS, &select, "dag_run r JOIN xcom x ON x.run_key = r.key")?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&XCOMS, &select, "dag_run r JOIN xcom x ON x.run_key = r.key")?.load(self).await
     }
 
     /// A list of what is wrong with DAG files and how many there are in all.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
-    pub async fn api_import_errors(&self, ask: &Ask) -> Result<(Vec<ImportErrorRow>, i64), Error> {
-        let select = "e.id, e.file, e.line, e.\"column\", e.message, e.hint, e.snippet, e.seen_at";
-        let statements = ask.statements(&IMPORT_ERRORS, select, "import_error e")?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+    pub async fn api_import_errors(&self, ask: &Ask) -> Result<(Vec<ImportError>, i64), Error> {
+        let select = "e.*, count(*) OVER () AS total";
+        ask.statements(&IMPORT_ERRORS, select, "import_error e")?.load(self).await
     }
 }

@@ -7,7 +7,11 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::id::{DagId, RunId, TaskId};
 
-use crate::{Error, Store, hot::hot_query};
+use crate::{
+    Error, Store,
+    column::{count, int},
+    hot::hot_query,
+};
 
 /// A try, by name and by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Store {
         map_index: i32,
         try_number: Option<u32>,
     ) -> Result<Option<LogPlace>, Error> {
-        let wanted = try_number.map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+        let wanted = try_number.map(int);
         let query = Find {
             dag_id: dag_id.as_str(),
             run_id: run_id.as_str(),
@@ -53,15 +57,14 @@ impl Store {
         };
         let mut conn = self.conn().await?;
         let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
-        let number = |number: i32| u32::try_from(number).unwrap_or(0);
         Ok(row.map(|row| LogPlace {
             dag_id: dag_id.to_string(),
             run_id: run_id.to_string(),
             task_id: task_id.to_string(),
             map_index,
             run_key: row.run_key,
-            index: number(row.index),
-            try_number: number(row.wanted_try),
+            index: count(row.index),
+            try_number: count(row.wanted_try),
             is_over: row.is_over,
         }))
     }

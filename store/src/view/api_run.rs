@@ -9,14 +9,11 @@ use diesel_async::RunQueryDsl;
 use domain::id::{DagId, RunId};
 use serde_json::Value;
 
-use super::{
-    Total,
-    api_list::{Ask, Columns, Test},
-};
+use super::api_list::{Ask, Columns, Test};
 use crate::{
     Error, Store,
     clean::RaiseRunKey,
-    column::{FromJson, storable},
+    column::{FromJson, Total, storable},
     hot::hot_query,
 };
 
@@ -127,10 +124,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_runs(&self, ask: &Ask) -> Result<(Vec<RunRow>, i64), Error> {
-        let statements = ask.statements(&COLUMNS, SELECT, FROM)?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&COLUMNS, SELECT, FROM)?.load(self).await
     }
 
     /// Runs of a list from a position on: see the API's cursors.
@@ -154,8 +148,8 @@ impl Store {
     /// Only when the database fails.
     pub async fn api_run(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<RunRow>, Error> {
         let ask = Ask { limit: 1, ..Ask::default() }
-            .with("dag_id", Test::OneOf(vec![dag_id.to_string()]))
-            .with("run_id", Test::OneOf(vec![run_id.to_string()]));
+            .with("dag_id", Test::is(dag_id.as_str()))
+            .with("run_id", Test::is(run_id.as_str()));
         let statement = ask.statements(&COLUMNS, SELECT, FROM)?.rows;
         let mut conn = self.conn().await?;
         let rows: Vec<RunRow> = statement.load(&mut conn).await?;

@@ -8,10 +8,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{
-    Total,
-    api_list::{Ask, Columns},
-};
+use super::api_list::{Ask, Columns};
 use crate::{
     Error, Store,
     column::{FromJson, storable},
@@ -161,10 +158,7 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] for a column that does not exist.
     pub async fn api_tis(&self, ask: &Ask) -> Result<(Vec<TiRow>, i64), Error> {
-        let statements = ask.statements(&COLUMNS, SELECT, FROM)?;
-        let mut conn = self.conn().await?;
-        let total: Total = statements.total.get_result(&mut conn).await?;
-        Ok((statements.rows.load(&mut conn).await?, total.total))
+        ask.statements(&COLUMNS, SELECT, FROM)?.load(self).await
     }
 
     /// Task instances of a list from a position on: see the API's cursors.

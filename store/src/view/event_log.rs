@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    OptionalExtension, QueryableByName,
+    QueryableByName,
     sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::{Listing, Page, Total};
+use super::{Listing, Page, texts};
 use crate::{
     Error, Store,
-    column::FromJson,
-    hot::{hot_query, view_query},
+    column::{FromJson, Total},
+    hot::view_query,
 };
 
 /// Which lines are wanted. An empty condition is none.
@@ -69,7 +69,6 @@ impl Store {
     /// # Errors
     /// Only when the database fails.
     pub async fn event_lines(&self, filter: &Filter, page: Page) -> Result<Listing<Line>, Error> {
-        let texts = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
         let query = List {
             dag_id: &filter.dag_id.as_deref(),
             run_id: &filter.run_id.as_deref(),
@@ -87,16 +86,6 @@ impl Store {
         let rows: Vec<Row> = query.load(&mut conn).await?;
         let total: Total = CountLines(query).get_result(&mut conn).await?;
         Ok(Listing { rows: rows.into_iter().map(Line::from).collect(), total: total.total })
-    }
-
-    /// One line of the audit log.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn event_line(&self, id: i64) -> Result<Option<Line>, Error> {
-        let mut conn = self.conn().await?;
-        let row: Option<Row> = One { id: &id }.get_result(&mut conn).await.optional()?;
-        Ok(row.map(Line::from))
     }
 }
 
@@ -163,9 +152,4 @@ view_query! {
         include_str!("event_log/matched.sql"),
         "SELECT count(*) AS total FROM (SELECT FROM matched LIMIT 100000) AS few"
     )
-}
-
-hot_query! {
-    One { id: i64 => BigInt }
-    "SELECT * FROM event_log WHERE id = $1"
 }

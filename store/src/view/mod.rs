@@ -17,6 +17,14 @@ pub mod page_shell;
 pub mod run;
 pub mod task;
 
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Text},
+};
+use domain::state::TaskState;
+
+use crate::column::Parsed;
+
 /// Most rows of one answer.
 pub const MOST_ROWS: u32 = 1_000;
 
@@ -55,8 +63,22 @@ fn names<T: Copy>(states: &[T], name: impl Fn(T) -> &'static str) -> Option<Vec<
     (!states.is_empty()).then(|| states.iter().map(|state| name(*state)).collect())
 }
 
-#[derive(diesel::QueryableByName)]
-struct Total {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    total: i64,
+/// Texts as a statement takes them; none is no condition.
+fn texts(texts: &[String]) -> Option<Vec<String>> {
+    (!texts.is_empty()).then(|| texts.to_vec())
+}
+
+/// How many task instances are in a state.
+#[derive(QueryableByName)]
+struct StateCount {
+    #[diesel(sql_type = Text)]
+    state: Parsed<TaskState>,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl StateCount {
+    fn pair(self) -> (TaskState, i64) {
+        (self.state.0, self.count)
+    }
 }

@@ -1,24 +1,26 @@
 //! Runs: lists of them, and one as its page heads it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 use domain::{
-    engine::record::VersionId,
+    engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
     state::{RunState, RunType, TaskState},
     timetable::DataInterval,
 };
 use serde_json::{Map, Value};
 
-use super::{Listing, Page, Total, names};
+use super::{Listing, Page, StateCount, names};
 use crate::{
     Error, Store,
-    claim::{count, interval},
-    column::{FromJson, Parsed, storable},
+    column::Total,
+    dag_run::RunRow,
     hot::{hot_query, view_query},
 };
 
@@ -97,6 +99,8 @@ pub struct Run {
     pub note: Option<String>,
     /// How often it was cleared.
     pub clear_number: u32,
+    /// An operator paused it: nothing new starts in it.
+    pub is_paused: bool,
 }
 
 impl Store {
@@ -151,90 +155,42 @@ impl Store {
     pub async fn run_state_counts(&self, run: RunKey) -> Result<Vec<(TaskState, i64)>, Error> {
         let mut conn = self.conn().await?;
         let rows: Vec<StateCount> = StateCounts { run_key: &run.0 }.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| (row.state.0, row.count)).collect())
-    }
-
-    /// Sets or removes the remark of a run. False when there is no such run.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn set_run_note(&self, run: RunKey, note: Option<&str>) -> Result<bool, Error> {
-        let note = note.map(|text| storable(text).into_owned());
-        let mut conn = self.conn().await?;
-        Ok(SetNote { run_key: &run.0, note: &note }.execute(&mut conn).await? == 1)
+        Ok(rows.into_iter().map(StateCount::pair).collect())
     }
 }
 
 impl From<Row> for Run {
     fn from(row: Row) -> Self {
+        let run = RunRecord::from(row.run);
         Self {
-            key: RunKey(row.key),
-            dag_id: row.dag_id.0,
-            run_id: row.run_id.0,
-            run_type: row.run_type.0,
-            state: row.state.0,
-            version: VersionId(row.version_id),
+            key: run.key,
+            dag_id: run.dag_id,
+            run_id: run.run_id,
+            run_type: run.run_type,
+            state: run.state,
+            version: run.version,
             version_number: row.version_number,
-            logical_date: row.logical_date,
-            data_interval: interval(row.interval_start, row.interval_end),
-            run_after: row.run_after,
-            queued_at: row.queued_at,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            conf: row.conf.0,
-            triggered_by: row.triggered_by,
-            note: row.note,
-            clear_number: count(row.clear_number),
+            logical_date: run.logical_date,
+            data_interval: run.data_interval,
+            run_after: run.run_after,
+            queued_at: run.queued_at,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+            conf: Arc::unwrap_or_clone(run.conf),
+            triggered_by: run.triggered_by,
+            note: run.note,
+            clear_number: run.clear_number,
+            is_paused: run.is_paused,
         }
     }
 }
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
-    key: i64,
-    #[diesel(sql_type = Text)]
-    dag_id: Parsed<DagId>,
-    #[diesel(sql_type = Text)]
-    run_id: Parsed<RunId>,
-    #[diesel(sql_type = Text)]
-    run_type: Parsed<RunType>,
-    #[diesel(sql_type = Text)]
-    state: Parsed<RunState>,
-    #[diesel(sql_type = BigInt)]
-    version_id: i64,
+    #[diesel(embed)]
+    run: RunRow,
     #[diesel(sql_type = Integer)]
     version_number: i32,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    logical_date: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    interval_start: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    interval_end: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Timestamptz)]
-    run_after: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    queued_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    started_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    ended_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Json)]
-    conf: FromJson<Map<String, Value>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    triggered_by: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    note: Option<String>,
-    #[diesel(sql_type = Integer)]
-    clear_number: i32,
-}
-
-#[derive(QueryableByName)]
-struct StateCount {
-    #[diesel(sql_type = Text)]
-    state: Parsed<TaskState>,
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 view_query! {
@@ -271,9 +227,4 @@ hot_query! {
 hot_query! {
     StateCounts { run_key: i64 => BigInt }
     "SELECT state, count(*) AS count FROM task_instance WHERE run_key = $1 GROUP BY state ORDER BY state"
-}
-
-hot_query! {
-    SetNote { run_key: i64 => BigInt, note: Option<String> => Nullable<Text> }
-    "UPDATE dag_run SET note = $2 WHERE key = $1"
 }

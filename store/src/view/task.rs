@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use domain::{
@@ -13,11 +13,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Listing, Page, Total, names};
+use super::{Listing, Page, StateCount, names, texts};
 use crate::{
     Error, Store,
-    claim::count,
-    column::{Parsed, storable},
+    column::{Parsed, Total, count, int},
     hot::{hot_query, view_query},
 };
 
@@ -116,6 +115,8 @@ pub struct Instance {
     pub reason: Option<String>,
     /// A remark.
     pub note: Option<String>,
+    /// An operator holds it back.
+    pub is_held: bool,
 }
 
 impl Store {
@@ -126,7 +127,6 @@ impl Store {
     /// Only when the database fails.
     pub async fn instances(&self, filter: &Filter, page: Page) -> Result<Listing<Instance>, Error> {
         let states = names(&filter.states, TaskState::as_str);
-        let texts = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
         let query = List {
             dag_id: &filter.dag_id.as_ref().map(DagId::as_str),
             run_key: &filter.run.map(|run| run.0),
@@ -137,13 +137,13 @@ impl Store {
             pools: &texts(&filter.pools),
             queues: &texts(&filter.queues),
             operator: &filter.operator.as_deref(),
-            try_number: &filter.try_number.map(|number| i32::try_from(number).unwrap_or(i32::MAX)),
+            try_number: &filter.try_number.map(int),
             started_from: &filter.started_from,
             started_to: &filter.started_to,
             ended_from: &filter.ended_from,
             ended_to: &filter.ended_to,
             after_run: &filter.after.map(|after| after.run.0),
-            after_index: &filter.after.map(|after| i32::try_from(after.index).unwrap_or(i32::MAX)),
+            after_index: &filter.after.map(|after| int(after.index)),
             limit: &page.limit,
             offset: &page.offset,
         };
@@ -175,6 +175,16 @@ impl Store {
         Ok(row.map(Instance::from))
     }
 
+    /// The tasks of a DAG that an operator switched off, by name.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn switched_off(&self, dag_id: &DagId) -> Result<Vec<TaskId>, Error> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<OffRow> = SwitchedOff { dag_id: dag_id.as_str() }.load(&mut conn).await?;
+        Ok(rows.into_iter().map(|row| row.task_id.0).collect())
+    }
+
     /// How many instances of a task of a run are in each state: one state for a task that is not mapped.
     ///
     /// # Errors
@@ -187,18 +197,7 @@ impl Store {
         let mut conn = self.conn().await?;
         let query = StateCounts { run_key: &run.0, task_id: task_id.as_str() };
         let rows: Vec<StateCount> = query.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| (row.state.0, row.count)).collect())
-    }
-
-    /// Sets or removes the remark of a task instance. False when there is none of that key.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn set_task_note(&self, ti: TiKey, note: Option<&str>) -> Result<bool, Error> {
-        let note = note.map(|text| storable(text).into_owned());
-        let index = i32::try_from(ti.index).unwrap_or(i32::MAX);
-        let mut conn = self.conn().await?;
-        Ok(SetNote { run_key: &ti.run.0, index: &index, note: &note }.execute(&mut conn).await? == 1)
+        Ok(rows.into_iter().map(StateCount::pair).collect())
     }
 }
 
@@ -232,6 +231,7 @@ impl From<Row> for Instance {
             pid: row.pid,
             reason: row.reason,
             note: row.note,
+            is_held: row.is_held,
         }
     }
 }
@@ -294,14 +294,14 @@ struct Row {
     reason: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     note: Option<String>,
+    #[diesel(sql_type = Bool)]
+    is_held: bool,
 }
 
 #[derive(QueryableByName)]
-struct StateCount {
+struct OffRow {
     #[diesel(sql_type = Text)]
-    state: Parsed<TaskState>,
-    #[diesel(sql_type = BigInt)]
-    count: i64,
+    task_id: Parsed<TaskId>,
 }
 
 view_query! {
@@ -335,12 +335,12 @@ hot_query! {
 }
 
 hot_query! {
-    StateCounts { run_key: i64 => BigInt, task_id: str => Text }
-    "SELECT state, count(*) AS count FROM task_instance WHERE run_key = $1 AND task_id = $2
-     GROUP BY state ORDER BY state"
+    SwitchedOff { dag_id: str => Text }
+    "SELECT unnest(disabled) AS task_id FROM dag WHERE dag_id = $1 ORDER BY 1"
 }
 
 hot_query! {
-    SetNote { run_key: i64 => BigInt, index: i32 => Integer, note: Option<String> => Nullable<Text> }
-    "UPDATE task_instance SET note = $3 WHERE run_key = $1 AND index = $2"
+    StateCounts { run_key: i64 => BigInt, task_id: str => Text }
+    "SELECT state, count(*) AS count FROM task_instance WHERE run_key = $1 AND task_id = $2
+     GROUP BY state ORDER BY state"
 }

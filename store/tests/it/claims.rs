@@ -127,7 +127,7 @@ async fn sweeps_find_what_is_queued_and_what_is_still_mine() {
     db.store.claim(mine, &[one]).await.unwrap();
     db.store.claim(other, &[two]).await.unwrap();
     assert_eq!(db.store.queued(10, Duration::ZERO).await.unwrap(), vec![]);
-    assert_eq!(db.store.still_current(mine, &[one, two]).await.unwrap(), vec![one]);
+    assert_eq!(db.store.running_of(mine).await.unwrap(), vec![one]);
     db.store.set_pids(mine, &[(one, 4_711), (two, 4_712)]).await.unwrap();
     let pids = "SELECT pid FROM task_instance WHERE pid IS NOT NULL";
     assert_eq!(db.texts(pids).await, vec!["4711"]);
@@ -136,7 +136,7 @@ async fn sweeps_find_what_is_queued_and_what_is_still_mine() {
         ..Decisions::default()
     };
     db.store.commit(&proof, &stopped, &[]).await.unwrap();
-    assert_eq!(db.store.still_current(mine, &[one]).await.unwrap(), vec![]);
+    assert_eq!(db.store.running_of(mine).await.unwrap(), vec![]);
 }
 
 #[tokio::test]

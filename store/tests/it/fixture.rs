@@ -59,7 +59,7 @@ pub(crate) fn dag(id: &str, tasks: Vec<Value>) -> Dag {
 }
 
 pub(crate) fn file(name: &str, dags: Vec<Dag>) -> LoadedFile {
-    let loaded = |dag| LoadedDag { dag: Arc::new(dag), source: format!("# {name}") };
+    let loaded = |dag| LoadedDag { dag: Arc::new(dag), source: format!("# {name}"), place: (1, 9) };
     LoadedFile { file: name.to_owned(), dags: dags.into_iter().map(loaded).collect(), errors: Vec::new() }
 }
 
@@ -90,6 +90,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         triggered_by: None,
         note: Some("a note".to_owned()),
         clear_number: 0,
+        is_paused: false,
     }
 }
 
@@ -110,6 +111,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         next_try_at: None,
         worker: None,
         reason: None,
+        is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),
             pool_slots: 1,
@@ -132,12 +134,7 @@ pub(crate) fn try_of(ti: &TiRecord) -> TryKey {
 }
 
 pub(crate) fn ready(ti: &TiRecord) -> Ready {
-    Ready {
-        queue: ti.placement.queue.clone(),
-        attempt: try_of(ti),
-        priority: ti.placement.priority,
-        since: ti.queued_at.unwrap(),
-    }
+    Ready { queue: ti.placement.queue.clone(), attempt: try_of(ti), released_at: ti.queued_at.unwrap() }
 }
 
 /// Records a DAG with one running run, key 1, whose instances `a` and `b` are queued.

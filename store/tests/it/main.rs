@@ -15,6 +15,7 @@ mod database;
 mod fixture;
 mod inbox;
 mod jobs;
+mod laws;
 mod leases;
 mod migrations;
 mod secrets;

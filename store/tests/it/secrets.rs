@@ -1,5 +1,6 @@
 //! Variables, connections and pools.
 
+use domain::engine::floor::Policy;
 use serde_json::json;
 use store::{Error, Settings, Store, connection::Connection, pool::NewPool};
 
@@ -89,6 +90,7 @@ async fn pools_show_their_use() {
         slots: Some(3),
         description: Some("at most three".to_owned()),
         include_deferred: true,
+        policy: None,
     };
     db.store.create_pool(&pool).await.unwrap();
     assert!(matches!(db.store.create_pool(&pool).await, Err(Error::Conflict(_))));
@@ -106,11 +108,12 @@ async fn pools_show_their_use() {
     );
     assert_eq!((pools[1].occupied(), pools[1].open()), (0, Some(3)));
 
-    let endless = NewPool { slots: None, ..pool.clone() };
+    let endless = NewPool { slots: None, policy: Some(Policy::Shortest), ..pool.clone() };
     assert!(db.store.update_pool(&endless).await.unwrap());
     assert_eq!(db.store.pool(&pool.name).await.unwrap().unwrap().open(), None);
-    assert_eq!(db.store.pool_records().await.unwrap()[1].slots, None);
-    assert_eq!(db.store.count_pools().await.unwrap(), 2);
+    let record = db.store.pool_records().await.unwrap().remove(1);
+    assert_eq!((record.slots, record.include_deferred), (None, true));
+    assert_eq!(record.policy, Some(Policy::Shortest));
     assert!(db.store.delete_pool(&pool.name).await.unwrap());
     assert!(!db.store.update_pool(&pool).await.unwrap());
     assert!(matches!(db.store.delete_pool(&"default_pool".parse().unwrap()).await, Err(Error::Conflict(_))));

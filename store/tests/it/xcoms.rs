@@ -3,12 +3,16 @@
 use domain::{
     engine::{decision::Decisions, record::XComRecord},
     id::{RunKey, TiKey, TryKey},
+    intent::Message,
+    outcome::{Outcome, TryResult},
 };
 use serde_json::{Map, Value, json};
+use store::{Error, xcom::check_key};
+use uuid::Uuid;
 
 use crate::{
     database::Database,
-    fixture::{queued_run, task_id, try_of},
+    fixture::{at, queued_run, task_id, try_of},
 };
 
 async fn write(db: &Database, xcoms: Vec<(&str, i32, &str, Value)>) {
@@ -48,6 +52,45 @@ async fn one_element_is_read_without_the_others() {
     assert_eq!(element("text", 0).await, None);
     assert_eq!(element("unknown", 0).await, None);
     assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "list").await.unwrap(), Some(list));
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
+    let db = Database::new().await;
+    let outcome = |keys: &[String]| {
+        Message::Outcome(Outcome {
+            attempt: TryKey { ti: TiKey { run: RunKey(1), index: 0 }, try_number: 1 },
+            result: TryResult::Success,
+            started_at: at(5),
+            ended_at: at(6),
+            worker: Uuid::nil(),
+            exit_code: Some(0),
+            reason: None,
+            xcoms: keys.iter().map(|key| (key.clone(), json!(1))).collect(),
+        })
+    };
+    for key in [String::new(), "k".repeat(513), "\u{1f6a2}".repeat(401)] {
+        let error = db.store.post(&[outcome(&["a".to_owned()]), outcome(&[key])]).await.unwrap_err();
+        assert!(matches!(&error, Error::Invalid(text) if text.contains("1 to 512 characters")), "{error}");
+    }
+    assert_eq!(db.store.backlog().await.unwrap().0, 0);
+    db.store.post(&[outcome(&["k".repeat(512), "\u{e9}".repeat(512)])]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_longest_keys_fit_beside_the_longest_names() {
+    let db = Database::new().await;
+    // Signs of four bytes that do not repeat, so that PostgreSQL cannot make them shorter.
+    let signs = |count: u32| -> String {
+        (0..count).filter_map(|place| char::from_u32(0x2_0000 + place.wrapping_mul(7919) % 0xa000)).collect()
+    };
+    let (task, rare, long) = (signs(250), signs(400), "ñ".repeat(512));
+    assert_eq!((task.chars().count(), rare.len()), (250, 1600));
+    let keys = [rare.as_str(), &long];
+    keys.iter().for_each(|key| check_key(key).unwrap());
+    write(&db, keys.iter().map(|key| (task.as_str(), -1, *key, json!(1))).collect()).await;
+    let entries = db.store.xcom_entries(RunKey(1), Some(&task_id(&task)), None, 10, 0).await.unwrap();
+    assert_eq!(entries.len(), 2);
 }
 
 #[tokio::test]

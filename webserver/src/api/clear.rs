@@ -68,7 +68,10 @@ pub(super) struct ClearBody {
 
 /// A task, or one instance of it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "each of task_ids must be the id of a task, or a pair of such an id and a map index"
+)]
 pub(super) enum Marker {
     /// All instances.
     Task(TaskId),
@@ -197,8 +200,8 @@ pub(super) async fn chosen(
 
 async fn instances(state: &AppState, run: &RunRow, tasks: Option<Vec<String>>) -> Result<Vec<TiRow>, Error> {
     let mut ask = Ask { limit: MOST_INSTANCES, order_by: vec!["index".to_owned()], ..Ask::default() }
-        .with("dag_id", Test::OneOf(vec![run.dag_id.clone()]))
-        .with("run_id", Test::OneOf(vec![run.run_id.clone()]));
+        .with("dag_id", Test::is(&run.dag_id))
+        .with("run_id", Test::is(&run.run_id));
     if let Some(tasks) = tasks {
         ask = ask.with("task_id", Test::OneOf(tasks));
     }
@@ -268,7 +271,7 @@ async fn between(
     end: Option<DateTime<Utc>>,
 ) -> Result<Vec<RunRow>, Error> {
     let mut ask = Ask { limit: MOST_RUNS, order_by: vec!["logical_date".to_owned()], ..Ask::default() }
-        .with("dag_id", Test::OneOf(vec![dag_id.to_owned()]));
+        .with("dag_id", Test::is(dag_id));
     ask.tests.extend(start.map(|start| ("logical_date", Test::Moment(Comparison::AtLeast, start))));
     ask.tests.extend(end.map(|end| ("logical_date", Test::Moment(Comparison::AtMost, end))));
     let (runs, total) = state.store.api_runs(&ask).await?;

@@ -4,6 +4,7 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
+use runtime::secret::MASK;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::connection::Connection;
@@ -12,7 +13,7 @@ use super::{
     batch::given,
     dags::wrong,
     query::Query,
-    settings::{self, MASK, Mask, masked, unmasked},
+    settings::{self, Mask, masked, unmasked},
 };
 use crate::{AppState, auth::Operator, body::Body, error::Error};
 
@@ -68,10 +69,12 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Error> {
     let sent = body.0;
     let id = sent.connection_id.clone();
+    check_id(&id)?;
     if state.store.connection(&id).await?.is_some() {
         return Err(Error::Conflict(format!("The Connection with connection_id: `{id}` already exists")));
     }
-    let connection = change(nothing(&id), sent, &Mask::of(&Query::default()))?;
+    let nothing = Connection { conn_id: id.clone(), ..Connection::default() };
+    let connection = change(nothing, sent, &Mask::of(&Query::default()))?;
     state.store.set_connection(&connection).await?;
     settings::record(&state, operator.name(), "post_connection", &id).await?;
     Ok(HttpResponse::Created().json(shape(&find(&state, &id).await?)))
@@ -112,22 +115,18 @@ async fn find(state: &AppState, id: &str) -> Result<Connection, Error> {
     found.map(|found| found.connection).ok_or_else(|| missing(id))
 }
 
-fn missing(id: &str) -> Error {
-    Error::NotFound(format!("The Connection with connection_id: `{id}` was not found"))
+/// Airflow's pattern for new ones, `^[\w.-]+$`.
+fn check_id(id: &str) -> Result<(), Error> {
+    let is_good = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '-');
+    if id.is_empty() || !id.chars().all(is_good) {
+        let message = "the id of a connection is made of letters, digits, `_`, `-` and `.`";
+        return Err(wrong("connection_id", message, id.into()));
+    }
+    Ok(())
 }
 
-fn nothing(id: &str) -> Connection {
-    Connection {
-        conn_id: id.to_owned(),
-        conn_type: String::new(),
-        description: None,
-        host: None,
-        login: None,
-        password: None,
-        schema: None,
-        port: None,
-        extra: Map::new(),
-    }
+fn missing(id: &str) -> Error {
+    Error::NotFound(format!("The Connection with connection_id: `{id}` was not found"))
 }
 
 fn change(mut connection: Connection, sent: Sent, mask: &Mask) -> Result<Connection, Error> {

@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::ACCEPT,
     web::{Bytes, Data, Path},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +10,10 @@ use runtime::logs::{LogLine, Stream as Channel};
 use serde_json::{Value, json};
 use store::view::api_log::LogPlace;
 
-use super::{query::Query, shape};
+use super::{
+    query::{Query, accepts},
+    shape,
+};
 use crate::{AppState, auth::Viewer, error::Error, log};
 
 /// Bytes of the log that one answer of structured lines is made from.
@@ -33,12 +35,11 @@ pub(super) async fn get(
         return Err(Error::NotFound("TaskInstance not found".to_owned()));
     }
     let place = found?;
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.starts_with("application/x-ndjson") {
+    if accepts(&request, "application/x-ndjson") {
         let lines = lines(log::whole(AppState::clone(&state), place));
         return Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines));
     }
-    if accept.starts_with("text/plain") {
+    if accepts(&request, "text/plain") {
         let whole = log::whole(AppState::clone(&state), place);
         return Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(whole));
     }

@@ -78,14 +78,14 @@ async fn tis(state: &AppState, dag_id: &str, run_id: &str, task_id: &str) -> Res
 }
 
 fn one(dag_id: &str, run_id: &str, task_id: &str) -> Ask {
-    let is = |text: &str| Test::OneOf(vec![text.to_owned()]);
     Ask { limit: 1, ..Ask::default() }
-        .with("dag_id", is(dag_id))
-        .with("run_id", is(run_id))
-        .with("task_id", is(task_id))
+        .with("dag_id", Test::is(dag_id))
+        .with("run_id", Test::is(run_id))
+        .with("task_id", Test::is(task_id))
 }
 
-/// A list of one DAG or, for [`ALL`], of all.
-pub(super) fn within(ask: Ask, column: &'static str, name: &str) -> Ask {
-    if name == ALL { ask } else { ask.with(column, Test::OneOf(vec![name.to_owned()])) }
+/// A list of what has these names, by their columns; of everything where a name is [`ALL`].
+pub(super) fn within<const N: usize>(ask: Ask, names: [(&'static str, &str); N]) -> Ask {
+    let given = names.into_iter().filter(|(_, name)| *name != ALL);
+    given.fold(ask, |ask, (column, name)| ask.with(column, Test::is(name)))
 }

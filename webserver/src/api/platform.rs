@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::ACCEPT,
     web::{Data, Path},
 };
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use store::{
 };
 
 use super::{
-    query::{Filter, Kind, Query},
+    query::{Filter, Kind, Query, accepts},
     settings, shape,
 };
 use crate::{
@@ -197,8 +196,7 @@ fn sections(state: &AppState) -> Sections {
 }
 
 fn send(request: &HttpRequest, sections: &Sections) -> HttpResponse {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.starts_with("text/plain") {
+    if accepts(request, "text/plain") {
         let section = |(name, options): &(&str, Vec<(&str, String)>)| {
             let options: String = options.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
             format!("[{name}]\n{options}\n")

@@ -4,7 +4,10 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
-use domain::id::PoolName;
+use domain::{
+    engine::floor::{Policy, UnknownPolicy},
+    id::PoolName,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use store::pool::{DEFAULT, NewPool, Pool};
@@ -33,6 +36,9 @@ pub(super) struct New {
     description: Option<String>,
     #[serde(default)]
     include_deferred: bool,
+    /// Tradewind's own: the order among those that wait; null leaves it to the installation.
+    #[serde(default)]
+    policy: Option<String>,
     #[serde(default, rename = "team_name")]
     _team_name: Option<String>,
 }
@@ -49,6 +55,8 @@ pub(super) struct Patch {
     description: Option<Option<String>>,
     #[serde(default)]
     include_deferred: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    policy: Option<Option<String>>,
     #[serde(default, rename = "team_name")]
     _team_name: Option<String>,
 }
@@ -77,9 +85,10 @@ pub(super) async fn create(
     operator: Operator,
     body: Body<New>,
 ) -> Result<HttpResponse, Error> {
-    let New { name, slots, description, include_deferred, .. } = body.0;
+    let New { name, slots, description, include_deferred, policy, .. } = body.0;
+    let policy = policy.as_deref().map(policy_of).transpose()?;
     let name = PoolName::new(&name).map_err(|fault| wrong("name", fault.to_string(), name.into()))?;
-    let pool = NewPool { name, slots: number_of(slots)?, description, include_deferred };
+    let pool = NewPool { name, slots: number_of(slots)?, description, include_deferred, policy };
     state.store.create_pool(&pool).await?;
     done(&state, &operator, "post_pool", pool.name.as_str()).await?;
     let pool = find(&state, pool.name.as_str()).await?;
@@ -107,6 +116,7 @@ pub(super) async fn patch(
         ));
     }
     let slots = body.slots.filter(|_| mask.has("slots")).unwrap_or(known.slots.into());
+    let policy = body.policy.filter(|_| mask.has("policy")).unwrap_or(known.policy);
     let pool = NewPool {
         name: PoolName::new(&known.name)?,
         slots: number_of(slots)?,
@@ -115,6 +125,7 @@ pub(super) async fn patch(
             .include_deferred
             .filter(|_| mask.has("include_deferred"))
             .unwrap_or(known.include_deferred),
+        policy: policy.as_deref().map(policy_of).transpose()?,
     };
     state.store.update_pool(&pool).await?;
     done(&state, &operator, "patch_pool", &name).await?;
@@ -146,6 +157,10 @@ async fn find(state: &AppState, name: &str) -> Result<Pool, Error> {
 async fn done(state: &AppState, operator: &Operator, event: &'static str, name: &str) -> Result<(), Error> {
     ring(state).await;
     settings::record(state, operator.name(), event, name).await
+}
+
+fn policy_of(name: &str) -> Result<Policy, Error> {
+    name.parse().map_err(|fault: UnknownPolicy| wrong("policy", fault.to_string(), name.into()))
 }
 
 /// -1 is without limit.

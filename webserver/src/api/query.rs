@@ -1,8 +1,8 @@
-//! The query of a request, and the lists that it asks for. Empty values count as left out.
+//! The query of a request, and the lists and forms that it asks for. Empty values count as left out.
 
 use std::future::{Ready, ready};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::ACCEPT};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use store::view::api_list::{Ask, Comparison, Test};
@@ -232,6 +232,20 @@ impl Query {
         let problem = || Problem::new(kind, "query", name, message, Value::from(text));
         read(text).map(Some).ok_or_else(|| problem().into())
     }
+}
+
+/// Whether a request asks first of all for answers of this media type.
+pub(super) fn accepts(request: &HttpRequest, media_type: &str) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.starts_with(media_type))
+}
+
+/// Nothing is ordered by `field`, in Airflow's words.
+pub(super) fn disallowed_order(field: &str) -> Error {
+    let shown: String = field.chars().take(60).collect();
+    Error::Invalid(format!(
+        "Ordering with '{shown}' is disallowed or the attribute does not exist on the model"
+    ))
 }
 
 /// Reads a moment: RFC 3339, also with a space, without a zone (then it is UTC), or a date alone.

@@ -22,6 +22,7 @@ use super::{
     cursor::{self, Cursor},
     names,
     query::{Filter, Kind, Query},
+    settings::Mask,
     shape,
 };
 use crate::{
@@ -106,7 +107,7 @@ pub(super) async fn list(
     if dag_id.as_str() != names::ALL {
         names::dag(&state, &dag_id).await?;
     }
-    let ask = names::within(query.ask(FILTERS, &["id"])?, "dag_id", &dag_id);
+    let ask = names::within(query.ask(FILTERS, &["id"])?, [("dag_id", &dag_id)]);
     match query.cursor() {
         Some(token) => send_from(&state, ask, &Cursor::parse(token)?).await,
         None => send(&state, ask).await,
@@ -174,11 +175,10 @@ pub(super) async fn patch(
     body: Body<Patch>,
 ) -> Result<HttpResponse, Error> {
     let Patch { state: wanted, note } = body.0;
-    let mask = query.texts("update_mask");
-    let is_asked = |field: &str| mask.is_empty() || mask.iter().any(|name| name == field);
+    let mask = Mask::of(&query);
     let row = names::run(&state, &path.0, &path.1).await?;
     let (dag_id, run_id) = ids(&row)?;
-    if let Some(wanted) = wanted.filter(|_| is_asked("state")) {
+    if let Some(wanted) = wanted.filter(|_| mask.has("state")) {
         if wanted == RunState::Running {
             let message = "Input should be 'queued', 'success' or 'failed'";
             return Err(super::dags::wrong("state", message, "running".into()));
@@ -186,7 +186,7 @@ pub(super) async fn patch(
         let wish = Wish::MarkRun { dag_id: dag_id.clone(), run_id: run_id.clone(), state: wanted };
         wish::insist(&state, user.name(), wish).await?;
     }
-    if let Some(note) = note.filter(|_| is_asked("note")) {
+    if let Some(note) = note.filter(|_| mask.has("note")) {
         set_note(&state, &dag_id, &run_id, note.as_deref()).await?;
     }
     get(state, Viewer::from(user), path).await

@@ -1,39 +1,14 @@
 //! What pools, variables and connections have in common: short lists, the audit log, and what is not shown.
 
 use domain::engine::record::AuditRecord;
+use runtime::secret::{MASK, is_secret_name};
 use serde_json::{Map, Value, json};
 
-use super::query::Query;
+use super::query::{Query, disallowed_order};
 use crate::{AppState, error::Error};
 
 /// Most entries of one kind that are listed.
 pub(super) const MOST: u32 = 10_000;
-/// What is shown instead of a secret.
-pub(super) const MASK: &str = "***";
-
-/// A key that contains one of these names a secret (Airflow 3.3.2 `_shared/secrets_masker`).
-const SENSITIVE: [&str; 14] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "authorization",
-    "passphrase",
-    "passwd",
-    "password",
-    "private_key",
-    "proxy",
-    "proxies",
-    "secret",
-    "token",
-    "keyfile_dict",
-    "service_account",
-];
-
-/// Whether a key names a secret.
-pub(super) fn is_sensitive(key: &str) -> bool {
-    let key = key.to_lowercase();
-    SENSITIVE.iter().any(|word| key.contains(word))
-}
 
 /// The page of a short list that a query asks for: filtered by its name, ordered by one of the fields shown.
 ///
@@ -70,10 +45,7 @@ fn sort(rows: &mut [Value], order: &str, name: &str) -> Result<(), Error> {
         other => other,
     };
     if rows.first().is_some_and(|row| row.get(field).is_none()) {
-        let shown: String = field.chars().take(60).collect();
-        return Err(Error::Invalid(format!(
-            "Ordering with '{shown}' is disallowed or the attribute does not exist on the model"
-        )));
+        return Err(disallowed_order(field));
     }
     rows.sort_by(|one, two| {
         let (one, two) = (&one[field], &two[field]);
@@ -122,7 +94,9 @@ impl Mask {
 pub(super) fn masked(object: &Map<String, Value>) -> Map<String, Value> {
     object
         .iter()
-        .map(|(key, value)| (key.clone(), if is_sensitive(key) { MASK.into() } else { masked_value(value) }))
+        .map(|(key, value)| {
+            (key.clone(), if is_secret_name(key) { MASK.into() } else { masked_value(value) })
+        })
         .collect()
 }
 
@@ -136,15 +110,25 @@ fn masked_value(value: &Value) -> Value {
 
 /// What was sent, with masks replaced by what is there: whoever sends back what they were shown changes nothing.
 pub(super) fn unmasked(sent: Map<String, Value>, known: &Map<String, Value>) -> Map<String, Value> {
-    let real = |(key, value): (String, Value)| {
-        let value = match (value, known.get(&key)) {
-            (Value::String(text), Some(known)) if text == MASK => known.clone(),
-            (Value::Object(sent), Some(Value::Object(known))) => Value::Object(unmasked(sent, known)),
-            (value, _) => value,
-        };
-        (key, value)
-    };
-    sent.into_iter().map(real).collect()
+    sent.into_iter()
+        .map(|(key, value)| {
+            let known = known.get(&key);
+            (key, unmasked_value(value, known))
+        })
+        .collect()
+}
+
+fn unmasked_value(sent: Value, known: Option<&Value>) -> Value {
+    match (sent, known) {
+        (Value::String(text), Some(known)) if text == MASK => known.clone(),
+        (Value::Object(sent), Some(Value::Object(known))) => Value::Object(unmasked(sent, known)),
+        (Value::Array(sent), Some(Value::Array(known))) => sent
+            .into_iter()
+            .enumerate()
+            .map(|(place, value)| unmasked_value(value, known.get(place)))
+            .collect(),
+        (sent, _) => sent,
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +146,6 @@ mod tests {
             Value::Object(shown.clone()),
             json!({"token": "***", "timeout": 5, "tls": {"private_key": "***", "ca": "c"}, "list": [{"Password": "***"}]})
         );
-        let back = unmasked(shown, &known);
-        assert_eq!((&back["token"], &back["tls"]), (&known["token"], &known["tls"]));
+        assert_eq!(unmasked(shown, &known), known);
     }
 }

@@ -4,10 +4,11 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::dag::{Dag, Task, WeightRule};
 use serde_json::{Map, Value, json};
 use store::{
+    import_error::ImportError,
     pool::Pool,
     view::{
         api_dag::{DagRow, VersionRow},
-        api_lists::{EventRow, ImportErrorRow, XComRow},
+        api_lists::{EventRow, XComRow},
         api_run::RunRow,
         api_ti::TiRow,
     },
@@ -93,7 +94,7 @@ pub(super) fn dag_details(row: &DagRow, dag: &Dag, folder: &str) -> Value {
         "is_paused_upon_creation": dag.is_paused_upon_creation, "params": params(dag),
         "render_template_as_native_obj": false, "template_search_path": null, "timezone": dag.timezone.name(),
         "last_parsed": moment(row.parsed_at), "default_args": {}, "rerun_with_latest_version": null, "owner_links": null,
-        "is_favorite": false, "active_runs_count": row.active_runs, "concurrency": row.max_active_tasks,
+        "max_consecutive_failed_dag_runs": dag.max_consecutive_failed_dag_runs, "is_favorite": false, "active_runs_count": row.active_runs, "concurrency": row.max_active_tasks,
         "latest_dag_version": version(row.version_id, row.version_number, &row.dag_id, row.version_created_at),
     });
     merge(&mut details, more);
@@ -145,7 +146,7 @@ pub(super) fn task(dag: &Dag, task: &Task) -> Value {
     json!({
         "task_id": task.task_id, "task_display_name": task.task_id, "owner": task.owner.as_ref().unwrap_or(&dag.owner),
         "start_date": maybe(dag.start_date), "end_date": maybe(dag.end_date), "trigger_rule": task.trigger_rule,
-        "depends_on_past": false, "wait_for_downstream": false, "retries": task.retry.retries, "queue": task.queue,
+        "depends_on_past": task.looks_back(), "wait_for_downstream": task.wait_for_downstream, "retries": task.retry.retries, "queue": task.queue,
         "pool": task.pool, "pool_slots": task.pool_slots,
         "execution_timeout": task.execution_timeout.map(|span| time_delta(span.delta())),
         "retry_delay": time_delta(task.retry.delay.delta()), "retry_exponential_backoff": task.retry.backoff,
@@ -217,7 +218,7 @@ pub(super) fn xcom(row: &XComRow) -> Value {
 }
 
 /// `ImportErrorResponse`
-pub(super) fn import_error(row: &ImportErrorRow) -> Value {
+pub(super) fn import_error(row: &ImportError) -> Value {
     let place =
         [row.line, row.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
     let mut trace = format!("{}{place}: {}", row.file, row.message);
@@ -243,13 +244,13 @@ pub(super) fn event(row: &EventRow) -> Value {
     })
 }
 
-/// `PoolResponse`. Slots without a limit are Airflow's -1; open ones are then as many as it has numbers for.
+/// `PoolResponse`, and `policy`, which is Tradewind's own. Slots without a limit are Airflow's -1; open ones are then as many as it has numbers for.
 pub(super) fn pool(pool: &Pool) -> Value {
     json!({
         "name": pool.name, "slots": pool.slots, "description": pool.description, "include_deferred": pool.include_deferred,
         "occupied_slots": pool.occupied(), "running_slots": pool.running, "queued_slots": pool.queued,
         "scheduled_slots": pool.scheduled, "open_slots": pool.open().unwrap_or(-1), "deferred_slots": pool.deferred,
-        "team_name": null,
+        "team_name": null, "policy": pool.policy,
     })
 }
 

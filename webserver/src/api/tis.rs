@@ -83,7 +83,7 @@ pub(super) async fn list(
     if let Some(group) = query.text("task_group_id") {
         ask.tests.push(("task_id", Test::StartsWith(format!("{group}."))));
     }
-    let mut ask = names::within(names::within(ask, "dag_id", &path.0), "run_id", &path.1);
+    let mut ask = names::within(ask, [("dag_id", &path.0), ("run_id", &path.1)]);
     let Some(token) = query.cursor() else {
         return send(&state, ask).await;
     };
@@ -121,7 +121,7 @@ pub(super) async fn batch(
     ];
     let tests = lists.into_iter().filter_map(|(column, list)| list.map(|list| (column, Test::OneOf(list))));
     ask.tests.extend(tests);
-    send(&state, names::within(names::within(ask, "dag_id", &path.0), "run_id", &path.1)).await
+    send(&state, names::within(ask, [("dag_id", &path.0), ("run_id", &path.1)])).await
 }
 
 pub(super) async fn list_mapped(
@@ -137,12 +137,11 @@ pub(super) async fn list_mapped(
     if !task.is_mapped() {
         return Err(Error::NotFound(format!("Task id {task_id} is not mapped")));
     }
-    let is = |name: String| Test::OneOf(vec![name]);
     let ask = query
         .ask(FILTERS, &["map_index"])?
-        .with("dag_id", is(dag_id))
-        .with("run_id", is(run_id))
-        .with("task_id", is(task_id));
+        .with("dag_id", Test::is(dag_id))
+        .with("run_id", Test::is(run_id))
+        .with("task_id", Test::is(task_id));
     send(&state, ask).await
 }
 
@@ -290,8 +289,8 @@ async fn rule_not_met(state: &AppState, row: &TiRow, version: i64) -> Result<Opt
     let task = contents.task(&row.task_id).filter(|task| !task.upstream.is_empty());
     let Some(task) = task else { return Ok(None) };
     let ask = Ask { limit: 1_000, ..Ask::default() }
-        .with("dag_id", Test::OneOf(vec![row.dag_id.clone()]))
-        .with("run_id", Test::OneOf(vec![row.run_id.clone()]))
+        .with("dag_id", Test::is(&row.dag_id))
+        .with("run_id", Test::is(&row.run_id))
         .with("task_id", Test::OneOf(task.upstream.iter().map(ToString::to_string).collect()));
     let upstream = state.store.api_tis(&ask).await?.0;
     let states: Vec<String> = upstream.iter().map(|ti| format!("{}: {}", ti.task_id, ti.state)).collect();

@@ -4,6 +4,7 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
+use runtime::secret::{MASK, is_secret_name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::variable::Variable;
@@ -11,7 +12,7 @@ use store::variable::Variable;
 use super::{
     batch::given,
     query::Query,
-    settings::{self, MASK, Mask, is_sensitive},
+    settings::{self, Mask},
 };
 use crate::{AppState, auth::Operator, body::Body, error::Error};
 
@@ -104,7 +105,7 @@ fn missing(key: &str) -> Error {
 
 /// `VariableResponse`
 fn shape(variable: &Variable) -> Value {
-    let value = if is_sensitive(&variable.key) { MASK } else { &variable.value };
+    let value = if is_secret_name(&variable.key) { MASK } else { &variable.value };
     let description = variable.description.as_deref().filter(|text| !text.is_empty());
     json!({"key": variable.key, "value": value, "description": description, "is_encrypted": true, "team_name": null})
 }

@@ -2,7 +2,6 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::ACCEPT,
     web::{Data, Path},
 };
 use domain::engine::record::VersionId;
@@ -14,7 +13,7 @@ use store::view::{
 
 use super::{
     names,
-    query::{Kind, Query},
+    query::{Kind, Query, accepts, disallowed_order},
     shape,
 };
 use crate::{AppState, auth::Viewer, error::Error};
@@ -29,7 +28,7 @@ pub(super) async fn list(
         names::dag(&state, &dag_id).await?;
     }
     let ask = query.ask(&[("version_number", "number", Kind::Numbers)], &["id"])?;
-    let (rows, total) = state.store.api_versions(&names::within(ask, "dag_id", &dag_id)).await?;
+    let (rows, total) = state.store.api_versions(&names::within(ask, [("dag_id", &dag_id)])).await?;
     let rows: Vec<Value> = rows.iter().map(shape::dag_version).collect();
     Ok(HttpResponse::Ok().json(json!({"dag_versions": rows, "total_entries": total})))
 }
@@ -59,8 +58,7 @@ pub(super) async fn source(
         }
     };
     let source = state.store.source(VersionId(id)).await?.unwrap_or_default();
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.starts_with("text/plain") {
+    if accepts(&request, "text/plain") {
         return Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(source));
     }
     Ok(HttpResponse::Ok().json(json!({
@@ -83,10 +81,7 @@ pub(super) async fn tasks(
         ["task_id", "task_display_name", "owner", "operator_name", "trigger_rule", "pool", "queue"]
             .contains(&field);
     if !is_known {
-        let shown: String = field.chars().take(60).collect();
-        return Err(Error::Invalid(format!(
-            "Ordering with '{shown}' is disallowed or the attribute does not exist on the model"
-        )));
+        return Err(disallowed_order(field));
     }
     tasks.sort_by(|one, two| one[field].as_str().cmp(&two[field].as_str()));
     if is_descending {
@@ -110,7 +105,7 @@ pub(super) async fn task(
 
 async fn find(state: &AppState, dag_id: &str, number: i32) -> Result<VersionRow, Error> {
     let ask = Ask { limit: 1, ..Ask::default() }
-        .with("dag_id", Test::OneOf(vec![dag_id.to_owned()]))
+        .with("dag_id", Test::is(dag_id))
         .with("number", Test::Numbers(vec![number.into()]));
     let found = state.store.api_versions(&ask).await?.0.into_iter().next();
     found.ok_or_else(|| {

@@ -39,11 +39,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Error> {
     let (dag_id, run_id, task_id) = path.into_inner();
     let ask = query.ask(FILTERS, &ORDER)?;
-    let ask = names::within(
-        names::within(names::within(ask, "dag_id", &dag_id), "run_id", &run_id),
-        "task_id",
-        &task_id,
-    );
+    let ask = names::within(ask, [("dag_id", &dag_id), ("run_id", &run_id), ("task_id", &task_id)]);
     let (rows, total) = state.store.api_xcoms(&ask, false).await?;
     let rows: Vec<Value> = rows.iter().map(shape::xcom).collect();
     Ok(HttpResponse::Ok().json(json!({"xcom_entries": rows, "total_entries": total})))
@@ -60,12 +56,11 @@ pub(super) async fn get(
     let stringify = query.flag("stringify")?.unwrap_or(false);
     // Values are kept as JSON, so there is nothing to bring back to life.
     query.flag("deserialize")?;
-    let is = |text: String| Test::OneOf(vec![text]);
     let ask = Ask { limit: 1, ..Ask::default() }
-        .with("dag_id", is(dag_id))
-        .with("run_id", is(run_id))
-        .with("task_id", is(task_id))
-        .with("key", is(key.clone()))
+        .with("dag_id", Test::is(dag_id))
+        .with("run_id", Test::is(run_id))
+        .with("task_id", Test::is(task_id))
+        .with("key", Test::is(&key))
         .with("map_index", Test::Numbers(vec![map_index]));
     let found = state.store.api_xcoms(&ask, true).await?.0.into_iter().next();
     let row = found.ok_or_else(|| Error::NotFound(format!("XCom entry with key: `{key}` not found")))?;

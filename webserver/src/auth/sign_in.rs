@@ -75,16 +75,15 @@ pub(super) async fn leave(
         .finish())
 }
 
-/// Uses a one-time link. Whoever looks at links before people do (mail scanners, chat previews) sends no browser headers and
-/// does not use it up.
+/// Uses a one-time link. A browser that fetches a page before anybody asks for it says so (Fetch Standard, `Sec-Purpose`),
+/// and does not use it up.
 pub(super) async fn ask_about_link(
     state: Data<AppState>,
     request: HttpRequest,
     token: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let is_browser = request.headers().contains_key("sec-fetch-mode") || accepts_pages(&request);
-    if !is_browser {
-        return Err(Error::Invalid("open this link in a browser".to_owned()));
+    if is_prefetch(&request) {
+        return Err(Error::Invalid("a one-time link is not fetched in advance: open it".to_owned()));
     }
     use_link(state, request, token).await
 }
@@ -177,9 +176,10 @@ fn page(
         .body(page.render()?))
 }
 
-fn accepts_pages(request: &HttpRequest) -> bool {
-    let accept = request.headers().get("accept").and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+fn is_prefetch(request: &HttpRequest) -> bool {
+    let purpose = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let purposes = [purpose("sec-purpose"), purpose("purpose")];
+    purposes.into_iter().flatten().any(|purpose| purpose.starts_with("prefetch"))
 }
 
 #[cfg(test)]

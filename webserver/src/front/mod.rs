@@ -127,8 +127,10 @@ impl About {
         let millis = took.as_secs_f64() * 1e3;
         match fault {
             Some(Error::Internal(why)) => error!(method, route, status, millis, id, why, "request"),
-            Some(fault) if status >= 500 => warn!(method, route, status, millis, id, why = %fault, "request"),
-            Some(fault) => info!(method, route, status, millis, id, why = %fault, "request"),
+            Some(fault) if status >= 500 => {
+                warn!(method, route, status, millis, id, why = error::words(fault), "request");
+            }
+            Some(fault) => info!(method, route, status, millis, id, why = error::words(fault), "request"),
             None if is_noise(route) => debug!(method, route, status, millis, id, "request"),
             None => info!(method, route, status, millis, id, "request"),
         }

@@ -7,7 +7,7 @@ use super::{Error, Folded, Graph, Group, Layout, Node, Origin, fold, lay_out};
 /// Graphs with more tasks than this are shown with their groups closed, unless the reader opened some.
 pub const FOLD_ABOVE: usize = 150;
 const NODE_HEIGHT: f64 = 44.0;
-const MIN_WIDTH: f64 = 140.0;
+const MIN_WIDTH: f64 = 160.0;
 /// Least width of a mapped task or a closed group: there is a count and a bar under the name.
 const MIN_STACK_WIDTH: f64 = 172.0;
 const MAX_WIDTH: f64 = 280.0;

@@ -84,8 +84,9 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
 }
 
 fn row(line: Line, visit: &Visit) -> AuditRow {
-    let names =
-        [&line.dag_id, &line.run_id, &line.task_id].into_iter().flatten().cloned().collect::<Vec<_>>();
+    let run = line.run_id.as_deref().map(|run_id| words::run_name(run_id, visit.now));
+    let names = [line.dag_id.as_deref(), run.as_deref(), line.task_id.as_deref()];
+    let names: Vec<&str> = names.into_iter().flatten().collect();
     let is_deleted = line.event.starts_with("delete_");
     let extra = line.extra.unwrap_or(Value::Null);
     AuditRow {

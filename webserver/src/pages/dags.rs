@@ -74,8 +74,8 @@ pub(crate) struct DagRow {
     pub(crate) href: String,
     pub(crate) description: String,
     pub(crate) tags: Vec<TagLink>,
-    /// The schedule as written in the file.
-    pub(crate) schedule: String,
+    /// The schedule as written in the file, where that says more than the words.
+    pub(crate) schedule: Option<String>,
     /// The schedule in words.
     pub(crate) schedule_title: String,
     pub(crate) paused: bool,
@@ -186,18 +186,23 @@ fn row(line: Line, filter: &Filter, visit: &Visit) -> DagRow {
             .into_iter()
             .map(|tag| TagLink { href: filter.link(&tag, &filter.status), label: tag, current: false })
             .collect(),
-        schedule: line.schedule,
+        schedule: Some(line.schedule).filter(|written| says_more(written, &line.schedule_description)),
         schedule_title: line.schedule_description,
         paused: line.is_paused,
         broken: line.has_import_errors,
     }
 }
 
+/// Whether a schedule as written is worth a line of its own beside its words.
+fn says_more(written: &str, words: &str) -> bool {
+    written != "None" && !written.eq_ignore_ascii_case(words)
+}
+
 fn dot(dag_id: &str, run: &Recent, visit: &Visit) -> RunDot {
     RunDot {
         state: run.state.as_str(),
         href: paths::run(dag_id, &run.run_id),
-        title: words::run_title(&run.run_id, run.state, &took(run, visit)),
+        title: words::run_title(&words::run_name(&run.run_id, visit.now), run.state, &took(run, visit)),
     }
 }
 

@@ -17,9 +17,10 @@ mod import_errors;
 mod pager;
 pub(crate) mod parts;
 mod paths;
+mod platform;
 mod pools;
+mod prose;
 mod run;
-mod secrets;
 mod shelf;
 pub(crate) mod sign_in;
 mod tally;
@@ -46,6 +47,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/dags", web::get().to(dags::show))
         .route("/import-errors", web::get().to(import_errors::show))
         .route("/audit", web::get().to(audit::show))
+        .route("/platform", web::get().to(platform::show))
         .route("/theme", web::post().to(theme::change))
         .configure(dag_routes)
         .configure(run_routes)
@@ -69,6 +71,7 @@ fn run_routes(config: &mut ServiceConfig) {
         .route("/dags/{dag_id}/runs/{run_id}", web::get().to(run::tasks::show))
         .route("/dags/{dag_id}/runs/{run_id}/graph", web::get().to(run::graph::show))
         .route("/dags/{dag_id}/runs/{run_id}/details", web::get().to(run::details::show))
+        .route("/dags/{dag_id}/runs/{run_id}/pause", web::post().to(run::actions::pause))
         .route("/dags/{dag_id}/runs/{run_id}/stop", web::post().to(run::actions::stop))
         .route("/dags/{dag_id}/runs/{run_id}/clear", web::post().to(run::actions::clear))
         .route("/dags/{dag_id}/runs/{run_id}/mark", web::post().to(run::actions::mark));
@@ -84,7 +87,10 @@ fn task_routes(config: &mut ServiceConfig) {
         .route(&format!("{task}/xcom"), web::get().to(task::xcom::show))
         .route(&format!("{task}/details"), web::get().to(task::details::show))
         .route(&format!("{task}/clear"), web::post().to(task::actions::clear))
-        .route(&format!("{task}/mark"), web::post().to(task::actions::mark));
+        .route(&format!("{task}/mark"), web::post().to(task::actions::mark))
+        .route(&format!("{task}/hold"), web::post().to(task::actions::hold))
+        .route(&format!("{task}/priority"), web::post().to(task::actions::prioritize))
+        .route(&format!("{task}/switch"), web::post().to(task::actions::switch));
 }
 
 fn resource_routes(config: &mut ServiceConfig) {

@@ -183,16 +183,25 @@ pub(crate) struct Fact {
     pub(crate) value: String,
 }
 
+/// One of several values that a person chooses from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+}
+
 /// One field of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) label: String,
-    /// `text`, `number`, `date`, `datetime-local`, `password`, `checkbox`, `select`, `textarea` or `json`.
+    /// `text`, `number`, `date`, `datetime-local`, `password`, `checkbox`, `select`, `choice`, `textarea` or `json`.
     pub(crate) kind: &'static str,
     pub(crate) value: String,
     /// The choices of a `select`.
     pub(crate) options: Vec<String>,
+    /// The choices of a `choice`.
+    pub(crate) choices: Vec<Choice>,
     pub(crate) required: bool,
     pub(crate) hint: Option<String>,
     /// Whether it is shown but cannot be changed.

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web::Query};
 use askama::Template;
-use domain::id::PoolName;
+use domain::{engine::floor::Policy, id::PoolName};
 use queue::Bell;
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +10,7 @@ use store::pool::{DEFAULT, NewPool, Pool};
 
 use super::{
     audit_line,
-    parts::{Field, Mood, Shell},
+    parts::{Choice, Field, Mood, Shell},
     visit::{self, Visit},
 };
 use crate::{
@@ -40,6 +40,9 @@ pub(crate) struct Entry {
     description: String,
     #[serde(default)]
     include_deferred: bool,
+    /// Empty for the installation's.
+    #[serde(default)]
+    policy: String,
     /// Set when an existing pool is changed.
     #[serde(default)]
     existing: bool,
@@ -69,6 +72,8 @@ pub(crate) struct PoolRow {
     pub(crate) description: String,
     /// A number, or `unlimited`.
     pub(crate) slots: String,
+    /// Who goes first; nothing where the installation's policy says it.
+    pub(crate) policy: Option<String>,
     pub(crate) running: i64,
     pub(crate) queued: i64,
     /// Slots that tasks wait for.
@@ -86,6 +91,7 @@ pub(crate) struct PoolRow {
 struct Wrong {
     name: Option<String>,
     slots: Option<String>,
+    policy: Option<String>,
     description: Option<String>,
     other: Option<String>,
 }
@@ -130,7 +136,8 @@ pub(crate) async fn save(
             Err(fault) => return Err(fault.into()),
         }
     };
-    audit_line::write(&visit, event, json!({"name": pool.name, "slots": pool.slots})).await?;
+    audit_line::write(&visit, event, json!({"name": pool.name, "slots": pool.slots, "policy": pool.policy}))
+        .await?;
     tell_scheduler(&visit).await;
     Ok(visit::go("/pools", Mood::Good, &text))
 }
@@ -157,6 +164,7 @@ async fn existing(visit: &Visit, name: &str) -> Result<Entry, Error> {
         slots: if pool.slots < 0 { String::new() } else { pool.slots.to_string() },
         description: pool.description.unwrap_or_default(),
         include_deferred: pool.include_deferred,
+        policy: pool.policy.unwrap_or_default(),
         name: pool.name,
         existing: true,
     })
@@ -177,16 +185,17 @@ fn read(entry: &Entry) -> Result<NewPool, Wrong> {
     let mut wrong = Wrong::default();
     let name = PoolName::new(entry.name.trim()).map_err(|error| wrong.name = Some(format!("{error}."))).ok();
     let slots = slots(&entry.slots).map_err(|error| wrong.slots = Some(error)).ok();
+    let policy = policy(&entry.policy).map_err(|error| wrong.policy = Some(error)).ok();
     let description = entry.description.trim();
     if description.chars().count() > LONGEST_DESCRIPTION {
         wrong.description = Some(format!("At most {LONGEST_DESCRIPTION} characters."));
         return Err(wrong);
     }
-    let (Some(name), Some(slots)) = (name, slots) else {
+    let (Some(name), Some(slots), Some(policy)) = (name, slots, policy) else {
         return Err(wrong);
     };
     let description = (!description.is_empty()).then(|| description.to_owned());
-    Ok(NewPool { name, slots, description, include_deferred: entry.include_deferred })
+    Ok(NewPool { name, slots, description, include_deferred: entry.include_deferred, policy })
 }
 
 /// A number of slots; nothing, or Airflow's -1, is without limit.
@@ -199,6 +208,36 @@ fn slots(text: &str) -> Result<Option<u32>, String> {
                 .map(Some)
                 .ok_or_else(|| format!("A whole number of 0 or more, or nothing for no limit, not `{text}`."))
         }
+    }
+}
+
+/// Nothing leaves the order to the installation.
+fn policy(text: &str) -> Result<Option<Policy>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: domain::engine::floor::UnknownPolicy| format!("{error}."))
+}
+
+/// What a person chooses from: each policy with what it does.
+fn policies() -> Vec<Choice> {
+    let own = Policy::ALL.into_iter().map(|policy| Choice {
+        value: policy.name().to_owned(),
+        label: format!("{policy}: {}", effect(policy)),
+    });
+    let usual = Choice { value: String::new(), label: "as the whole installation".to_owned() };
+    std::iter::once(usual).chain(own).collect()
+}
+
+const fn effect(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Fifo => "first come, first served",
+        Policy::Priority => "higher priority first, then the older run (as Airflow)",
+        Policy::Shortest => "what took the shortest time so far first",
+        Policy::Longest => "what took the longest time so far first",
+        Policy::FifoShortest => "first come, first served; the shortest of what came together",
+        Policy::CriticalPath => "what has the longest way to the end of its run first",
     }
 }
 
@@ -229,6 +268,12 @@ fn fields(entry: &Entry, wrong: &Wrong) -> Vec<Field> {
             hint: Some("Nothing for no limit.".to_owned()),
             ..field("slots", "Slots", &entry.slots, &wrong.slots)
         },
+        Field {
+            kind: "choice",
+            choices: policies(),
+            hint: Some("Who goes first among those that wait for the pool.".to_owned()),
+            ..field("policy", "Order", &entry.policy, &wrong.policy)
+        },
         field("description", "Description", &entry.description, &wrong.description),
         Field {
             kind: "checkbox",
@@ -251,6 +296,7 @@ fn row(pool: Pool) -> PoolRow {
         running_width: part(pool.running),
         queued_width: part(pool.queued),
         removable: pool.name != DEFAULT,
+        policy: pool.policy,
         description: pool.description.unwrap_or_default(),
         name: pool.name,
     }
@@ -270,8 +316,11 @@ mod tests {
 
     #[test]
     fn every_field_says_what_is_wrong_with_it() {
-        let entry = Entry { name: "a b".to_owned(), slots: "x".to_owned(), ..Entry::default() };
+        let text = str::to_owned;
+        let entry =
+            Entry { name: text("a b"), slots: text("x"), policy: text("shortes"), ..Entry::default() };
         let wrong = read(&entry).unwrap_err();
         assert!(wrong.name.is_some() && wrong.slots.is_some());
+        assert!(wrong.policy.is_some_and(|text| text.contains("did you mean `shortest`")));
     }
 }

@@ -105,6 +105,16 @@ pub(crate) fn short_name(id: &str, group: Option<&str>) -> String {
     inner.unwrap_or(id).to_owned()
 }
 
+/// The operator, and the part that a task plays for its neighbours where that is a special one.
+fn what_it_does(task: &Task) -> String {
+    let operator = task.operator.key();
+    match (task.setup, task.teardown) {
+        (true, _) => format!("setup · {operator}"),
+        (false, Some(_)) => format!("teardown · {operator}"),
+        (false, None) => operator.to_owned(),
+    }
+}
+
 /// The group around a group, by its id: the longest other group id that it begins with.
 pub(crate) fn parent_group<'a>(dag: &'a Dag, group_id: &str) -> Option<&'a str> {
     let around = dag.groups.iter().map(|group| group.group_id.as_str());
@@ -131,7 +141,7 @@ fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Err
         TaskSpec {
             task_id: task.task_id.as_str().to_owned(),
             label: short_name(task.task_id.as_str(), group),
-            operator: task.operator.key().to_owned(),
+            operator: what_it_does(task),
             mapped: task.is_mapped(),
             group: group.and_then(|id| group_at.get(id).copied()),
         }

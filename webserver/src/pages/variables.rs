@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web::Query};
 use askama::Template;
+use runtime::secret::is_secret_name;
 use serde::Deserialize;
 use serde_json::json;
 use store::variable::Variable;
@@ -9,7 +10,6 @@ use store::variable::Variable;
 use super::{
     audit_line, pager,
     parts::{Field, Mood, Pager, Shell},
-    secrets,
     visit::{self, Visit},
 };
 use crate::{
@@ -104,7 +104,7 @@ pub(crate) async fn save(
     }
     // A secret's value is not shown, so an empty field leaves it as it is.
     let value = match before {
-        Some(before) if entry.value.is_empty() && secrets::is_secret(key) => before.value,
+        Some(before) if entry.value.is_empty() && is_secret_name(key) => before.value,
         Some(_) | None => entry.value.clone(),
     };
     match store.set_variable(key, &value, Some(entry.description.trim())).await {
@@ -136,7 +136,7 @@ pub(crate) async fn delete(
 async fn existing(visit: &Visit, key: &str) -> Result<Entry, Error> {
     let found = visit.state.store.variable(key).await?.ok_or_else(|| no_such(key))?;
     Ok(Entry {
-        value: if secrets::is_secret(&found.key) { String::new() } else { found.value },
+        value: if is_secret_name(&found.key) { String::new() } else { found.value },
         description: found.description.unwrap_or_default(),
         key: found.key,
         existing: true,
@@ -171,7 +171,7 @@ async fn page(
 }
 
 fn fields(entry: &Entry) -> Vec<Field> {
-    let secret = entry.existing && secrets::is_secret(&entry.key);
+    let secret = entry.existing && is_secret_name(&entry.key);
     let field = |name: &str, label: &str, kind, value: &str| Field {
         name: name.to_owned(),
         label: label.to_owned(),
@@ -195,7 +195,7 @@ fn row(variable: Variable) -> VariableRow {
         if short.len() < value.len() { format!("{short}…") } else { short }
     };
     VariableRow {
-        value: (!secrets::is_secret(&variable.key)).then(|| shown(&variable.value)),
+        value: (!is_secret_name(&variable.key)).then(|| shown(&variable.value)),
         description: variable.description.unwrap_or_default(),
         key: variable.key,
     }

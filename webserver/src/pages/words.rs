@@ -110,11 +110,32 @@ pub(crate) const fn run_icon(kind: RunType) -> &'static str {
     }
 }
 
-/// Run id, state and length: what a small tile stands for.
-pub(crate) fn run_title(run_id: &str, state: RunState, took: &str) -> String {
+/// What a run is called on a page: a name that was made from a time is told as a kind and that time, any other is told as it is.
+pub(crate) fn run_name(run_id: &str, now: DateTime<Utc>) -> String {
+    let made = || {
+        let (kind, rest) = run_id.split_once("__")?;
+        let kind = run_noun(kind.parse().ok()?);
+        let at = DateTime::parse_from_rfc3339(rest.split('_').next()?).ok()?;
+        Some(format!("{kind} {}", moment(at.to_utc(), now).text))
+    };
+    made().unwrap_or_else(|| run_id.to_owned())
+}
+
+/// Name of the run, its state and length: what a small tile stands for.
+pub(crate) fn run_title(name: &str, state: RunState, took: &str) -> String {
     match state {
-        RunState::Queued => format!("{run_id}: queued"),
-        RunState::Running | RunState::Success | RunState::Failed => format!("{run_id}: {state}, {took}"),
+        RunState::Queued => format!("{name}: queued"),
+        RunState::Running | RunState::Success | RunState::Failed => format!("{name}: {state}, {took}"),
+    }
+}
+
+const fn run_noun(kind: RunType) -> &'static str {
+    match kind {
+        RunType::Scheduled => "Scheduled run",
+        RunType::Manual => "Manual run",
+        RunType::Backfill => "Backfill run",
+        RunType::AssetTriggered => "Asset run",
+        RunType::OperatorTriggered => "Called run",
     }
 }
 
@@ -191,6 +212,22 @@ mod tests {
             [tries(0, 2), tries(1, 0), tries(2, 2), tries(5, 2)],
             ["–", "1", "2 of 3", "5"].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn names_made_from_a_time_are_told_as_one() {
+        let now = at("2026-03-01T12:00:00Z");
+        let cases = [
+            ("scheduled__2026-02-28T04:05:00+00:00", "Scheduled run 28 Feb 04:05"),
+            ("manual__2026-03-01T11:00:07.123456+00:00_aHnd_y7i", "Manual run 1 Mar 11:00:07"),
+            ("scheduled__2025-12-31T19:05:00-05:00", "Scheduled run 1 Jan 00:05"),
+            ("manual__tomorrow", "manual__tomorrow"),
+            ("nightly__2026-02-28T04:05:00+00:00", "nightly__2026-02-28T04:05:00+00:00"),
+            ("one", "one"),
+        ];
+        for (run_id, name) in cases {
+            assert_eq!(run_name(run_id, now), name);
+        }
     }
 
     #[test]

@@ -123,10 +123,11 @@ impl App {
     pub(crate) async fn load(&mut self, name: &str, text: &str) {
         let parsed = domain::dagfile::parse(text.as_bytes(), name, &|_| Err("no other file".to_owned()));
         let source = text.to_owned();
-        let dags = parsed
-            .dags
-            .into_iter()
-            .map(|loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() });
+        let dags = parsed.dags.into_iter().map(|loaded| LoadedDag {
+            dag: Arc::new(loaded.dag),
+            source: source.clone(),
+            place: (loaded.line, loaded.column),
+        });
         let errors = parsed.errors.into_iter().map(|error| NewImportError {
             line: Some(error.line),
             column: Some(error.column),

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use domain::{
     dag::Operator,
-    engine::{Engine, Snapshot, event::Event, record::VersionId},
+    engine::{
+        Engine, Snapshot,
+        event::Event,
+        record::{AdmissionRecord, VersionId},
+    },
     id::{QueueName, TryKey},
     intent::{Message, Wish},
     outcome::{Outcome, TryResult},
@@ -54,6 +58,8 @@ impl Leader {
             dags: snapshot.dags,
             runs: snapshot.runs,
             pools: snapshot.pools,
+            admission: AdmissionRecord::default(),
+            durations: snapshot.durations,
             workers: snapshot.workers,
             next_run: snapshot.next_run.0,
         };
@@ -100,6 +106,10 @@ impl Leader {
             self.store.commit(&self.proof, &decisions, &consumed).await.unwrap();
             let ready: Vec<TryKey> = decisions.ready.iter().map(|ready| ready.attempt).collect();
             self.work(&ready).await;
+            for question in &decisions.questions {
+                let before = self.store.standing(question).await.unwrap();
+                self.engine.handle(Event::Past { run: question.run, before }, self.clock.now());
+            }
             let changed = decisions.changed.into_iter().map(|(dag_id, run_id)| Bell::Changed {
                 dag_id: dag_id.to_string(),
                 run_id: Some(run_id.to_string()),
@@ -121,7 +131,8 @@ impl Leader {
             self.adhoc = Some(record.version);
             self.engine.handle(Event::Dag(Box::new(record)), now);
         }
-        if !matches!(intent.wish, Wish::Trigger(_))
+        if let Some(run_id) = run_id
+            && !matches!(intent.wish, Wish::Trigger(_))
             && !self.engine.knows_run(dag_id, run_id)
             && let Some(run) = self.store.run(dag_id, run_id).await.unwrap()
         {

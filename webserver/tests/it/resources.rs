@@ -30,6 +30,13 @@ async fn pools_come_change_and_go() {
         )
         .await;
     assert_eq!((&masked["slots"], &masked["description"]), (&json!(-1), &json!("x")));
+    assert_eq!(masked["policy"], Value::Null);
+    let pool = program.send(Method::PATCH, "/pools/warehouse", json!({"policy": "critical_path"}), 200).await;
+    assert_eq!((&pool["policy"], &pool["slots"]), (&json!("critical_path"), &json!(-1)));
+    let pool = program.send(Method::PATCH, "/pools/warehouse", json!({"slots": 3}), 200).await;
+    assert_eq!((&pool["policy"], &pool["slots"]), (&json!("critical_path"), &json!(3)));
+    let pool = program.send(Method::PATCH, "/pools/warehouse", json!({"policy": null}), 200).await;
+    assert_eq!(pool["policy"], Value::Null);
     let page = program.get("/pools?order_by=-name&limit=1").await;
     assert_eq!((&page["total_entries"], &page["pools"][0]["name"]), (&json!(2), &json!("warehouse")));
     assert_eq!(program.get("/pools?pool_name_pattern=ware").await["total_entries"], 1);
@@ -44,6 +51,7 @@ async fn pools_that_make_no_sense_are_refused() {
         (Method::POST, "/pools", json!({"name": "a b", "slots": 1}), 422),
         (Method::POST, "/pools", json!({"name": "a", "slots": -2}), 422),
         (Method::POST, "/pools", json!({"name": "a"}), 422),
+        (Method::POST, "/pools", json!({"name": "a", "slots": 1, "policy": "best"}), 422),
         (Method::PATCH, "/pools/warehouse", json!({"pool": "other", "slots": 1}), 400),
         (Method::PATCH, "/pools/default_pool", json!({"description": "mine"}), 400),
         (Method::DELETE, "/pools/default_pool", Value::Null, 400),

@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use domain::id::TryKey;
 use domain::outcome::{Outcome, TryResult};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use queue::LogId;
 use serde_json::{Map, Value};
 use store::Claimed;
@@ -18,56 +19,80 @@ use crate::attempt::{Attempt, Watcher};
 use crate::operator::Done;
 use crate::output::{Output, Sink, Spool};
 use crate::report::{Report, Reports};
-use crate::running::Slot;
+use crate::running::{Reserved, Slot};
 use crate::stop::{self, Halt, StopSignal};
 use crate::versions::Version;
 
+/// Claims under way at the same time: with one, slots that become free meanwhile would wait for it.
+const CLAIMERS: usize = 2;
 /// How long one look into the queue waits for something to come.
 const WAIT: Duration = Duration::from_secs(5);
 /// The pause after an error.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Worker {
-    /// Takes what waits in the queue and starts it, until the term closes. A claim that has begun is never given up:
-    /// what it claims must be run or given back.
+    /// Takes what waits in the queue and starts it, until the term closes: while the records are asked about some tries, the
+    /// next are taken.
     pub(super) async fn claim(self: Arc<Self>, term: Arc<Term>) {
+        join_all((0..CLAIMERS).map(|_| self.claim_in_turn(&term))).await;
+    }
+
+    /// A claim that has begun is never given up: what it claims must be run or given back.
+    async fn claim_in_turn(self: &Arc<Self>, term: &Arc<Term>) {
         loop {
-            let tries = tokio::select! {
+            let (tries, places) = tokio::select! {
                 biased;
                 () = term.closing.cancelled() => return,
-                tries = self.next(&term) => tries,
+                next = self.next(term) => next,
             };
             if !tries.is_empty() {
-                self.claim_and_start(&term, &tries).await;
+                self.claim_and_start(term, &tries, places).await;
             }
         }
     }
 
-    /// The tries that are next in the queue, as many as there are free slots.
-    async fn next(&self, term: &Term) -> Vec<TryKey> {
-        let free = term.running.wait_free().await;
+    /// The tries that are next in the queue, as many as there are free slots, and places for them.
+    async fn next(&self, term: &Term) -> (Vec<TryKey>, Reserved) {
+        let mut places = term.running.reserve().await;
         if !term.lease.is_fresh() {
             // The records would refuse the claim; the ticket is better left to somebody else.
             tokio::time::sleep(PAUSE).await;
-            return Vec::new();
+            return (Vec::new(), places);
         }
-        match self.queue.pop(&self.queues, free, WAIT).await {
-            Ok(tickets) => tickets.into_iter().map(|(_, ticket)| attempt_of(ticket)).collect(),
-            Err(error) => {
-                tracing::warn!(%error, "the ready queue cannot be read now");
+        let popped = self.queue.pop(&self.queues, places.places(), WAIT).await;
+        self.tell_of_trouble(term, popped.as_ref().err());
+        match popped {
+            Ok(tickets) => {
+                places.keep(tickets.len());
+                (tickets.into_iter().map(|(_, ticket)| attempt_of(ticket)).collect(), places)
+            }
+            Err(_) => {
                 tokio::time::sleep(PAUSE).await;
-                Vec::new()
+                (Vec::new(), places)
             }
         }
     }
 
-    async fn claim_and_start(self: &Arc<Self>, term: &Arc<Term>, tries: &[TryKey]) {
+    /// Says once that the queue fails, and once that it works again.
+    fn tell_of_trouble(&self, term: &Term, error: Option<&queue::Error>) {
+        let mut known = term.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            None if known.is_some() => tracing::info!("the ready queue can be read again"),
+            Some(error) if known.as_ref() != Some(error) => {
+                tracing::warn!(%error, "the ready queue cannot be read now; trying again until it can");
+            }
+            None | Some(_) => {}
+        }
+        *known = error.cloned();
+    }
+
+    async fn claim_and_start(self: &Arc<Self>, term: &Arc<Term>, tries: &[TryKey], mut places: Reserved) {
         // While the lease holds, tickets that were taken are worth keeping: the sweep would take a while to renew them.
         while term.lease.is_fresh() {
             match self.store.claim(term.id, tries).await {
                 Ok(claimed) => {
                     for one in claimed {
-                        self.start(term, one).await;
+                        self.start(term, one, &mut places).await;
                     }
                     return;
                 }
@@ -80,9 +105,9 @@ impl Worker {
         }
     }
 
-    async fn start(self: &Arc<Self>, term: &Arc<Term>, claimed: Claimed) {
+    async fn start(self: &Arc<Self>, term: &Arc<Term>, claimed: Claimed, places: &mut Reserved) {
         let (stopper, stop) = stop::pair();
-        let Some(slot) = term.running.take(claimed.attempt, stopper) else {
+        let Some(slot) = places.take(claimed.attempt, stopper) else {
             return tracing::error!(attempt = %claimed.attempt, "claimed twice; it runs here already");
         };
         let version = match self.version(&claimed).await {

@@ -1,13 +1,10 @@
 //! `bash`: a shell script.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
 use domain::dag::Task;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::program::{self, Setting};
+use super::program::{self, Called, Setting};
 use super::{Done, On, Work};
 use crate::template::{Error, Renderer};
 
@@ -35,8 +32,8 @@ impl Work for Bash {
 
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
         Box::pin(async move {
-            match self.arguments(on) {
-                Ok((shell, args)) => program::run(shell, args, &self.setting, on).await,
+            match self.called(on) {
+                Ok(shell) => program::run(shell, Some(&self.command), &self.setting, on).await,
                 Err(done) => done,
             }
         })
@@ -44,7 +41,7 @@ impl Work for Bash {
 }
 
 impl Bash {
-    fn arguments(&self, on: &On<'_>) -> Result<(PathBuf, Vec<OsString>), Done> {
+    fn called(&self, on: &On<'_>) -> Result<Called, Done> {
         let Some(shell) = on.station.programs.shell() else {
             return Err(Done::failed_for_good("this worker has neither bash nor sh on its PATH"));
         };
@@ -54,6 +51,6 @@ impl Bash {
             program::write_program(&on.place.program, &self.command)?;
             vec![on.place.program.clone().into()]
         };
-        Ok((shell, args))
+        Ok(Called { program: shell, args })
     }
 }

@@ -1,4 +1,4 @@
-//! `empty`: nothing. The engine usually decides such tasks without a worker.
+//! `empty` and `latest_only`: nothing. The engine carries them out itself unless somebody runs one in the foreground.
 
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;

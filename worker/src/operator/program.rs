@@ -6,19 +6,30 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use domain::dag::Task;
+use domain::dag::{Operator, Task};
 use domain::outcome::{MAX_XCOM_BYTES, RETURN_VALUE, SKIP_EXIT_CODE, TryResult};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
+use store::xcom::check_key;
 
+use super::plain::plain;
 use super::{Done, On};
 use crate::environment::Places;
 use crate::output::Kept;
 use crate::process::{self, End, Ended, Launch, Leash};
 use crate::template::{Error, Renderer};
 
-/// Longest key of an XCom, in characters (the width of Airflow's column).
-const LONGEST_KEY: usize = 512;
+/// The exit code by which the script of a short circuit says no: the shell's `false`.
+const NO: i32 = 1;
+
+/// A program and what it is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// Its absolute path.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) args: Vec<OsString>,
+}
 
 /// What is around a program: its folder and the task's own variables.
 pub(crate) struct Setting {
@@ -74,14 +85,20 @@ pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Done> {
     written.map_err(|error| Done::failed(format!("cannot write the program to {}: {error}", path.display())))
 }
 
-/// Runs a program to its end.
-pub(crate) async fn run(program: PathBuf, args: Vec<OsString>, setting: &Setting, on: &On<'_>) -> Done {
+/// Runs a program to its end. `script` is what it would make of a plain command, if it is a shell.
+pub(crate) async fn run(called: Called, script: Option<&str>, setting: &Setting, on: &On<'_>) -> Done {
     let cwd = match setting.folder(on) {
         Ok(cwd) => cwd,
         Err(done) => return done,
     };
     let places = Places { output: &on.place.output, artifacts: &on.place.artifacts };
-    let env = on.station.base.of(on.assignment, on.params, places, &setting.env);
+    let mut env = on.station.base.of(on.assignment, on.params, places, &setting.env);
+    let plain = script.and_then(|script| plain(script, &cwd, &env));
+    if plain.is_some() {
+        // A shell sets it, and a program may believe it.
+        env.push(("PWD".into(), cwd.clone().into()));
+    }
+    let Called { program, args } = plain.unwrap_or(called);
     let launch = Launch { program, args, env, cwd };
     let leash = Leash {
         deadline: on.deadline,
@@ -106,10 +123,19 @@ fn concluded(ended: Ended, on: &On<'_>) -> Done {
         on.output.note("processes that it had left behind were ended");
     }
     let exit_code = Some(ended.end.code());
+    let may_say_no = may_say_no(&on.assignment.task().operator);
     if let Some(done) = Done::cut_short(ended.cause, on.assignment) {
-        return Done { exit_code, ..done };
+        // The engine takes a script's exit code for its answer, and this one was not let finish.
+        return Done { exit_code: exit_code.filter(|_| !may_say_no), ..done };
     }
     match ended.end {
+        End::Exit(NO) if may_say_no => match left_behind(on) {
+            Ok(xcoms) => {
+                let reason = "exit code 1 says no: what is behind it is skipped";
+                Done { exit_code, xcoms, ..Done::ended(TryResult::Success, reason) }
+            }
+            Err(reason) => Done { exit_code: None, ..Done::failed(reason) },
+        },
         End::Exit(0) => match left_behind(on) {
             Ok(xcoms) => Done { exit_code, ..Done::success(xcoms) },
             Err(reason) => Done { exit_code, ..Done::failed(reason) },
@@ -122,6 +148,10 @@ fn concluded(ended: Ended, on: &On<'_>) -> Done {
             Done { exit_code, ..Done::failed(end.words(ended.out_of_memory)) }
         }
     }
+}
+
+fn may_say_no(operator: &Operator) -> bool {
+    matches!(operator, Operator::ShortCircuit { program, .. } if matches!(**program, Operator::Bash { .. }))
 }
 
 /// The XComs that the process left: its last line, and those of its output file.
@@ -179,13 +209,10 @@ fn of_file(path: &Path) -> Result<Map<String, Value>, String> {
     }
     let map: Map<String, Value> =
         serde_json::from_str(&text).map_err(|error| wrong(format!("is not that: {error}")))?;
-    match map.keys().find(|key| key.is_empty() || key.chars().count() > LONGEST_KEY) {
-        Some(key) => Err(wrong(format!(
-            "has the key {:?}, but keys have 1 to {LONGEST_KEY} characters",
-            key.chars().take(40).collect::<String>()
-        ))),
-        None => Ok(map),
-    }
+    map.keys()
+        .try_for_each(|key| check_key(key))
+        .map_err(|error| wrong(format!("cannot be kept: {error}")))?;
+    Ok(map)
 }
 
 #[cfg(test)]
@@ -218,6 +245,7 @@ mod tests {
             (" \n", Ok(json!({}))),
             ("[1]", Err("is not that")),
             ("{\"\": 1}", Err("1 to 512 characters")),
+            (&format!("{{\"{}\": 1}}", "k".repeat(513)), Err("has 513 characters")),
             (&format!("{{\"a\": \"{}\"}}", "x".repeat(MAX_XCOM_BYTES)), Err("longer than 1048576 bytes")),
         ] {
             fs::write(&path, text).unwrap();

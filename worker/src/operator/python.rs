@@ -1,13 +1,12 @@
 //! `python`: a Python program.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use domain::dag::Task;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::program::{self, Setting};
+use super::program::{self, Called, Setting};
 use super::{Done, On, Work};
 use crate::template::{Error, Renderer};
 
@@ -37,8 +36,8 @@ impl Work for Python {
 
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
         Box::pin(async move {
-            match self.arguments(on) {
-                Ok((python, args)) => program::run(python, args, &self.setting, on).await,
+            match self.called(on) {
+                Ok(called) => program::run(called, None, &self.setting, on).await,
                 Err(done) => done,
             }
         })
@@ -46,7 +45,7 @@ impl Work for Python {
 }
 
 impl Python {
-    fn arguments(&self, on: &On<'_>) -> Result<(PathBuf, Vec<OsString>), Done> {
+    fn called(&self, on: &On<'_>) -> Result<Called, Done> {
         let Some(python) = on.station.programs.python() else {
             return Err(Done::failed_for_good(
                 "this worker has no python3 on its PATH; install it, or set TRADEWIND_PYTHON to an interpreter",
@@ -59,7 +58,7 @@ impl Python {
                 on.place.program.clone()
             }
         };
-        Ok((python, vec!["-u".into(), program.into()]))
+        Ok(Called { program: python, args: vec!["-u".into(), program.into()] })
     }
 
     /// The file that the program was read from, if it still is the same: tracebacks then name it, and it finds the

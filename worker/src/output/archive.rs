@@ -4,10 +4,9 @@
 //! folder with a note of whose it is, and is tried again until it works, by this worker or the next one.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runtime::logs::{LogKey, LogStore};
@@ -101,15 +100,15 @@ impl Inner {
         let Ok(_room) = self.room.acquire().await else {
             return;
         };
-        let file = tokio::task::spawn_blocking(move || log.into_file()).await;
-        let path = match file.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            Ok(path) => path,
-            Err(error) => {
+        let path = log.path().to_owned();
+        let is_written = Arc::new(AtomicBool::new(false));
+        let written = Arc::clone(&is_written);
+        let write = move || log.write_rest().inspect(|()| written.store(true, Ordering::Relaxed));
+        if let Err(error) = self.store.put_written(&key, &path, write).await {
+            if !is_written.load(Ordering::Relaxed) {
                 tracing::error!(log = ?key, %error, "a log is lost: it cannot be written to this disk");
                 return tail.end();
             }
-        };
-        if let Err(error) = self.store.put_file(&key, &path).await {
             self.leave(&key, &path, &error);
             // The live log is all that readers have meanwhile: it is not marked as ended, and lasts longer then.
             return tail.abandon();

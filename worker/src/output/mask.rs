@@ -4,30 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use runtime::secret::MASK;
+use runtime::secret::{MASK, is_secret_name};
 use serde_json::Value;
+use store::connection::percent_encoded;
 
 /// Shorter texts are not hidden: they would turn ordinary words into stars (Airflow's `min_length_masked_secret`).
 const SHORTEST: usize = 5;
-/// A variable or key whose name contains one of these is secret.
-const SENSITIVE: [&str; 16] = [
-    "access_key",
-    "access_token",
-    "account_key",
-    "api_key",
-    "apikey",
-    "auth",
-    "authorization",
-    "connection_string",
-    "credential",
-    "keyfile",
-    "passphrase",
-    "passwd",
-    "password",
-    "private_key",
-    "secret",
-    "token",
-];
 
 /// Replaces known secrets by `***`.
 #[derive(Debug, Default)]
@@ -76,20 +58,14 @@ impl Masker {
     }
 }
 
-/// Whether what bears this name is secret.
-pub(crate) fn is_sensitive_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    SENSITIVE.iter().any(|word| name.contains(word))
-}
-
-/// The texts in `value` that are secret: all when `sensitive`, else those below a key with a sensitive name.
+/// The texts in `value` that are secret: all when `sensitive`, else those below a key with a secret name.
 pub(crate) fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
     match value {
         Value::String(text) if sensitive => vec![text.clone()],
         Value::Array(items) => items.iter().flat_map(|item| secrets_in_json(item, sensitive)).collect(),
         Value::Object(map) => map
             .iter()
-            .flat_map(|(key, item)| secrets_in_json(item, sensitive || is_sensitive_name(key)))
+            .flat_map(|(key, item)| secrets_in_json(item, sensitive || is_secret_name(key)))
             .collect(),
         Value::Number(number) if sensitive => vec![number.to_string()],
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
@@ -100,14 +76,6 @@ fn forms(secret: &str) -> [String; 3] {
     let json = serde_json::to_string(secret).unwrap_or_default();
     let json = json.trim_matches('"').to_owned();
     [secret.to_owned(), percent_encoded(secret), json]
-}
-
-/// Everything but letters, digits and `-_.~` percent-encoded, as in the URI of a connection.
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 #[cfg(test)]
@@ -139,9 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_what_is_secret() {
-        assert!(is_sensitive_name("SLACK_API-KEY") && is_sensitive_name("db_password"));
-        assert!(!is_sensitive_name("source") && !is_sensitive_name("monkey"));
+    fn what_stands_below_a_secret_name_is_secret() {
         let extra = json!({"sslmode": "require", "auth": {"user": "joe", "pin": 123_456}, "list": [{"token": "t0ken"}]});
         assert_eq!(secrets_in_json(&extra, false), ["joe", "123456", "t0ken"]);
     }

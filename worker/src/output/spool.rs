@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -69,21 +69,25 @@ impl Spool {
 }
 
 impl Spooled {
-    /// Writes what is still in memory, and returns the file that holds all of the log now. Blocks.
+    /// The file that holds all of the log once [`Spooled::write_rest`] was called.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what is still in memory. Blocks.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) fn into_file(self) -> io::Result<PathBuf> {
+    pub(crate) fn write_rest(self) -> io::Result<()> {
         let mut target = self.file.blocking_lock();
         target.append(&self.path, &self.rest)?;
         *target = Target::Unopened;
-        drop(target);
-        Ok(self.path)
+        Ok(())
     }
 }
 
 impl Target {
-    fn append(&mut self, path: &PathBuf, bytes: &[u8]) -> io::Result<()> {
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         if matches!(self, Target::Unopened) {
             // A log can hold what nobody else should read. A leftover of a try of the same number is no part of it.
             *self = Target::Open(

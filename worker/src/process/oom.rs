@@ -16,9 +16,10 @@ pub(crate) fn baseline() -> u64 {
     if seen > 0 { seen } else { look() }
 }
 
-/// Whether the kernel has killed for memory since `baseline`. Reads a file: ask only after a suspicious end.
+/// Whether the kernel has killed for memory since `baseline`; no where it does not say. Reads a file: ask only after a
+/// suspicious end.
 pub(crate) fn happened_since(baseline: u64) -> bool {
-    look() > baseline
+    counter_file().is_some() && look() > baseline
 }
 
 fn look() -> u64 {
@@ -31,20 +32,29 @@ fn look() -> u64 {
 
 fn counter_file() -> Option<&'static Path> {
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    FILE.get_or_init(|| candidates(&std::fs::read_to_string("/proc/self/cgroup").ok()?)).as_deref()
+    let find = || {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        candidates(&groups).into_iter().find(|file| file.exists())
+    };
+    FILE.get_or_init(find).as_deref()
 }
 
-fn candidates(groups: &str) -> Option<PathBuf> {
-    let file = groups.lines().find_map(|line| {
+/// Where the counter may be. Within a container the file system begins at the container's own group, although its name is
+/// told as it is outside.
+fn candidates(groups: &str) -> Vec<PathBuf> {
+    let of_line = |line: &str| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-        let path = path.trim_start_matches('/');
-        if controllers.is_empty() {
-            return Some(Path::new("/sys/fs/cgroup").join(path).join("memory.events"));
-        }
-        let memory = controllers.split(',').any(|name| name == "memory");
-        memory.then(|| Path::new("/sys/fs/cgroup/memory").join(path).join("memory.oom_control"))
-    })?;
-    file.exists().then_some(file)
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.events"),
+            names if names.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.oom_control")
+            }
+            _ => return None,
+        };
+        let root = Path::new(root);
+        Some([root.join(path.trim_start_matches('/')).join(file), root.join(file)])
+    };
+    groups.lines().filter_map(of_line).flatten().collect()
 }
 
 fn kills(text: &str) -> Option<u64> {
@@ -60,6 +70,15 @@ mod tests {
         assert_eq!(kills("low 0\nhigh 0\nmax 3\noom 2\noom_kill 2\n"), Some(2));
         assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
         assert_eq!(kills("low 0\n"), None);
+    }
+
+    #[test]
+    fn the_counter_is_looked_for_outside_and_inside_a_container() {
+        let paths = ["/sys/fs/cgroup/a/b/memory.events", "/sys/fs/cgroup/memory.events"];
+        assert_eq!(candidates("0::/a/b\n"), paths.map(PathBuf::from));
+        let paths =
+            ["/sys/fs/cgroup/memory/c/memory.oom_control", "/sys/fs/cgroup/memory/memory.oom_control"];
+        assert_eq!(candidates("5:cpu,cpuacct:/c\n4:memory:/c\nnonsense\n"), paths.map(PathBuf::from));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Connections {
             None => {
                 self.0.miss_a_connection();
                 Err(wrong(format!(
-                    "there is no connection `{conn_id}`; add it with `tradewind connections add {conn_id}`"
+                    "there is no connection `{conn_id}`; add it with `tradewind connections add {conn_id} --conn-uri URI`"
                 )))
             }
         }

@@ -50,7 +50,7 @@ impl Error {
     /// There is no such connection.
     pub(super) fn no_connection(field: &str, conn_id: &str) -> Error {
         let message = format!(
-            "`{field}` names the connection `{conn_id}`, which does not exist; add it with `tradewind connections add {conn_id}`, or set TRADEWIND_CONN_{}",
+            "`{field}` names the connection `{conn_id}`, which does not exist; add it with `tradewind connections add {conn_id} --conn-uri URI`, or set TRADEWIND_CONN_{}",
             conn_id.to_uppercase()
         );
         Error { message, for_good: true }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::dag::Expand;
 use minijinja::{Error, ErrorKind};
+use runtime::secret::is_secret_name;
 use serde_json::Value as Json;
 use store::connection::Connection;
 
 use crate::assignment::Assignment;
 use crate::backend::{Previous, elements_of};
-use crate::output::{is_sensitive_name, secrets_in_json};
+use crate::output::secrets_in_json;
 
 /// A question to the records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,7 +169,7 @@ fn secrets_of_connection(connection: &Connection) -> Vec<String> {
 }
 
 fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
-    let sensitive = is_sensitive_name(key);
+    let sensitive = is_secret_name(key);
     let mut secrets =
         serde_json::from_str(value).map(|json| secrets_in_json(&json, sensitive)).unwrap_or_default();
     if sensitive {

@@ -34,6 +34,13 @@ use crate::fixture::{Bench, bash, end};
     143,
     "exit code 143: a command in it was killed by signal 15 (SIGTERM): it was asked to end"
 )]
+#[test_case("sh -c 'exit 3'", Failed, 3, "exit code 3"; "a plain command")]
+#[test_case(
+    "sh -c 'kill -KILL $$'",
+    Failed,
+    137,
+    "killed by signal 9 (SIGKILL): out of memory, or killed by someone"; "a plain command is killed"
+)]
 #[tokio::test]
 async fn ends_are_explained(script: &str, result: TryResult, code: i32, reason: &str) {
     let finished = Bench::task(&bash(script)).run().await;
@@ -167,6 +174,12 @@ async fn the_environment_has_the_context_and_no_secrets() {
 #[tokio::test]
 async fn a_task_starts_in_the_folder_of_its_file_or_where_it_says() {
     let bench = Bench::task(&bash("pwd"));
+    bench.run().await;
+    let folder = bench.settings.dags_folder.canonicalize().unwrap();
+    assert_eq!(bench.lines.of(Stream::Output), [folder.display().to_string()]);
+
+    // A plain command, which no shell tells its folder.
+    let bench = Bench::task(&bash("printenv PWD"));
     bench.run().await;
     let folder = bench.settings.dags_folder.canonicalize().unwrap();
     assert_eq!(bench.lines.of(Stream::Output), [folder.display().to_string()]);

@@ -91,7 +91,7 @@ impl Site {
     /// Puts task instances into the ready queue.
     pub(crate) async fn push(&self, indexes: impl IntoIterator<Item = u32>) {
         let name = queue::QueueName::default();
-        let ready = |index| Ready { queue: name.clone(), ticket: ticket(index), priority: 0, ready_at_ms: 0 };
+        let ready = |index| Ready { queue: name.clone(), ticket: ticket(index), released_us: 0 };
         self.queue.push(&indexes.into_iter().map(ready).collect::<Vec<_>>()).await.unwrap();
     }
 
@@ -164,7 +164,7 @@ impl Site {
             domain::dagfile::parse(text.as_bytes(), "flights.yaml", &|_| Err("no files here".to_owned()));
         assert!(parsed.errors.is_empty(), "{:?}", parsed.errors);
         let dag = Arc::new(parsed.dags.into_iter().next().unwrap().dag);
-        let loaded = LoadedDag { dag: Arc::clone(&dag), source: text };
+        let loaded = LoadedDag { dag: Arc::clone(&dag), source: text, place: (1, 1) };
         let file = LoadedFile { file: "flights.yaml".to_owned(), dags: vec![loaded], errors: Vec::new() };
         let record = self.store.save(&self.proof, &[file]).await.unwrap().changed.remove(0);
         let ids = dag.tasks.iter().map(|task| task.task_id.clone()).enumerate();
@@ -183,6 +183,7 @@ impl Site {
             next_try_at: None,
             worker: None,
             reason: None,
+            is_held: false,
             placement: Placement {
                 pool: PoolName::default_pool(),
                 pool_slots: 1,
@@ -218,6 +219,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         triggered_by: None,
         note: None,
         clear_number: 0,
+        is_paused: false,
     }
 }
 
@@ -227,7 +229,7 @@ pub(crate) async fn work_for_ever(url: &str, mut settings: Settings, warden: Vec
     let logs = LogStore::open(&LogsUrl::folder(&settings.scratch.join("logs"))).unwrap();
     settings.warden = Some(warden);
     let queue = Queue::memory();
-    let ready = Ready { queue: queue::QueueName::default(), ticket: ticket(0), priority: 0, ready_at_ms: 0 };
+    let ready = Ready { queue: queue::QueueName::default(), ticket: ticket(0), released_us: 0 };
     queue.push(&[ready]).await.unwrap();
     worker::run(settings, store, queue, logs, Clock::system(), Shutdown::new()).await.unwrap();
 }

@@ -149,7 +149,7 @@ async fn texts_become(text: &str, wanted: &str) {
 )]
 #[test_case(
     "{{ conn.nope.host }}",
-    "template error in `bash`, line 1, column 4: there is no connection `nope`; add it with `tradewind connections add nope`"
+    "template error in `bash`, line 1, column 4: there is no connection `nope`; add it with `tradewind connections add nope --conn-uri URI`"
 )]
 #[test_case(
     "{{ var.value.nope }}",

@@ -26,6 +26,7 @@ async fn a_task_can_keep_its_last_line_to_itself() {
 }
 
 #[test_case("echo oops > $TRADEWIND_OUTPUT", "the file $TRADEWIND_OUTPUT is not that: ")]
+#[test_case("printf '{\"%0513d\": 1}' 0 > $TRADEWIND_OUTPUT", "the key of an XCom has 1 to 512 characters" ; "long key")]
 #[test_case("head -c 2000000 /dev/zero | tr '\\0' ' ' > $TRADEWIND_OUTPUT", "longer than 1048576 bytes")]
 #[test_case(
     "echo some-result-of-its-own; printf '{\"a\": \"%01048560d\"}' 0 > $TRADEWIND_OUTPUT",

@@ -57,8 +57,11 @@ fn load(folder: &Path, path: &Path) -> Result<LoadedFile> {
     let source = std::fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', ""))
         .unwrap_or_default();
-    let dag =
-        |loaded: domain::dagfile::Loaded| LoadedDag { dag: Arc::new(loaded.dag), source: source.clone() };
+    let dag = |loaded: domain::dagfile::Loaded| LoadedDag {
+        dag: Arc::new(loaded.dag),
+        source: source.clone(),
+        place: (loaded.line, loaded.column),
+    };
     Ok(LoadedFile {
         file: name,
         dags: parsed.dags.into_iter().map(dag).collect(),

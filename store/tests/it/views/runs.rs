@@ -76,8 +76,8 @@ async fn one_is_shown_with_its_remark_and_its_counts() {
     let db = four_runs().await;
     let manual = async || db.store.run_line(&dag_id("flights"), &run_id("manual__4")).await.unwrap().unwrap();
     assert_eq!((manual().await.version_number, manual().await.note.as_deref()), (1, Some("a note")));
-    assert!(db.store.set_run_note(RunKey(4), None).await.unwrap());
-    assert!(!db.store.set_run_note(RunKey(99), None).await.unwrap());
+    assert!(db.store.note_run(&dag_id("flights"), &run_id("manual__4"), None).await.unwrap());
+    assert!(!db.store.note_run(&dag_id("flights"), &run_id("unknown"), None).await.unwrap());
     assert_eq!(manual().await.note, None);
     assert_eq!(db.store.run_line(&dag_id("flights"), &run_id("unknown")).await.unwrap(), None);
     assert_eq!(db.store.run_state_counts(RunKey(1)).await.unwrap(), [(TaskState::Failed, 1)]);

@@ -4,7 +4,8 @@ use actix_web::{HttpResponse, web::Path};
 use askama::Template;
 use domain::{
     dag::{Dag, Param},
-    timetable::Catchup,
+    id::TaskId,
+    timetable::{Catchup, Overlap},
 };
 use serde_json::Value;
 use store::dag_version;
@@ -14,6 +15,7 @@ use crate::{
     error::Error,
     pages::{
         parts::{Fact, Moment, Shell},
+        prose::Prose,
         visit::Visit,
         words,
     },
@@ -36,7 +38,7 @@ pub(crate) struct DagDetailsPage {
     pub(crate) upcoming: Vec<Moment>,
     pub(crate) params: Vec<ParamRow>,
     pub(crate) versions: Vec<VersionRow>,
-    pub(crate) doc: Option<String>,
+    pub(crate) doc: Option<Prose>,
     pub(crate) file: String,
     pub(crate) source: Option<String>,
 }
@@ -68,22 +70,23 @@ pub(crate) async fn show(visit: Visit, dag_id: Path<String>) -> Result<HttpRespo
     let store = &visit.state.store;
     let versions = store.versions_of(&seen.line.dag_id, VERSIONS, 0).await?;
     let source = store.source(seen.line.version).await?;
+    let off = store.switched_off(&seen.line.dag_id).await?;
     let dag = &seen.version.dag;
     let page = DagDetailsPage {
         shell: visit.shell("dags").await?,
         head: seen.head(&visit, View::Details).await?,
-        facts: facts(&seen, &visit),
+        facts: facts(&seen, &visit, &off),
         upcoming: upcoming(&seen, &visit),
         params: dag.params.iter().map(|(name, param)| param_row(name, param)).collect(),
         versions: versions.into_iter().map(|version| version_row(version, &visit)).collect(),
-        doc: dag.doc.clone(),
+        doc: dag.doc.as_deref().map(Prose::from_markdown),
         file: seen.line.file.clone(),
         source: source.filter(|source| !source.is_empty()),
     };
     visit.answer(page.render())
 }
 
-fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
+fn facts(seen: &Seen, visit: &Visit, off: &[TaskId]) -> Vec<Fact> {
     let (line, dag) = (&seen.line, &seen.version.dag);
     let fact = |name, value: String| Some(Fact { name, value });
     let moment = |at| words::moment_in(at, visit.now, zone(dag)).title();
@@ -96,11 +99,20 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
         fact("Runs at once", dag.max_active_runs.to_string()),
         fact("Tasks at once in a run", dag.max_active_tasks.to_string()),
         dag.dagrun_timeout.and_then(|limit| fact("Longest run", limit.to_string())),
+        overlap(dag.overlap).and_then(|text| fact("A run is due while another is active", text.to_owned())),
+        dag.fail_fast.then_some("the run ends").and_then(|text| fact("A task fails", text.to_owned())),
+        failures(dag.max_consecutive_failed_dag_runs).and_then(|text| fact("Pauses itself", text)),
         fact("Tasks", task_words(dag)),
-        fact("Version", format!("{} of {}", line.version_number, line.dag_id)),
+        switched_off(off).and_then(|names| fact("Switched off by an operator", names)),
+        fact("Version", line.version_number.to_string()),
         fact("File last read", words::moment(line.parsed_at, visit.now).title()),
     ];
     facts.into_iter().flatten().collect()
+}
+
+fn switched_off(off: &[TaskId]) -> Option<String> {
+    let names: Vec<&str> = off.iter().map(TaskId::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn task_words(dag: &Dag) -> String {
@@ -111,6 +123,20 @@ fn task_words(dag: &Dag) -> String {
     } else {
         format!("{tasks} in {}", words::plural(count(dag.groups.len()), "group"))
     }
+}
+
+/// Nothing for the usual rule.
+const fn overlap(overlap: Overlap) -> Option<&'static str> {
+    match overlap {
+        Overlap::Allow => None,
+        Overlap::Queue => Some("it waits until the others have ended"),
+        Overlap::Skip => Some("it is left out"),
+        Overlap::CancelRunning => Some("the others are stopped"),
+    }
+}
+
+fn failures(most: u32) -> Option<String> {
+    (most > 0).then(|| format!("after {} in a row that failed", words::plural(most.into(), "run")))
 }
 
 fn catchup(catchup: Catchup) -> String {

@@ -17,6 +17,7 @@ use crate::{
         parts::Shell,
         paths,
         visit::Visit,
+        words,
     },
 };
 
@@ -79,7 +80,7 @@ pub(crate) async fn show(
     let drawn = drawing::draw(&visit, version, chosen, &open, &path).await?;
     let choice = |run: &run::Run| RunChoice {
         current: chosen.is_some_and(|chosen| chosen.key == run.key),
-        label: format!("{}, {}", run.run_id, run.state),
+        label: format!("{}, {}", words::run_name(run.run_id.as_str(), visit.now), run.state),
         run_id: run.run_id.to_string(),
     };
     let page = DagGraphPage {

@@ -324,7 +324,7 @@ fn column(seen: &Seen, run: &Run, longest: TimeDelta, now: DateTime<Utc>) -> Gri
     GridRun {
         href: paths::run(seen.line.dag_id.as_str(), &run.run_id),
         state: run.state.as_str(),
-        title: words::run_title(&run.run_id, run.state, &took),
+        title: words::run_title(&words::run_name(&run.run_id, now), run.state, &took),
         icon: words::run_icon(run.run_type),
         height: height(length(run, now).unwrap_or_default(), longest),
         run_id: run.run_id.clone(),

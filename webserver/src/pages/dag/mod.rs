@@ -13,7 +13,7 @@ use actix_web::{
     web::{Data, Path},
 };
 use chrono_tz::Tz;
-use domain::{dag::Dag, id::DagId, timetable::Timetable};
+use domain::{dag::Dag, id::DagId};
 use queue::Bell;
 use serde::Deserialize;
 use store::view::dags::Line;
@@ -130,10 +130,7 @@ impl Seen {
 
 /// The zone in which a DAG's schedule is written.
 pub(crate) fn zone(dag: &Dag) -> Tz {
-    match &dag.schedule {
-        Timetable::Cron(cron) => cron.zone(),
-        Timetable::Null | Timetable::Once | Timetable::Every(_) => dag.timezone,
-    }
+    dag.schedule.zone().unwrap_or(dag.timezone)
 }
 
 /// A step of the path to a page.

@@ -48,6 +48,8 @@ pub(crate) struct DagRunsPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunRow {
     pub(crate) run_id: String,
+    /// What it is called on pages.
+    pub(crate) name: String,
     pub(crate) href: String,
     pub(crate) state: &'static str,
     /// Scheduled, manual, backfill, ...
@@ -114,6 +116,7 @@ fn row(run: &run::Run, visit: &Visit, seen: &Seen, counts: &[(TaskState, i64)]) 
     let tally: Tally = counts.iter().copied().collect();
     let zone = zone(&seen.version.dag);
     RunRow {
+        name: words::run_name(run.run_id.as_str(), visit.now),
         run_id: run.run_id.to_string(),
         href: paths::run(run.dag_id.as_str(), run.run_id.as_str()),
         state: run.state.as_str(),

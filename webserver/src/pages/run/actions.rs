@@ -1,4 +1,4 @@
-//! What a person does to a run: stop it, clear it, mark it.
+//! What a person does to a run: stop it, pause it, clear it, mark it.
 
 use actix_web::{
     HttpResponse,
@@ -39,6 +39,13 @@ pub(crate) struct Mark {
     back: Option<String>,
 }
 
+/// Whether anything new starts in it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Pause {
+    paused: bool,
+    back: Option<String>,
+}
+
 type Names = Path<(String, String)>;
 
 /// Stops a run: what runs is ended, the run has failed.
@@ -51,6 +58,21 @@ pub(crate) async fn stop(
     let (dag_id, run_id) = ids(&names)?;
     let wish = Wish::MarkRun { dag_id, run_id, state: RunState::Failed };
     deed::perform(&state, &user, wish, form.0.back.as_deref(), &path(&names), "The run is stopped.").await
+}
+
+/// Lets nothing new start in a run, or lets it go on.
+pub(crate) async fn pause(
+    state: Data<AppState>,
+    user: User,
+    names: Names,
+    form: Form<Pause>,
+) -> Result<HttpResponse, Error> {
+    let (dag_id, run_id) = ids(&names)?;
+    let Form(Pause { paused, back }) = form;
+    let wish = Wish::PauseRun { dag_id, run_id, paused };
+    let text =
+        if paused { "The run is paused: what runs ends, nothing new starts." } else { "The run goes on." };
+    deed::perform(&state, &user, wish, back.as_deref(), &path(&names), text).await
 }
 
 /// Runs tasks of a run again.

@@ -37,6 +37,8 @@ pub(crate) struct Seen {
 pub(crate) struct RunHead {
     pub(crate) dag_id: String,
     pub(crate) run_id: String,
+    /// What it is called on pages.
+    pub(crate) name: String,
     pub(crate) href: String,
     pub(crate) crumbs: Vec<Crumb>,
     pub(crate) state: &'static str,
@@ -44,6 +46,8 @@ pub(crate) struct RunHead {
     pub(crate) counts: Vec<Count>,
     /// Whether the run has not ended.
     pub(crate) can_stop: bool,
+    /// Whether nothing new starts in it, because an operator paused it.
+    pub(crate) paused: bool,
     /// How many task instances failed or could not start because of others.
     pub(crate) failed_count: i64,
     pub(crate) kind: &'static str,
@@ -95,6 +99,7 @@ impl Seen {
         let tally: Tally = visit.state.store.run_state_counts(run.key).await?.into_iter().collect();
         let (dag_id, run_id) = (run.dag_id.as_str(), run.run_id.as_str());
         let href = paths::run(dag_id, run_id);
+        let name = words::run_name(run_id, visit.now);
         let tab = |(tab, label, path): (View, &str, &str)| Tab {
             label: label.to_owned(),
             href: format!("{href}{path}"),
@@ -106,12 +111,13 @@ impl Seen {
             crumbs: vec![
                 crumb("DAGs", Some("/dags")),
                 crumb(dag_id, Some(&paths::dag(dag_id))),
-                crumb(run_id, None),
+                crumb(&name, None),
             ],
             state: run.state.as_str(),
             note: run.note.clone(),
             counts: tally.counts(),
             can_stop: !run.state.is_finished(),
+            paused: run.is_paused && !run.state.is_finished(),
             failed_count: tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed),
             kind: words::run_kind(run.run_type),
             by: run.triggered_by.clone(),
@@ -122,6 +128,7 @@ impl Seen {
             tabs: View::ALL.into_iter().map(tab).collect(),
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),
+            name,
             href,
         })
     }

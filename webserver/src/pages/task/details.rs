@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     pages::{
         parts::{Fact, Shell},
+        prose::Prose,
         visit::Visit,
         words,
     },
@@ -25,7 +26,7 @@ pub(crate) struct TaskDetailsPage {
     pub(crate) shell: Shell,
     pub(crate) head: TaskHead,
     pub(crate) groups: Vec<FactGroup>,
-    pub(crate) doc: Option<String>,
+    pub(crate) doc: Option<Prose>,
 }
 
 /// Facts that belong together.
@@ -53,7 +54,7 @@ pub(crate) async fn show(
         shell: visit.shell("dags").await?,
         head: seen.head(&visit, View::Details).await?,
         groups,
-        doc: seen.spec().and_then(|task| task.doc.clone()),
+        doc: seen.spec().and_then(|task| task.doc.as_deref()).map(Prose::from_markdown),
     };
     visit.answer(match visit.fragment() {
         Some("head") => page.as_head().render(),
@@ -69,6 +70,7 @@ fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
         fact("Pool", format!("{} ({})", instance.pool, words::plural(instance.pool_slots.into(), "slot"))),
         fact("Queue", instance.queue.clone()),
         fact("Priority", instance.priority.to_string()),
+        instance.is_held.then_some("yes").and_then(|text| fact("Held", text.to_owned())),
         moment("Ready", instance.scheduled_at),
         moment("Queued", instance.queued_at),
         moment("Started", instance.started_at),
@@ -92,6 +94,8 @@ fn of_task(task: &Task, owner: &str) -> Vec<Fact> {
         fact("Operator", format!("{} ({})", task.operator.key(), task.operator.class_name())),
         fact("Waits for", if upstream.is_empty() { "nothing".to_owned() } else { upstream.join(", ") }),
         fact("Trigger rule", task.trigger_rule.as_str().to_owned()),
+        part(task).and_then(|text| fact("Part", text.to_owned())),
+        looks_back(task).and_then(|text| fact("In the run before", text.to_owned())),
         (!over.is_empty()).then(|| over.join(", ")).and_then(|over| fact("One instance for each", over)),
         fact("Retries", retries(task)),
         task.execution_timeout.and_then(|limit| fact("Time limit", limit.to_string())),
@@ -102,6 +106,26 @@ fn of_task(task: &Task, owner: &str) -> Vec<Fact> {
         fact("Owner", task.owner.clone().unwrap_or_else(|| owner.to_owned())),
     ];
     facts.into_iter().flatten().collect()
+}
+
+/// What a task does for its neighbours, where that is special.
+fn part(task: &Task) -> Option<&'static str> {
+    match (task.setup, task.teardown) {
+        (true, _) => Some("setup: prepares what others need"),
+        (false, Some(teardown)) if teardown.on_failure_fail_dagrun => {
+            Some("teardown: cleans up; the run fails when it fails")
+        }
+        (false, Some(_)) => Some("teardown: cleans up; whether it fails does not matter to the run"),
+        (false, None) => None,
+    }
+}
+
+const fn looks_back(task: &Task) -> Option<&'static str> {
+    match (task.wait_for_downstream, task.depends_on_past) {
+        (true, _) => Some("it and what waits for it directly must have succeeded (wait_for_downstream)"),
+        (false, true) => Some("it must have succeeded (depends_on_past)"),
+        (false, false) => None,
+    }
 }
 
 fn retries(task: &Task) -> String {

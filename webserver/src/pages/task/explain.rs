@@ -3,7 +3,7 @@
 use domain::state::TaskState;
 use store::view::{page_run::RunTask, task::Instance};
 
-use super::{Explanation, Seen};
+use super::{Explanation, Seen, controls::Controls};
 use crate::{
     error::Error,
     pages::{parts::Mood, tally::Tally, visit::Visit, words},
@@ -18,10 +18,17 @@ const MOST_NAMED: usize = 5;
 ///
 /// # Errors
 /// Only when the database fails.
-pub(super) async fn explain(visit: &Visit, seen: &Seen) -> Result<Option<Explanation>, Error> {
+pub(super) async fn explain(
+    visit: &Visit,
+    seen: &Seen,
+    controls: &Controls,
+) -> Result<Option<Explanation>, Error> {
     let Some(instance) = &seen.instance else {
         return Ok(None);
     };
+    if let Some(kept) = kept_back(seen, controls) {
+        return Ok(Some(kept));
+    }
     Ok(match instance.state {
         TaskState::Failed => Some(failed(instance)),
         TaskState::UpForRetry => Some(up_for_retry(instance, visit)),
@@ -50,6 +57,23 @@ pub(super) async fn explain(visit: &Visit, seen: &Seen) -> Result<Option<Explana
         )),
         TaskState::Running | TaskState::Success => marked(instance),
     })
+}
+
+/// What an operator asked for goes before every other reason for which it waits.
+fn kept_back(seen: &Seen, controls: &Controls) -> Option<Explanation> {
+    if controls.is_held {
+        let text = "An operator holds it back: it does not start until it is released.";
+        return Some(note(Mood::Warn, "Held", text.to_owned()));
+    }
+    if !controls.can_hold {
+        return None;
+    }
+    if controls.is_off {
+        let text = "An operator switched the task off: it is skipped when its turn comes.";
+        return Some(note(Mood::Warn, "Switched off", text.to_owned()));
+    }
+    let text = "An operator paused the run: nothing new starts in it until it may go on.";
+    seen.run.run.is_paused.then(|| note(Mood::Warn, "The run is paused", text.to_owned()))
 }
 
 fn note(kind: Mood, title: &str, text: String) -> Explanation {
@@ -159,10 +183,14 @@ fn in_line(instance: &Instance, seen: &Seen) -> Explanation {
     Explanation {
         kind: Mood::Info,
         title: title.to_owned(),
-        text: instance
-            .reason
-            .as_deref()
-            .map_or(text.clone(), |why| format!("{text} Before: {}", sentence(why))),
+        text: match instance.reason.as_deref() {
+            None => text,
+            // The reason is that of the try before.
+            Some(why) if instance.state == TaskState::Queued || instance.try_number > 0 => {
+                format!("{text} Before: {}", sentence(why))
+            }
+            Some(why) => sentence(why),
+        },
         hint: Some(format!(
             "Priority {}; at most {} at once in a run.",
             instance.priority,
@@ -212,7 +240,8 @@ async fn waiting(visit: &Visit, seen: &Seen, instance: &Instance) -> Result<Opti
         } else {
             format!("Before it: {open}.")
         };
-        note(Mood::Info, "Waits for what comes before it", reason(instance, &text))
+        let title = if instance.reason.is_some() { "Waits" } else { "Waits for what comes before it" };
+        note(Mood::Info, title, reason(instance, &text))
     }))
 }
 

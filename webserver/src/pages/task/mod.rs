@@ -2,6 +2,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod attempts;
+mod controls;
 pub(crate) mod details;
 mod element;
 mod explain;
@@ -15,6 +16,7 @@ use domain::{dag::Task, id::TaskId, state::TaskState, trigger_rule::TriggerRule}
 use serde::Deserialize;
 use store::view::task::Instance;
 
+use self::controls::Controls;
 use super::{
     dag::crumb,
     parts::{Crumb, Moment, Mood, Tab},
@@ -63,6 +65,8 @@ pub(crate) struct TaskHead {
     pub(crate) blocked: bool,
     pub(crate) running: bool,
     pub(crate) explanation: Option<Explanation>,
+    /// What may be done to it while it waits.
+    pub(crate) controls: Controls,
     /// What is known of one instance; nothing for a mapped task as a whole.
     pub(crate) figures: Option<Figures>,
     /// The states of all instances of a mapped task as a whole.
@@ -175,12 +179,13 @@ impl Seen {
             Some(index) => element::label(visit, self, index).await?,
             None => None,
         };
+        let controls = controls::controls(visit, self).await?;
         let rule = self.spec().map(|task| task.trigger_rule).filter(|rule| *rule != TriggerRule::default());
         Ok(TaskHead {
             dag_id: self.run.run.dag_id.to_string(),
             run_id: self.run.run.run_id.to_string(),
             task_id: self.task_id.to_string(),
-            crumbs: self.crumbs(),
+            crumbs: self.crumbs(visit),
             state: state.as_str(),
             operator: self.operator(),
             map_index: self.map_index(),
@@ -189,7 +194,8 @@ impl Seen {
             failed: matches!(state, TaskState::Failed | TaskState::UpstreamFailed),
             blocked: state == TaskState::UpstreamFailed,
             running: matches!(state, TaskState::Queued | TaskState::Running | TaskState::Restarting),
-            explanation: explain::explain(visit, self).await?,
+            explanation: explain::explain(visit, self, &controls).await?,
+            controls,
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
             tabs: self.tabs(view),
@@ -202,12 +208,12 @@ impl Seen {
         key.or_else(|| self.instance.as_ref().map(|instance| instance.operator.clone())).unwrap_or_default()
     }
 
-    fn crumbs(&self) -> Vec<Crumb> {
+    fn crumbs(&self, visit: &Visit) -> Vec<Crumb> {
         let (dag_id, run_id) = (self.run.run.dag_id.as_str(), self.run.run.run_id.as_str());
         let mut crumbs = vec![
             crumb("DAGs", Some("/dags")),
             crumb(dag_id, Some(&paths::dag(dag_id))),
-            crumb(run_id, Some(&paths::run(dag_id, run_id))),
+            crumb(&words::run_name(run_id, visit.now), Some(&paths::run(dag_id, run_id))),
         ];
         match self.map_index() {
             Some(index) => {

@@ -69,6 +69,7 @@ pub(super) fn fields(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Vec<Field
             required: param.default.is_none() && !allows(param, "null") && kind != "checkbox",
             hint: hint(param, kind),
             fixed: false,
+            choices: Vec::new(),
             error: wrong.get(name).map(|message| format!("This {message}.")),
         }
     };

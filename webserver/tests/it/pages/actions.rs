@@ -56,6 +56,22 @@ async fn a_task_is_marked_and_what_follows_gets_another_chance() {
 }
 
 #[tokio::test]
+async fn a_failed_task_is_retried_with_what_failed_because_of_it() {
+    let app = with_a_run().await;
+    let mut person = Browser::of(&app, Role::User).await;
+    let program = app.program(Role::Op).await;
+    let path = "/dags/pipeline/dagRuns/one/taskInstances/report";
+    let before = program.get(path).await["end_date"].clone();
+    let page = person.open("/dags/pipeline/runs/one/tasks/check").await;
+    let again = person.submit(&page, ".head-actions > form[action$='/clear']", &[]).await;
+    assert_eq!(again.said(".note-good"), "The task runs again, then what failed because of it.");
+    let ended = |ti: &serde_json::Value| ti["state"] == "upstream_failed" && ti["end_date"] != before;
+    program.wait_for(path, ended).await;
+    assert_eq!(program.get("/dags/pipeline/dagRuns/one/taskInstances/check").await["try_number"], 2);
+    assert_eq!(program.get("/dags/pipeline/dagRuns/one/taskInstances/extract").await["try_number"], 1);
+}
+
+#[tokio::test]
 async fn one_instance_of_a_mapped_task_runs_again() {
     let app = with_a_run().await;
     let mut person = Browser::of(&app, Role::User).await;

@@ -107,6 +107,33 @@ async fn details_tell_what_the_file_says() {
 }
 
 #[tokio::test]
+async fn documentation_is_markdown_that_can_do_no_harm() {
+    let mut app = App::without_leader(webserver::Settings::default()).await;
+    let doc = "  # Why\n\n  <script>alert(1)</script>\n\n  [x](javascript:alert(1)) [y](https://example.com/) **now**\n";
+    let file = format!("dag_id: told\nschedule: null\ndoc: |\n{doc}tasks:\n  a: {{bash: 'true'}}\n");
+    app.load("told.yaml", &file).await;
+    let mut person = Browser::of(&app, Role::Viewer).await;
+    let page = person.open("/dags/told/details").await;
+    assert_eq!(page.said(".prose h3"), "Why");
+    assert_eq!(page.said(".prose strong"), "now");
+    assert_eq!(page.words(".prose a"), ["y"]);
+    assert_eq!(page.words(".prose p")[0], "<script>alert(1)</script>");
+    assert!(!page.has("main script"));
+}
+
+#[tokio::test]
+async fn the_platform_tells_who_does_the_work() {
+    let app = App::start().await;
+    let mut person = Browser::of(&app, Role::Viewer).await;
+    let page = person.open("/platform").await;
+    assert_eq!(page.words(".figures dt")[..2], ["Scheduler", "Workers"]);
+    assert_eq!(page.words(".figures dd")[0], "leading");
+    assert_eq!(page.attr(".side > nav a[aria-current]", "href"), "/platform");
+    let part = person.part("/platform", "platform").await;
+    assert!(part.has(".figures") && !part.has(".side"));
+}
+
+#[tokio::test]
 async fn a_broken_file_is_told_on_its_dag_and_in_the_list_of_errors() {
     let mut app = App::without_leader(webserver::Settings::default()).await;
     app.load("slow.yaml", crate::app::SLOW).await;

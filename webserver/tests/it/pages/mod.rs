@@ -2,6 +2,7 @@
 
 mod actions;
 mod browser;
+mod control;
 mod dags;
 mod large;
 mod resources;

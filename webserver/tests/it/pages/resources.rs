@@ -19,15 +19,23 @@ async fn a_pool_is_made_changed_and_deleted() {
     let edit = person.open("/pools?edit=warehouse").await;
     assert_eq!(edit.attr("#form [name=slots]", "value"), "4");
     assert!(edit.one("#form [name=name]").attr("readonly").is_some());
-    let changed = person.submit(&edit, "#form", &[("slots", ""), ("include_deferred", "true")]).await;
+    assert_eq!(edit.all("#form [name=policy] option").len(), 7);
+    let fields = [("slots", ""), ("include_deferred", "true"), ("policy", "shortest")];
+    let changed = person.submit(&edit, "#form", &fields).await;
+    assert_eq!(changed.said("tr[data-key=warehouse] td[data-label=Order]"), "shortest");
+    assert_eq!(changed.said("tr[data-key=default_pool] td[data-label=Order]"), "as everywhere");
+    let edit = person.open("/pools?edit=warehouse").await;
+    assert_eq!(edit.attr("#form [name=policy] option[selected]", "value"), "shortest");
     assert_eq!(changed.words("tr[data-key=warehouse] td[data-label=Slots]"), ["unlimited"]);
 
     let again = person.open("/pools").await;
     let taken = person.submit(&again, "#form", &[("name", "warehouse"), ("slots", "1")]).await;
     assert_eq!(taken.status, 422);
     assert!(taken.said(".note-bad").contains("already exists"));
-    let wrong = person.submit(&again, "#form", &[("name", "a b"), ("slots", "many")]).await;
-    assert_eq!(wrong.words("#form .error").len(), 2);
+    let wrong =
+        person.submit(&again, "#form", &[("name", "a b"), ("slots", "many"), ("policy", "shortes")]).await;
+    assert_eq!(wrong.words("#form .error").len(), 3);
+    assert!(wrong.text.contains("did you mean `shortest`"));
     assert_eq!(wrong.attr("#form [name=slots]", "value"), "many");
 
     let gone = person.submit(&again, "form[action='/pools/delete']", &[]).await;

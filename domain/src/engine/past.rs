@@ -1,0 +1,222 @@
+//! Waiting for the previous run: `depends_on_past` and `wait_for_downstream`.
+//!
+//! The previous run is the one with the next earlier logical date; in a DAG that catches up manual runs do not count. While it is
+//! active, its tasks' counts are looked up and their ends wake those that wait. One that has ended is not in memory: the records are
+//! asked once for each run, and whatever ends later hands its standing over. Source: Airflow 3.3.2 `ti_deps/deps/prev_dagrun_dep.py`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Engine,
+    graph::Graph,
+    plan::DagState,
+    record::{PastQuestion, Standing},
+    run::Run,
+};
+use crate::{
+    dag::Task,
+    id::{DagId, RunKey, TaskId},
+    state::RunType,
+    timetable::Catchup,
+};
+
+/// What is known of the run before this one.
+#[derive(Debug, Clone, Copy)]
+pub enum Past<'a> {
+    /// The records have not answered yet.
+    Unknown,
+    /// There is none, or nobody waits for it.
+    None,
+    /// It has ended.
+    Ended(&'a Standing),
+    /// It is active.
+    Active(&'a Run),
+}
+
+impl Past<'_> {
+    /// Whether a task has to wait for the previous run, and why as far as that is known.
+    pub fn keeps_back(&self, graph: &Graph, node: usize) -> Option<Option<String>> {
+        let task = graph.task(node);
+        if !task.looks_back() {
+            return None;
+        }
+        let downstream = graph.node(node).downstream.iter().filter(|_| task.wait_for_downstream);
+        let ids = std::iter::once(&task.task_id).chain(downstream.map(|&next| &graph.task(next).task_id));
+        match self {
+            Self::Unknown => Some(None),
+            Self::None => None,
+            Self::Ended(standing) => {
+                let waits = ids.into_iter().any(|id| standing.unmet.contains(id));
+                waits.then(|| Some(wait(task, Some(standing.logical_date))))
+            }
+            Self::Active(run) => {
+                let waits = ids.into_iter().any(|id| run.has_unmet(id));
+                waits.then(|| Some(wait(task, run.record.logical_date)))
+            }
+        }
+    }
+}
+
+fn wait(task: &Task, date: Option<DateTime<Utc>>) -> String {
+    let id = &task.task_id;
+    let who = if task.wait_for_downstream {
+        format!("`{id}` and what depends on it have succeeded or been skipped")
+    } else {
+        format!("`{id}` has succeeded or been skipped")
+    };
+    let date = date.map(|date| format!(" of {}", date.format("%Y-%m-%d %H:%M:%S"))).unwrap_or_default();
+    format!("waits until {who} in the previous run{date}")
+}
+
+/// What is known of the run before `run`.
+pub fn past_of<'a>(
+    runs: &'a HashMap<RunKey, Run>,
+    dags: &BTreeMap<DagId, DagState>,
+    run: &Run,
+    ended: Option<&'a Option<Standing>>,
+) -> Past<'a> {
+    let Some(date) = run.record.logical_date.filter(|_| run.graph.looks_back) else {
+        return Past::None;
+    };
+    let Some(ended) = ended else { return Past::Unknown };
+    let without_manual = ignores_manual(run);
+    let earlier = dags.get(&run.record.dag_id).into_iter();
+    let active = earlier
+        .flat_map(|dag| dag.dated.range(..(date, RunKey(i64::MIN))).rev())
+        .filter_map(|(_, key)| runs.get(key))
+        .find(|run| !(without_manual && run.record.run_type == RunType::Manual));
+    match (active, ended) {
+        (Some(active), Some(ended)) if active.record.logical_date < Some(ended.logical_date) => {
+            Past::Ended(ended)
+        }
+        (Some(active), _) => Past::Active(active),
+        (None, Some(ended)) => Past::Ended(ended),
+        (None, None) => Past::None,
+    }
+}
+
+fn ignores_manual(run: &Run) -> bool {
+    run.graph.dag.catchup != Catchup::None
+}
+
+impl Run {
+    /// A task has an instance that keeps the next run's waiting.
+    pub fn has_unmet(&self, task_id: &TaskId) -> bool {
+        self.graph.find(task_id).is_some_and(|node| self.nodes[node].unmet > 0)
+    }
+
+    /// Has the rules of all tasks judged again that something else keeps back.
+    pub fn review_blocked(&mut self) {
+        if self.blocked > 0 {
+            for node in 0..self.nodes.len() {
+                if self.nodes[node].is_blocked {
+                    self.review_node(node);
+                }
+            }
+        }
+    }
+
+    // A task may wait for its own previous end, or for those of the tasks behind it.
+    fn review_waiting(&mut self, task_id: &TaskId) {
+        let graph = self.graph.clone();
+        if let Some(node) = graph.find(task_id) {
+            for &waiting in std::iter::once(&node).chain(&graph.node(node).upstream) {
+                self.review_node(waiting);
+            }
+        }
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        let unmet = (0..self.nodes.len()).filter(|&node| self.nodes[node].unmet > 0);
+        let unmet = unmet.map(|node| self.graph.task(node).task_id.clone()).collect();
+        self.record.logical_date.map(|logical_date| Standing { logical_date, unmet })
+    }
+}
+
+impl Engine {
+    /// Asks the records how the run before this one ended, if that matters and is not known.
+    pub(super) fn ask_past(&mut self, key: RunKey) {
+        let Some(run) = self.runs.get(&key) else { return };
+        let asks = run.graph.looks_back && run.past.is_none() && !run.record.state.is_finished();
+        if let Some(before) = run.record.logical_date.filter(|_| asks) {
+            let dag_id = run.record.dag_id.clone();
+            let without_manual = ignores_manual(run);
+            self.out.questions.push(PastQuestion { run: key, dag_id, before, without_manual });
+        }
+    }
+
+    /// A run came into memory: it is the previous one now for those that come after it.
+    pub(super) fn step_in(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let looks_back = self.runs.get(&key).is_some_and(|run| run.graph.looks_back);
+        for next in if looks_back { self.successors(key) } else { Vec::new() } {
+            self.with_run(next, now, |life| life.run.review_blocked());
+        }
+    }
+
+    /// Takes in the records' answer. What has ended meanwhile has told so itself, and counts when it is later.
+    pub(super) fn answer_past(&mut self, key: RunKey, before: Option<Standing>, now: DateTime<Utc>) {
+        self.learn_past(key, before);
+        self.with_run(key, now, |life| life.run.review_blocked());
+    }
+
+    /// Wakes those that wait for tasks of a run that have ended well.
+    pub(super) fn ease(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let eased = std::mem::take(&mut run.eased);
+        let ids: Vec<TaskId> = eased.iter().map(|&node| run.graph.task(node).task_id.clone()).collect();
+        for next in self.successors(key) {
+            self.with_run(next, now, |life| ids.iter().for_each(|id| life.run.review_waiting(id)));
+        }
+    }
+
+    /// Once a run has ended, those that come after it learn how it stands; also when it is changed after its end.
+    ///
+    /// They learn it at once, since nobody finds the run among the active ones any more, and are woken later.
+    pub(super) fn hand_over(&mut self, key: RunKey) {
+        let successors = self.successors(key);
+        let ended =
+            self.runs.get(&key).filter(|run| run.record.state.is_finished() && !successors.is_empty());
+        let Some(standing) = ended.and_then(Run::standing) else { return };
+        for next in successors {
+            let Some(run) = self.runs.get_mut(&next) else { continue };
+            if run.past.is_some() {
+                self.learn_past(next, Some(standing.clone()));
+                self.heirs.insert(next);
+            } else if run.late.as_ref().is_none_or(|late| late.logical_date <= standing.logical_date) {
+                run.late = Some(standing.clone());
+            }
+        }
+    }
+
+    fn learn_past(&mut self, key: RunKey, before: Option<Standing>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let known = run.past.take().flatten().or_else(|| run.late.take());
+        let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
+        run.past = Some(if date(&before) >= date(&known) { before } else { known });
+    }
+
+    // The active runs for which this one is the previous.
+    fn successors(&self, key: RunKey) -> Vec<RunKey> {
+        let Some(run) = self.runs.get(&key) else { return Vec::new() };
+        let Some((dag, date)) = self.dags.get(&run.record.dag_id).zip(run.record.logical_date) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (_, next) in dag.dated.range((Bound::Excluded((date, RunKey(i64::MAX))), Bound::Unbounded)) {
+            let Some(other) = self.runs.get(next) else { continue };
+            let skips_manual = ignores_manual(other);
+            if other.graph.looks_back && !(skips_manual && run.record.run_type == RunType::Manual) {
+                found.push(*next);
+            }
+            if !(skips_manual && other.record.run_type == RunType::Manual) {
+                break;
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,205 @@
+//! How tries end: what workers report, and what becomes of tries that nobody reports.
+
+use serde_json::Value;
+
+use super::{life::Life, record::XComRecord, timer::Timer};
+use crate::{
+    id::TryKey,
+    outcome::{Outcome, TryResult},
+    state::TaskState,
+};
+
+/// A try that is lost with its worker more often than this in a row counts as failed: a task that kills its worker must not
+/// loop for ever.
+pub const MAX_LOST: u32 = 3;
+
+/// A try that nobody claimed is queued again at most this often, then it counts as failed. Source: Airflow 3.3.2
+/// `[scheduler] num_stuck_in_queued_retries`.
+pub const MAX_UNCLAIMED: u32 = 2;
+
+impl Life<'_> {
+    /// A worker reports. What is not about the current try of an instance in flight is too late, and changes nothing.
+    pub fn report(&mut self, outcome: Outcome) {
+        let Some(ti) = self.run.tis.get_mut(outcome.attempt.ti.index as usize) else {
+            return;
+        };
+        if ti.record.try_number != outcome.attempt.try_number || !ti.record.state.is_in_flight() {
+            return;
+        }
+        ti.record.started_at = Some(outcome.started_at);
+        ti.record.worker = Some(outcome.worker);
+        let index = outcome.attempt.ti.index;
+        match outcome.result {
+            TryResult::Success => self.succeed(index, outcome),
+            TryResult::Skipped => {
+                self.end_try(index, TaskState::Skipped, &outcome);
+                self.keep_xcoms(index, outcome.xcoms);
+            }
+            TryResult::Failed => self.fail(index, &outcome),
+            TryResult::FailedForGood => self.fail_for_good(index, &outcome),
+            TryResult::Returned => {
+                self.requeue(index, outcome.reason.as_deref().unwrap_or("given back by its worker"));
+            }
+        }
+    }
+
+    fn succeed(&mut self, index: u32, mut outcome: Outcome) {
+        match self.choose(index, &outcome) {
+            Ok(choice) => {
+                self.end_try(index, TaskState::Success, &outcome);
+                self.keep_xcoms(index, outcome.xcoms);
+                if let Some(choice) = choice {
+                    self.follow(index, choice);
+                }
+            }
+            Err(reason) => {
+                outcome.reason = Some(reason);
+                self.fail_for_good(index, &outcome);
+            }
+        }
+    }
+
+    fn fail_for_good(&mut self, index: u32, outcome: &Outcome) {
+        self.end_try(index, TaskState::Failed, outcome);
+        self.fail_fast(index);
+    }
+
+    // The first final failure ends the rest of the run: what is in flight fails, what has not started is skipped; teardowns and
+    // other instances of the same task go on. Source: Airflow 3.3.2 `models/taskinstance.py:168`.
+    fn fail_fast(&mut self, index: u32) {
+        let graph = self.run.graph.clone();
+        if !graph.dag.fail_fast || std::mem::replace(&mut self.run.failed_fast, true) {
+            return;
+        }
+        let failed = self.run.tis[index as usize].node;
+        let reason =
+            format!("`{}` failed and the DAG is to fail fast", self.run.tis[index as usize].record.task_id);
+        for other in 0..u32::try_from(self.run.tis.len()).unwrap_or(u32::MAX) {
+            let ti = &self.run.tis[other as usize];
+            let state = ti.record.state;
+            let goes_on =
+                ti.node >= graph.len() || graph.task(ti.node).teardown.is_some() || ti.node == failed;
+            if goes_on || state.is_finished() {
+                continue;
+            }
+            let end = if state.is_in_flight() { TaskState::Failed } else { TaskState::Skipped };
+            self.end_by_decree(other, end, &reason);
+        }
+    }
+
+    fn fail(&mut self, index: u32, outcome: &Outcome) {
+        let ti = &self.run.tis[index as usize];
+        let may_retry = ti.record.max_tries > 0 && ti.record.try_number <= ti.record.max_tries;
+        if !may_retry || ti.node >= self.run.graph.len() {
+            return self.fail_for_good(index, outcome);
+        }
+        let task = self.run.graph.task(ti.node);
+        let seed = format!("{}#{}#{}", self.run.record.dag_id, task.task_id, self.run.record.run_id);
+        let at = task.retry.next_try_at(ti.record.try_number, outcome.ended_at, &seed);
+        self.end_try(index, TaskState::UpForRetry, outcome);
+        self.run.tis[index as usize].record.next_try_at = Some(at);
+        self.timers.set(at, Timer::Retry(self.attempt(index)));
+    }
+
+    fn end_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
+        let record = &mut self.run.tis[index as usize].record;
+        record.ended_at = Some(outcome.ended_at);
+        record.reason.clone_from(&outcome.reason);
+        record.lost = 0;
+        self.set(index, state);
+        self.archive(index, state, outcome.exit_code);
+    }
+
+    fn keep_xcoms(&mut self, index: u32, xcoms: indexmap::IndexMap<String, Value>) {
+        for (key, value) in xcoms {
+            self.run.note_length(index, &key, length(&value));
+            let record = &self.run.tis[index as usize].record;
+            self.out.xcoms.push(XComRecord {
+                ti: record.key,
+                task_id: record.task_id.clone(),
+                map_index: record.map_index,
+                key,
+                value,
+            });
+        }
+    }
+
+    /// Its worker is gone. It starts again without using up a retry, unless that happens too often in a row.
+    pub fn lose(&mut self, attempt: TryKey) {
+        if self.is_current(attempt) {
+            let times = self.run.tis[attempt.ti.index as usize].record.lost + 1;
+            let last = format!("its worker was lost {times} times in a row while it ran");
+            let reason = "its worker stopped renewing its lease, so this try was given up";
+            self.give_up(attempt, MAX_LOST, reason, last);
+        }
+    }
+
+    /// Nobody claims it although somebody could. It is queued anew as another try, so that the message that got stuck cannot start it
+    /// any more, or fails when that did not help.
+    pub fn unclaimed(&mut self, attempt: TryKey) {
+        if self.is_current(attempt)
+            && self.run.tis[attempt.ti.index as usize].record.state == TaskState::Queued
+        {
+            self.out.stop.push(attempt);
+            let reason = "no worker claimed it in time, so it was queued again";
+            let last = format!("no worker claimed it in time, also after {MAX_UNCLAIMED} more tries");
+            self.give_up(attempt, MAX_UNCLAIMED, reason, last);
+        }
+    }
+
+    fn is_current(&self, attempt: TryKey) -> bool {
+        self.run
+            .tis
+            .get(attempt.ti.index as usize)
+            .is_some_and(|ti| ti.record.try_number == attempt.try_number && ti.record.state.is_in_flight())
+    }
+
+    fn give_up(&mut self, attempt: TryKey, most: u32, reason: &str, last: String) {
+        let index = attempt.ti.index;
+        let record = &mut self.run.tis[index as usize].record;
+        record.lost += 1;
+        if record.lost <= most {
+            return self.requeue(index, reason);
+        }
+        let outcome = Outcome {
+            attempt,
+            result: TryResult::Failed,
+            started_at: record.started_at.unwrap_or(self.now),
+            ended_at: self.now,
+            worker: record.worker.unwrap_or_default(),
+            exit_code: None,
+            reason: Some(last),
+            xcoms: indexmap::IndexMap::new(),
+        };
+        self.fail(index, &outcome);
+    }
+
+    fn requeue(&mut self, index: u32, reason: &str) {
+        let record = &mut self.run.tis[index as usize].record;
+        record.ended_at = Some(self.now);
+        record.reason = Some(reason.to_owned());
+        record.max_tries += 1;
+        self.archive(index, TaskState::Failed, None);
+        self.schedule(index);
+    }
+
+    /// The retry's time has come.
+    pub fn retry(&mut self, attempt: TryKey) {
+        let Some(ti) = self.run.tis.get(attempt.ti.index as usize) else {
+            return;
+        };
+        let waits = ti.record.state == TaskState::UpForRetry && !ti.record.is_held;
+        if ti.record.try_number == attempt.try_number && waits {
+            self.schedule(attempt.ti.index);
+        }
+    }
+}
+
+/// How many instances a task has that is mapped over this value.
+pub fn length(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(list) => Some(list.len()),
+        Value::Object(map) => Some(map.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}

@@ -1,0 +1,209 @@
+//! A small stage on which one DAG file plays: the engine, what it has decided so far, and workers that do as they are told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    dagfile,
+    engine::{
+        Engine, Snapshot,
+        event::Event,
+        record::{
+            AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunRecord, TiRecord, VersionId,
+            WorkerRecord,
+        },
+    },
+    id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
+    intent::{Clear, Intent, SelectedTask, Selection, Trigger, Wish},
+    outcome::{Outcome, TryResult},
+    state::{RunState, TaskState},
+    timetable::NextRun,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub struct Stage {
+    pub engine: Engine,
+    pub now: DateTime<Utc>,
+    pub tis: BTreeMap<TiKey, TiRecord>,
+    pub runs: BTreeMap<RunKey, RunRecord>,
+    pub flags: Vec<DagFlags>,
+    pub audit: Vec<AuditRecord>,
+    pub questions: Vec<PastQuestion>,
+    /// What was last said to come next by schedule.
+    pub next: Option<NextRun>,
+    pub stopped: Vec<TryKey>,
+    dag_id: DagId,
+}
+
+impl Stage {
+    pub fn new(yaml: &str) -> Self {
+        let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
+        assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
+        let dag = parsed.dags[0].dag.clone();
+        let dag_id = dag.dag_id.clone();
+        let record = DagRecord {
+            version: VersionId(1),
+            dag: Arc::new(dag),
+            is_paused: false,
+            is_stale: false,
+            cursor: None,
+            disabled: BTreeSet::new(),
+            failed_runs: 0,
+        };
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let queues = vec![QueueName::default_queue()];
+        let snapshot = Snapshot {
+            dags: vec![record],
+            pools: vec![PoolRecord::new(PoolName::default_pool(), None)],
+            workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
+            next_run: 1,
+            ..Snapshot::default()
+        };
+        let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
+        let engine = Engine::restore(snapshot, now);
+        let (flags, audit, questions, stopped) = (vec![], vec![], vec![], vec![]);
+        let mut stage = Self { engine, now, tis, runs, flags, audit, questions, next: None, stopped, dag_id };
+        stage.poll();
+        stage
+    }
+
+    pub fn poll(&mut self) {
+        let decisions = self.engine.poll(self.now);
+        for run in
+            decisions.runs_created.into_iter().chain(decisions.runs_changed.into_iter().map(|run| run.new))
+        {
+            self.runs.insert(run.key, run);
+        }
+        for ti in decisions.tis_created.into_iter().chain(decisions.tis_changed.into_iter().map(|ti| ti.new))
+        {
+            self.tis.insert(ti.key, ti);
+        }
+        if let Some(cursor) = decisions.cursors.last() {
+            self.next = cursor.next;
+        }
+        self.flags.extend(decisions.dags);
+        self.audit.extend(decisions.audit);
+        self.questions.extend(decisions.questions);
+        self.stopped.extend(decisions.stop);
+    }
+
+    pub fn handle(&mut self, event: Event) {
+        self.engine.handle(event, self.now);
+        self.poll();
+    }
+
+    pub fn pass(&mut self, seconds: i64) {
+        self.now += TimeDelta::seconds(seconds);
+        self.poll();
+    }
+
+    pub fn ask(&mut self, wish: Wish) {
+        self.handle(Event::Intent(Box::new(Intent { by: "ada".into(), wish })));
+    }
+
+    /// Why the last wish was refused.
+    pub fn refusal(&self) -> Option<String> {
+        self.audit.last().unwrap().extra.get("reason").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// Triggers a run that is due now, with a logical date on that day of January when one is given.
+    pub fn trigger(&mut self, run_id: &str, day: Option<u32>) {
+        let logical_date = day.map(|day| format!("2026-01-{day:02}T00:00:00Z").parse().unwrap());
+        self.ask(Wish::Trigger(Trigger {
+            dag_id: self.dag_id.clone(),
+            run_id: RunId::new(run_id).unwrap(),
+            logical_date,
+            data_interval: None,
+            run_after: self.now,
+            conf: serde_json::Map::new(),
+            note: None,
+        }));
+        for question in std::mem::take(&mut self.questions) {
+            self.handle(Event::Past { run: question.run, before: None });
+        }
+    }
+
+    pub fn run(&self, run_id: &str) -> &RunRecord {
+        self.runs.values().find(|run| run.run_id.as_str() == run_id).unwrap()
+    }
+
+    pub fn run_state(&self, run_id: &str) -> RunState {
+        self.run(run_id).state
+    }
+
+    pub fn ti(&self, run_id: &str, task_id: &str) -> &TiRecord {
+        let run = self.run(run_id).key;
+        self.tis.values().find(|ti| ti.key.run == run && ti.task_id.as_str() == task_id).unwrap()
+    }
+
+    pub fn state(&self, task_id: &str) -> TaskState {
+        self.ti("r", task_id).state
+    }
+
+    pub fn states(&self, task_ids: &[&str]) -> Vec<TaskState> {
+        task_ids.iter().map(|id| self.state(id)).collect()
+    }
+
+    pub fn attempt(&self, run_id: &str, task_id: &str) -> TryKey {
+        let ti = self.ti(run_id, task_id);
+        assert_eq!(ti.state, TaskState::Queued, "{task_id}: {ti:?}");
+        TryKey { ti: ti.key, try_number: ti.try_number }
+    }
+
+    pub fn end(
+        &mut self,
+        run_id: &str,
+        task_id: &str,
+        result: TryResult,
+        exit_code: Option<i32>,
+        value: Option<Value>,
+    ) {
+        let outcome = Outcome {
+            attempt: self.attempt(run_id, task_id),
+            result,
+            started_at: self.now,
+            ended_at: self.now,
+            worker: Uuid::nil(),
+            exit_code,
+            reason: None,
+            xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
+        };
+        self.handle(Event::Outcome(Box::new(outcome)));
+    }
+
+    pub fn succeed(&mut self, task_id: &str) {
+        self.end("r", task_id, TryResult::Success, Some(0), None);
+    }
+
+    pub fn fail(&mut self, task_id: &str) {
+        self.end("r", task_id, TryResult::Failed, Some(2), None);
+    }
+
+    pub fn print(&mut self, task_id: &str, value: impl Into<Value>) {
+        self.end("r", task_id, TryResult::Success, Some(0), Some(value.into()));
+    }
+
+    pub fn selection(&self, run_id: &str, task_ids: &[&str]) -> Selection {
+        let task = |id: &&str| SelectedTask { task_id: id.parse().unwrap(), map_index: None };
+        Selection {
+            dag_id: self.dag_id.clone(),
+            run_id: RunId::new(run_id).unwrap(),
+            tasks: task_ids.iter().map(task).collect(),
+            upstream: false,
+            downstream: false,
+        }
+    }
+
+    pub fn clear(&mut self, task_ids: &[&str]) {
+        let selection = self.selection("r", task_ids);
+        self.ask(Wish::Clear(Clear { selection, only_failed: false }));
+    }
+
+    pub fn dag_id(&self) -> DagId {
+        self.dag_id.clone()
+    }
+}

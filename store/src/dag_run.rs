@@ -1,0 +1,133 @@
+//! Runs, as their rows are read.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+use domain::{
+    engine::record::{PastQuestion, RunRecord, Standing, VersionId},
+    id::{DagId, RunId, RunKey, TaskId},
+    state::{RunState, RunType},
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    Error, Store,
+    column::{FromJson, Parsed, count, interval},
+    hot::hot_query,
+};
+
+/// All columns of a run.
+#[derive(QueryableByName)]
+pub(crate) struct RunRow {
+    #[diesel(sql_type = BigInt)]
+    key: i64,
+    #[diesel(sql_type = Text)]
+    dag_id: Parsed<DagId>,
+    #[diesel(sql_type = Text)]
+    run_id: Parsed<RunId>,
+    #[diesel(sql_type = Text)]
+    run_type: Parsed<RunType>,
+    #[diesel(sql_type = Text)]
+    state: Parsed<RunState>,
+    #[diesel(sql_type = BigInt)]
+    version_id: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    logical_date: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_start: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Timestamptz)]
+    run_after: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    queued_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Json)]
+    conf: FromJson<Map<String, Value>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    triggered_by: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    note: Option<String>,
+    #[diesel(sql_type = Integer)]
+    clear_number: i32,
+    #[diesel(sql_type = Bool)]
+    is_paused: bool,
+}
+
+impl Store {
+    /// How the run before a given one ended, of those that are finished.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn standing(&self, question: &PastQuestion) -> Result<Option<Standing>, Error> {
+        let mut conn = self.conn().await?;
+        let query = Before {
+            dag_id: question.dag_id.as_str(),
+            before: &question.before,
+            without_manual: &question.without_manual,
+        };
+        let row: Option<StandingRow> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| Standing {
+            logical_date: row.logical_date,
+            unmet: row.unmet.into_iter().map(|task_id| task_id.0).collect(),
+        }))
+    }
+}
+
+impl RunRow {
+    pub(crate) const fn version(&self) -> VersionId {
+        VersionId(self.version_id)
+    }
+}
+
+#[derive(QueryableByName)]
+struct StandingRow {
+    #[diesel(sql_type = Timestamptz)]
+    logical_date: DateTime<Utc>,
+    #[diesel(sql_type = Array<Text>)]
+    unmet: Vec<Parsed<TaskId>>,
+}
+
+hot_query! {
+    Before { dag_id: str => Text, before: DateTime<Utc> => Timestamptz, without_manual: bool => Bool }
+    "SELECT r.logical_date, ARRAY(
+         SELECT DISTINCT t.task_id FROM task_instance t
+         WHERE t.run_key = r.key AND t.state NOT IN ('success', 'skipped', 'removed') ORDER BY t.task_id
+     ) AS unmet
+     FROM dag_run r
+     WHERE r.dag_id = $1 AND r.logical_date < $2 AND r.state IN ('success', 'failed')
+       AND NOT ($3 AND r.run_type = 'manual')
+     ORDER BY r.logical_date DESC, r.key DESC LIMIT 1"
+}
+
+impl From<RunRow> for RunRecord {
+    fn from(row: RunRow) -> Self {
+        Self {
+            key: RunKey(row.key),
+            version: row.version(),
+            dag_id: row.dag_id.0,
+            run_id: row.run_id.0,
+            run_type: row.run_type.0,
+            state: row.state.0,
+            logical_date: row.logical_date,
+            data_interval: interval(row.interval_start, row.interval_end),
+            run_after: row.run_after,
+            queued_at: row.queued_at,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            conf: Arc::new(row.conf.0),
+            triggered_by: row.triggered_by,
+            note: row.note,
+            clear_number: count(row.clear_number),
+            is_paused: row.is_paused,
+        }
+    }
+}
