@@ -4,10 +4,11 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Longest that a test waits for one thing.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that is killed when its value goes.
 pub struct Process {
@@ -27,6 +28,11 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// It ended by itself.
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn said(&self) -> String {
@@ -54,12 +60,15 @@ impl Redis {
         Self::start_with(folder, &[])
     }
 
-    /// Starts one with more options.
+    /// Starts one with more options. Another process may take the free port first: then on another.
     pub fn start_with(folder: &Path, options: &[&str]) -> Self {
-        let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut redis = Self { process: None, port: free_port(), folder: folder.to_path_buf(), options };
-        redis.launch();
-        redis
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let try_start = |_| {
+            let (folder, options) = (folder.to_path_buf(), options.clone());
+            let mut redis = Self { process: None, port: free_port(), folder, options };
+            redis.launch().then_some(redis)
+        };
+        (0..5).find_map(try_start).expect("Redis did not start on five ports")
     }
 
     pub fn url(&self) -> String {
@@ -71,10 +80,11 @@ impl Redis {
         if let Some(process) = self.process.take() {
             process.kill();
         }
-        self.launch();
+        assert!(self.launch(), "Redis did not start again on port {}", self.port);
     }
 
-    fn launch(&mut self) {
+    /// Starts it, and waits until it accepts connections or ends.
+    fn launch(&mut self) -> bool {
         let mut command = Command::new("redis-server");
         command.args([
             "--bind",
@@ -87,7 +97,19 @@ impl Redis {
             &self.port.to_string(),
         ]);
         command.arg("--dir").arg(&self.folder).args(&self.options);
-        self.process = Some(Process::start(&mut command, self.folder.join("redis.log")));
+        let log = self.folder.join("redis.log");
+        // Each start is told by what it says itself, not by what an earlier one said.
+        drop(std::fs::remove_file(&log));
+        let mut process = Process::start(&mut command, log);
+        let deadline = Instant::now() + PATIENCE;
+        while !process.said().contains("Ready to accept connections") {
+            if process.has_ended() || Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.process = Some(process);
+        true
     }
 }
 

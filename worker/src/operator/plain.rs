@@ -95,8 +95,11 @@ const NOT_PROGRAMS: &[&str] = &[
     "while",
 ];
 
-/// How files begin that the kernel starts: scripts that name their interpreter, programs of Linux and of macOS.
-const STARTS: [&[u8]; 4] = [b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+/// How programs begin that the kernel starts, of Linux and of macOS.
+const PROGRAMS: [&[u8]; 3] = [b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"];
+
+/// Linux looks for a script's interpreter in this many bytes. Source: `BINPRM_BUF_SIZE` in linux/binfmts.h.
+const INTERPRETER_WITHIN: usize = 256;
 
 /// The program and the arguments that `script` comes to in `folder`, if it is one plain command.
 pub(super) fn plain(script: &str, folder: &Path, env: &[(OsString, OsString)]) -> Option<Called> {
@@ -109,8 +112,12 @@ pub(super) fn plain(script: &str, folder: &Path, env: &[(OsString, OsString)]) -
         Some(folder.join(name)).filter(|file| is_executable(file))?
     } else {
         // Of two variables of one name the last counts, as it does for the process.
-        let path = env.iter().rev().find(|(name, _)| name == "PATH")?;
-        on_path(&name, &path.1)?
+        let (_, path) = env.iter().rev().find(|(name, _)| name == "PATH")?;
+        // A shell searches relative folders from where it is.
+        if !std::env::split_paths(path).all(|folder| folder.is_absolute()) {
+            return None;
+        }
+        on_path(&name, path)?
     };
     starts_by_itself(&program).then(|| Called { program, args: words.map(OsString::from).collect() })
 }
@@ -156,11 +163,22 @@ fn instructs_shells((name, _): &(OsString, OsString)) -> bool {
         || name.as_encoded_bytes().starts_with(b"BASH_FUNC_")
 }
 
-/// The kernel starts it. A script that does not name its interpreter is started by shells only.
+/// The kernel starts it. A script that does not name an interpreter that exists is left to shells, which start it
+/// themselves or say what is wrong.
 fn starts_by_itself(program: &Path) -> bool {
-    let mut begin = [0; 4];
-    let read = File::open(program).and_then(|mut file| file.read(&mut begin));
-    read.is_ok_and(|length| STARTS.iter().any(|start| begin[..length].starts_with(start)))
+    let mut begin = Vec::with_capacity(INTERPRETER_WITHIN);
+    let read =
+        File::open(program).and_then(|file| file.take(INTERPRETER_WITHIN as u64).read_to_end(&mut begin));
+    read.is_ok()
+        && (PROGRAMS.iter().any(|start| begin.starts_with(start))
+            || interpreter(&begin).is_some_and(is_executable))
+}
+
+/// The interpreter that the first line of a script names.
+fn interpreter(begin: &[u8]) -> Option<&Path> {
+    let line = begin.strip_prefix(b"#!")?.trim_ascii_start();
+    let end = line.iter().position(u8::is_ascii_whitespace)?;
+    str::from_utf8(&line[..end]).ok().map(Path::new)
 }
 
 #[cfg(test)]
@@ -212,6 +230,8 @@ mod tests {
         put("nameless", "echo\n", 0o755);
         put("text", "#!/bin/sh\n", 0o644);
         put("true", "#!/bin/sh\n", 0o755);
+        put("homeless", "#!/nowhere/sh\n", 0o755);
+        put("spaced", "#! /bin/sh -e\n", 0o755);
         let variable = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
         let path = variable("PATH", place.path().as_os_str());
         let env = [variable("PATH", OsStr::new("/nowhere")), path.clone()];
@@ -219,10 +239,18 @@ mod tests {
         let named = Called { program: place.path().join("named"), args: vec![OsString::from("1")] };
         assert_eq!(found("named 1", &env), Some(named));
         assert!(found("./named 1", &env).is_some());
-        for script in ["nameless", "text", "absent", "true", "A=1 named", "./text", "./absent", ""] {
+        assert!(found("spaced", &env).is_some());
+        for script in
+            ["nameless", "homeless", "text", "absent", "true", "A=1 named", "./text", "./absent", ""]
+        {
             assert_eq!(found(script, &env), None, "{script}");
         }
         assert_eq!(found("named", &[]), None);
+        for relative in [".:", ":", "bin:"] {
+            let mut path = OsString::from(relative);
+            path.push(place.path());
+            assert_eq!(found("named", &[variable("PATH", &path)]), None, "{relative}");
+        }
         for name in ["BASH_ENV", "ENV", "BASH_FUNC_named%%"] {
             assert_eq!(found("named", &[path.clone(), variable(name, OsStr::new("x"))]), None, "{name}");
         }
