@@ -68,7 +68,7 @@ impl Redis {
             let mut redis = Self { process: None, port: free_port(), folder, options };
             redis.launch().then_some(redis)
         };
-        (0..5).find_map(try_start).expect("Redis did not start on five ports")
+        (0..5).find_map(try_start).unwrap_or_else(|| panic!("Redis did not start on five ports"))
     }
 
     pub fn url(&self) -> String {
