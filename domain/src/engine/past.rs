@@ -158,9 +158,12 @@ impl Engine {
         }
     }
 
-    /// Takes in the records' answer. What has ended meanwhile has told so itself, and counts when it is later.
+    /// Takes in the records' answer. What has ended or changed meanwhile has told so itself, and knows better about its own date.
     pub(super) fn answer_past(&mut self, key: RunKey, before: Option<Standing>, now: DateTime<Utc>) {
-        self.learn_past(key, before);
+        if let Some(run) = self.runs.get_mut(&key) {
+            let told = run.past.take().flatten().or_else(|| run.late.take());
+            run.past = Some(later(told, before));
+        }
         self.with_run(key, now, |life| life.run.review_blocked());
     }
 
@@ -184,20 +187,14 @@ impl Engine {
         let Some(standing) = ended.and_then(Run::standing) else { return };
         for next in successors {
             let Some(run) = self.runs.get_mut(&next) else { continue };
-            if run.past.is_some() {
-                self.learn_past(next, Some(standing.clone()));
+            let standing = Some(standing.clone());
+            if let Some(past) = run.past.take() {
+                run.past = Some(later(standing, past));
                 self.heirs.insert(next);
-            } else if run.late.as_ref().is_none_or(|late| late.logical_date <= standing.logical_date) {
-                run.late = Some(standing.clone());
+            } else {
+                run.late = later(standing, run.late.take());
             }
         }
-    }
-
-    fn learn_past(&mut self, key: RunKey, before: Option<Standing>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
-        let known = run.past.take().flatten().or_else(|| run.late.take());
-        let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
-        run.past = Some(if date(&before) >= date(&known) { before } else { known });
     }
 
     // The active runs for which this one is the previous.
@@ -219,4 +216,10 @@ impl Engine {
         }
         found
     }
+}
+
+// The one about the later run; of two about the same, the first.
+fn later(one: Option<Standing>, other: Option<Standing>) -> Option<Standing> {
+    let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
+    if date(&one) >= date(&other) { one } else { other }
 }
