@@ -121,6 +121,14 @@ impl Run {
         }
     }
 
+    // Another run is the previous one now: has the rules of all tasks judged again that look back.
+    fn review_past(&mut self) {
+        let graph = self.graph.clone();
+        for node in (0..self.nodes.len()).filter(|&node| graph.task(node).looks_back()) {
+            self.review_node(node);
+        }
+    }
+
     // A task may wait for its own previous end, or for those of the tasks behind it.
     fn review_waiting(&mut self, task_id: &TaskId) {
         let graph = self.graph.clone();
@@ -154,7 +162,7 @@ impl Engine {
     pub(super) fn step_in(&mut self, key: RunKey, now: DateTime<Utc>) {
         let looks_back = self.runs.get(&key).is_some_and(|run| run.graph.looks_back);
         for next in if looks_back { self.successors(key) } else { Vec::new() } {
-            self.with_run(next, now, |life| life.run.review_blocked());
+            self.with_run(next, now, |life| life.run.review_past());
         }
     }
 
