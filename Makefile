@@ -12,7 +12,7 @@ COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker co
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench e2e up down
+.PHONY: help run test check fmt soak bench e2e up down
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ e2e: ## The tests of the whole, in a real browser
 	@scripts/require rust compiler postgres psql python redis browser
 	cargo build --locked --package cli
 	cargo test --locked --package e2e
+
+soak: ## A million simulated worlds (SOAK_SEEDS=N for another number); the tests try 10,000
+	@scripts/require rust compiler
+	SOAK_SEEDS=$${SOAK_SEEDS:-1000000} cargo test --locked --release --package domain --test it -- soak:: --nocapture
 
 bench: ## Speed against the bare machine, as ratios from one run (BENCH='--only a,b' selects)
 	@scripts/require rust compiler postgres psql python redis

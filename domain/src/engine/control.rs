@@ -218,10 +218,8 @@ impl Life<'_> {
 impl Run {
     /// Notes which tasks are switched off.
     pub fn switch(&mut self, disabled: &BTreeSet<TaskId>) {
-        for task_id in disabled {
-            if let Some(node) = self.graph.find(task_id) {
-                self.nodes[node].disabled = true;
-            }
+        for (place, node) in self.nodes.iter_mut().enumerate() {
+            node.disabled = disabled.contains(&self.graph.task(place).task_id);
         }
     }
 }

@@ -150,6 +150,8 @@ impl Engine {
             self.floor.limit(Gate::Run(key), run.graph.dag.max_active_tasks);
             if let Some(dag) = self.dags.get_mut(&run.record.dag_id) {
                 dag.note(run);
+                // Only active runs hear at once which tasks are switched off.
+                run.switch(&dag.record.disabled);
                 self.due.insert(run.record.dag_id.clone());
             }
         }

@@ -121,6 +121,14 @@ impl Run {
         }
     }
 
+    // Another run is the previous one now: has the rules of all tasks judged again that look back.
+    fn review_past(&mut self) {
+        let graph = self.graph.clone();
+        for node in (0..self.nodes.len()).filter(|&node| graph.task(node).looks_back()) {
+            self.review_node(node);
+        }
+    }
+
     // A task may wait for its own previous end, or for those of the tasks behind it.
     fn review_waiting(&mut self, task_id: &TaskId) {
         let graph = self.graph.clone();
@@ -154,13 +162,16 @@ impl Engine {
     pub(super) fn step_in(&mut self, key: RunKey, now: DateTime<Utc>) {
         let looks_back = self.runs.get(&key).is_some_and(|run| run.graph.looks_back);
         for next in if looks_back { self.successors(key) } else { Vec::new() } {
-            self.with_run(next, now, |life| life.run.review_blocked());
+            self.with_run(next, now, |life| life.run.review_past());
         }
     }
 
-    /// Takes in the records' answer. What has ended meanwhile has told so itself, and counts when it is later.
+    /// Takes in the records' answer. What has ended or changed meanwhile has told so itself, and knows better about its own date.
     pub(super) fn answer_past(&mut self, key: RunKey, before: Option<Standing>, now: DateTime<Utc>) {
-        self.learn_past(key, before);
+        if let Some(run) = self.runs.get_mut(&key) {
+            let told = run.past.take().flatten().or_else(|| run.late.take());
+            run.past = Some(later(told, before));
+        }
         self.with_run(key, now, |life| life.run.review_blocked());
     }
 
@@ -184,20 +195,14 @@ impl Engine {
         let Some(standing) = ended.and_then(Run::standing) else { return };
         for next in successors {
             let Some(run) = self.runs.get_mut(&next) else { continue };
-            if run.past.is_some() {
-                self.learn_past(next, Some(standing.clone()));
+            let standing = Some(standing.clone());
+            if let Some(past) = run.past.take() {
+                run.past = Some(later(standing, past));
                 self.heirs.insert(next);
-            } else if run.late.as_ref().is_none_or(|late| late.logical_date <= standing.logical_date) {
-                run.late = Some(standing.clone());
+            } else {
+                run.late = later(standing, run.late.take());
             }
         }
-    }
-
-    fn learn_past(&mut self, key: RunKey, before: Option<Standing>) {
-        let Some(run) = self.runs.get_mut(&key) else { return };
-        let known = run.past.take().flatten().or_else(|| run.late.take());
-        let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
-        run.past = Some(if date(&before) >= date(&known) { before } else { known });
     }
 
     // The active runs for which this one is the previous.
@@ -219,4 +224,10 @@ impl Engine {
         }
         found
     }
+}
+
+// The one about the later run; of two about the same, the first.
+fn later(one: Option<Standing>, other: Option<Standing>) -> Option<Standing> {
+    let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
+    if date(&one) >= date(&other) { one } else { other }
 }

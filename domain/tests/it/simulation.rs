@@ -1,6 +1,4 @@
-//! The engine in a simulated world: random DAGs, outcomes, wishes, crashes, lost and repeated messages.
-//!
-//! `SOAK_SEEDS=N` sets how many worlds are tried, `SIMULATION_SEED=S` tries one again.
+//! The engine in a simulated world: random DAGs, outcomes, wishes, crashes, lost and repeated messages. [`crate::soak`] runs many.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -17,47 +15,37 @@ use domain::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{chance::Chance, world::World};
-
-/// How many worlds are tried unless `SOAK_SEEDS` says otherwise: some seven seconds on one core without optimisation.
-const SEEDS: u64 = 200;
+use crate::{chance::Chance, story::Story, world::World};
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
-#[test]
-fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
-    let seeds = std::env::var("SOAK_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
-    let only: Option<u64> = std::env::var("SIMULATION_SEED").ok().and_then(|n| n.parse().ok());
-    for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
-        let result = std::panic::catch_unwind(|| live(seed, true));
-        if let Err(panic) = result {
-            eprintln!("failed with SIMULATION_SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
-}
-
-#[test]
-fn in_a_world_without_faults_no_try_is_given_up() {
-    for seed in 0..60 {
-        let world = live(seed, false);
-        assert!(world.records.tis.values().all(|ti| ti.lost == 0), "seed {seed}");
-    }
-}
-
-fn live(seed: u64, faults: bool) -> World {
-    let mut chance = Chance::new(seed ^ 0xda6);
-    let dags = (0..1 + chance.below(3)).map(|number| random_dag(number, &mut chance)).collect();
-    let mut world = World::new(seed, dags, &POOLS);
-    for _ in 0..150 {
+/// A world lives through a story and comes to rest.
+pub fn live(story: &Story, faults: bool) -> World {
+    let mut world = World::new(story.seed, dags(story), &POOLS);
+    for &number in &story.steps {
+        world.chance = story.chance(number);
         step(&mut world, faults);
     }
+    world.chance = Chance::new(story.seed);
     world.records.dags.iter_mut().for_each(|dag| dag.is_paused = false);
     world.restart();
     world.let_go();
     world.come_to_rest();
     check_ended(&world);
     world
+}
+
+/// The tasks of each DAG of a story.
+pub fn task_ids(story: &Story) -> Vec<Vec<String>> {
+    let ids = |dag: &Dag| dag.tasks.iter().map(|task| task.task_id.to_string()).collect();
+    dags(story).iter().map(ids).collect()
+}
+
+fn dags(story: &Story) -> Vec<Dag> {
+    let mut chance = Chance::new(story.seed ^ 0xda6);
+    let mut dags: Vec<Dag> = (0..1 + chance.below(3)).map(|number| random_dag(number, &mut chance)).collect();
+    story.trim(&mut dags);
+    dags
 }
 
 fn step(world: &mut World, faults: bool) {
