@@ -76,6 +76,32 @@ impl TriggerRule {
             Self::Always => "always",
         }
     }
+
+    /// When a task may run by this rule, in words that follow "it runs once".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AllSuccess => "all tasks before it have succeeded",
+            Self::AllFailed => "all tasks before it have failed",
+            Self::AllDone => "all tasks before it have ended, in whatever way",
+            Self::OneSuccess => "one task before it has succeeded",
+            Self::OneFailed => "one task before it has failed",
+            Self::OneDone => "one task before it has succeeded or failed",
+            Self::NoneFailed => "all tasks before it have succeeded or been skipped",
+            Self::NoneFailedMinOneSuccess => {
+                "all tasks before it have succeeded or been skipped, and at least one has succeeded"
+            }
+            Self::NoneSkipped => "all tasks before it have ended and none was skipped",
+            Self::AllSkipped => "all tasks before it were skipped",
+            Self::AllDoneMinOneSuccess => {
+                "all tasks before it have ended, none was skipped and at least one has succeeded"
+            }
+            Self::AllDoneSetupSuccess => {
+                "all tasks before it have ended and, of the setups among them, one has succeeded"
+            }
+            Self::Always => "the run has started, whatever the tasks before it do",
+        }
+    }
 }
 
 /// How many upstream task instances there are, and how many of them ended in each way.
@@ -241,12 +267,36 @@ pub const fn judge_all(rule: TriggerRule, up: &Tally, setups: &Tally, scope_left
     if setups.skipped > 0 {
         return Verdict::Skip;
     }
-    let met = setups.success + setups.removed >= setups.total && scope_left == 0;
+    let open = open(rule, up, setups, scope_left);
     match judge(rule, up) {
-        Verdict::Run => run_if(met),
+        Verdict::Run => run_if(!open.setups && !open.scope),
         Verdict::Wait => Verdict::Wait,
         Verdict::Skip => Verdict::Skip,
         Verdict::UpstreamFailed => Verdict::UpstreamFailed,
+    }
+}
+
+/// What a task still waits for within its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Open {
+    /// Its rule cannot tell yet.
+    pub rule: bool,
+    /// A setup around it has not succeeded.
+    pub setups: bool,
+    /// It is a teardown, and something between it and its setups has not ended.
+    pub scope: bool,
+}
+
+/// What of the conditions that [`judge_all`] knows has not come true; the arguments are the same.
+#[must_use]
+pub const fn open(rule: TriggerRule, up: &Tally, setups: &Tally, scope_left: u32) -> Open {
+    if up.total == 0 || matches!(rule, TriggerRule::Always) {
+        return Open { rule: false, setups: false, scope: false };
+    }
+    Open {
+        rule: matches!(judge(rule, up), Verdict::Wait),
+        setups: setups.success + setups.removed < setups.total,
+        scope: scope_left > 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Doorbells: hints that something changed in PostgreSQL. A bell carries no truth, only where to look.
 
-use crate::Ticket;
 use crate::hub::Mailbox;
+use crate::{ANSWER_LIMIT, Note, QUESTION_LIMIT, Ticket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ pub enum Bell {
         /// The run's id (`run_id`, not its number), or none when the change is not about one run.
         run_id: Option<String>,
     },
+    /// Somebody asks whoever leads. [`crate::Queue::ask`] rings it.
+    Question(Note),
+    /// The answer to a question. [`crate::Queue::answer`] rings it, and the asker alone takes it.
+    Answer(Note),
     /// Bells may have been lost: re-read whatever the subscription is about. Made by the subscriber's own side
     /// after a lost connection or when too many different bells wait; it cannot be rung.
     Missed,
@@ -35,6 +39,8 @@ impl Bell {
             Bell::Config => Some(BellKind::Config),
             Bell::Stop(_) => Some(BellKind::Stop),
             Bell::Changed { .. } => Some(BellKind::Changed),
+            Bell::Question(_) => Some(BellKind::Question),
+            Bell::Answer(_) => Some(BellKind::Answer),
             Bell::Missed => None,
         }
     }
@@ -45,6 +51,7 @@ impl Bell {
             Bell::Engine | Bell::Config | Bell::Missed => String::new(),
             Bell::Stop(ticket) => ticket.to_string(),
             Bell::Changed { dag_id, run_id } => serde_json::json!([dag_id, run_id]).to_string(),
+            Bell::Question(note) | Bell::Answer(note) => note.payload(),
         }
     }
 
@@ -58,6 +65,8 @@ impl Bell {
                 let (dag_id, run_id) = serde_json::from_slice(payload).ok()?;
                 Some(Bell::Changed { dag_id, run_id })
             }
+            BellKind::Question => Note::from_payload(payload, QUESTION_LIMIT).map(Bell::Question),
+            BellKind::Answer => Note::from_payload(payload, ANSWER_LIMIT).map(Bell::Answer),
         }
     }
 }
@@ -73,11 +82,22 @@ pub enum BellKind {
     Stop,
     /// [`Bell::Changed`]
     Changed,
+    /// [`Bell::Question`]
+    Question,
+    /// [`Bell::Answer`]
+    Answer,
 }
 
 impl BellKind {
     /// Every kind.
-    pub const ALL: [BellKind; 4] = [BellKind::Engine, BellKind::Config, BellKind::Stop, BellKind::Changed];
+    pub const ALL: [BellKind; 6] = [
+        BellKind::Engine,
+        BellKind::Config,
+        BellKind::Stop,
+        BellKind::Changed,
+        BellKind::Question,
+        BellKind::Answer,
+    ];
 
     /// The last part of its channel's name.
     pub(crate) fn name(self) -> &'static str {
@@ -86,6 +106,8 @@ impl BellKind {
             BellKind::Config => "config",
             BellKind::Stop => "stop",
             BellKind::Changed => "changed",
+            BellKind::Question => "question",
+            BellKind::Answer => "answer",
         }
     }
 }
@@ -123,6 +145,8 @@ fn bit(kind: BellKind) -> u8 {
         BellKind::Config => 2,
         BellKind::Stop => 4,
         BellKind::Changed => 8,
+        BellKind::Question => 16,
+        BellKind::Answer => 32,
     }
 }
 
@@ -161,6 +185,8 @@ mod tests {
             Bell::Stop(Ticket { run: 9, index: 2, try_number: 3 }),
             Bell::Changed { dag_id: "a:b \"c\"".into(), run_id: Some("manual__2026".into()) },
             Bell::Changed { dag_id: "ü".into(), run_id: None },
+            Bell::Question(Note { id: "1".into(), text: "why?".into() }),
+            Bell::Answer(Note { id: "1".into(), text: "{\"a\": 1}".into() }),
         ];
         for bell in bells {
             let kind = bell.kind().unwrap();

@@ -45,6 +45,16 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A question or an answer is longer than one may be.
+    #[error("the {what} has {length} bytes; at most {limit} are carried")]
+    TooLong {
+        /// Which of the two.
+        what: &'static str,
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// Redis gave no answer in time.
     #[error("Redis did not answer in time to {action}")]
     Timeout {
@@ -106,6 +116,7 @@ impl Error {
             | Error::QueueName { .. }
             | Error::Ticket { .. }
             | Error::TooManyQueues { .. }
+            | Error::TooLong { .. }
             | Error::Timeout { .. }
             | Error::LockedOut { .. }
             | Error::Unreachable { .. } => false,

@@ -1,4 +1,4 @@
-//! The only room that knows Redis: the ready queue, doorbells and live logs, and an in-process twin of each.
+//! The only room that knows Redis: the ready queue, doorbells, questions to the leader and live logs, and an in-process twin of each.
 //!
 //! Nothing in here is truth. Anything may vanish at any moment, may come twice, or may be late: PostgreSQL decides.
 //! A ticket that is popped and then lost is pushed again by the scheduler's sweep, a ticket delivered twice is
@@ -20,12 +20,14 @@ mod error;
 mod hub;
 mod live;
 mod memory;
+mod question;
 mod remote;
 mod ticket;
 
 pub use bell::{Bell, BellKind, Bells};
 pub use error::Error;
 pub use live::{ABANDONED_LOG_KEPT, FINISHED_LOG_KEPT, LOG_CAP, LiveChunk, LogId};
+pub use question::{ANSWER_LIMIT, Note, QUESTION_LIMIT};
 pub use ticket::{QueueName, Ready, Ticket};
 
 use bell::Kinds;

@@ -9,6 +9,7 @@
 mod act;
 mod dags;
 mod folder;
+mod reply;
 mod term;
 mod turn;
 

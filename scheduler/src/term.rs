@@ -7,7 +7,7 @@ use domain::engine::{
     event::{Event, MAX_QUEUED},
     record::{AdmissionRecord, VersionId, WorkerRecord},
 };
-use queue::{Bell, BellKind, Bells};
+use queue::{Bell, BellKind, Bells, Note};
 use runtime::shutdown::Shutdown;
 use store::LeaderProof;
 use tokio::sync::mpsc;
@@ -31,6 +31,9 @@ const SWEEP_LIMIT: usize = 10_000;
 /// Batches of loaded DAGs that may wait for the next turn.
 const DAG_BATCHES: usize = 16;
 
+/// What it listens to.
+const HEARD: [BellKind; 3] = [BellKind::Engine, BellKind::Config, BellKind::Question];
+
 /// The leader's memory and the moments it must not miss.
 pub struct Term<'a> {
     pub scheduler: &'a Scheduler,
@@ -46,6 +49,7 @@ pub struct Term<'a> {
 
 enum Woken {
     Bell(Bell),
+    Asked(Note),
     Dags(Vec<Event>),
     Time,
     Lost,
@@ -93,7 +97,7 @@ impl<'a> Term<'a> {
         lost: &CancellationToken,
     ) -> Result<(), Error> {
         // Subscribe before reading: whatever happens in between is heard.
-        let mut bells = self.scheduler.queue.subscribe(&[BellKind::Engine, BellKind::Config]).await;
+        let mut bells = self.scheduler.queue.subscribe(&HEARD).await;
         self.restore().await?;
         self.sweep(Duration::ZERO).await?;
         self.turn().await?;
@@ -102,8 +106,11 @@ impl<'a> Term<'a> {
                 Woken::Stop => return Ok(()),
                 Woken::Lost => return Err(Error::Deposed),
                 Woken::Bell(Bell::Engine) | Woken::Time => {}
-                Woken::Bell(Bell::Config | Bell::Missed | Bell::Stop(_) | Bell::Changed { .. }) => {
-                    self.refresh().await?
+                Woken::Bell(_) => self.refresh().await?,
+                Woken::Asked(note) => {
+                    // Whoever asks what is in the way wants to know what is left after everything was decided.
+                    self.turn().await?;
+                    self.reply(&note).await;
                 }
                 Woken::Dags(events) => self.tell(events),
             }
@@ -148,7 +155,11 @@ impl<'a> Term<'a> {
             () = shutdown.drain.cancelled() => Woken::Stop,
             () = lost.cancelled() => Woken::Lost,
             Some(events) = dags.recv() => Woken::Dags(events),
-            bell = bells.next(until) => bell.map_or(Woken::Time, Woken::Bell),
+            bell = bells.next(until) => match bell {
+                Some(Bell::Question(note)) => Woken::Asked(note),
+                Some(bell) => Woken::Bell(bell),
+                None => Woken::Time,
+            },
         }
     }
 

@@ -36,6 +36,9 @@ use crate::{
     pool, task_duration,
 };
 
+/// Most other runs of its DAG that are read beside one.
+const BESIDE: i64 = 16;
+
 /// Most lookups of one statement.
 const MOST_ROWS: usize = 5_000;
 
@@ -123,6 +126,46 @@ impl Store {
         add_choices(conn, &mut runs).await?;
         transaction.commit().await?;
         Ok(runs.pop())
+    }
+}
+
+impl Store {
+    /// What can be known of one run without leading: the run, ended or not, the other active runs of its DAG (at most
+    /// [`BESIDE`], those that run first), the pools and the workers. None when there is no such run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a record cannot be read.
+    pub async fn around(&self, dag_id: &DagId, run_id: &RunId) -> Result<Option<Snapshot>, Error> {
+        let mut transaction = self.begin_read().await?;
+        let conn = &mut *transaction;
+        let (dag_id, run_id) = (dag_id.as_str(), run_id.as_str());
+        let rows: Vec<RunRow> = RunsAround { dag_id, run_id, limit: &BESIDE }.load(conn).await?;
+        let dags: Vec<DagRow> = OneDag { dag_id }.load(conn).await?;
+        let mut ids: Vec<VersionId> =
+            dags.iter().map(DagRow::version).chain(rows.iter().map(RunRow::version)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let versions = dag_version::load(conn, &ids).await?;
+        let mut runs = snapshots(rows, &versions);
+        if !runs.iter().any(|run| run.run.run_id.as_str() == run_id) {
+            transaction.commit().await?;
+            return Ok(None);
+        }
+        let keys: Vec<i64> = runs.iter().map(|run| run.run.key.0).collect();
+        fill(TisOfAll { run_key: &keys }.load_stream(conn).await?, &mut runs).await?;
+        add_lengths(conn, &mut runs).await?;
+        add_choices(conn, &mut runs).await?;
+        let snapshot = Snapshot {
+            dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
+            runs,
+            pools: pool::records(conn).await?,
+            durations: Vec::new(),
+            workers: job::live_workers(conn).await?,
+            orphans: Vec::new(),
+            next_run: RunKey(NextRunKey {}.get_result::<NextKey>(conn).await?.key),
+        };
+        transaction.commit().await?;
+        Ok(Some(snapshot))
     }
 }
 
@@ -231,6 +274,25 @@ hot_query! {
     ActiveTis {}
     "SELECT t.* FROM dag_run r JOIN task_instance t ON t.run_key = r.key
      WHERE r.state IN ('queued', 'running') ORDER BY t.run_key, t.index"
+}
+
+hot_query! {
+    OneDag { dag_id: str => Text }
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
+     FROM dag WHERE dag_id = $1"
+}
+
+hot_query! {
+    RunsAround { dag_id: str => Text, run_id: str => Text, limit: i64 => BigInt }
+    "(SELECT * FROM dag_run WHERE dag_id = $1 AND run_id = $2)
+     UNION ALL
+     (SELECT * FROM dag_run WHERE dag_id = $1 AND run_id <> $2 AND state IN ('queued', 'running')
+      ORDER BY state DESC, key LIMIT $3)"
+}
+
+hot_query! {
+    TisOfAll { run_key: [i64] => Array<BigInt> }
+    "SELECT * FROM task_instance WHERE run_key = ANY($1) ORDER BY run_key, index"
 }
 
 hot_query! {

@@ -24,9 +24,11 @@ mod pages;
 mod settings;
 mod state;
 mod tasks;
+mod why;
 mod wish;
 
 pub use app::{Error, bind, run, serve};
 pub use auth::password::{Error as PasswordError, hash_password};
 pub use settings::Settings;
 pub use state::AppState;
+pub use why::why;

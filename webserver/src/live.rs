@@ -190,7 +190,7 @@ impl Topic {
                 is_dag && is_run
             }
             Bell::Missed => true,
-            Bell::Engine | Bell::Config | Bell::Stop(_) => false,
+            Bell::Engine | Bell::Config | Bell::Stop(_) | Bell::Question(_) | Bell::Answer(_) => false,
         }
     }
 }

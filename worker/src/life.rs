@@ -241,7 +241,10 @@ impl Worker {
             match bells.next(SILENCE).await {
                 Some(Bell::Stop(ticket)) => term.running.stop(attempt_of(ticket), Halt::Engine),
                 Some(Bell::Missed) => term.lease.look_now(),
-                Some(Bell::Engine | Bell::Config | Bell::Changed { .. }) | None => {}
+                Some(
+                    Bell::Engine | Bell::Config | Bell::Changed { .. } | Bell::Question(_) | Bell::Answer(_),
+                )
+                | None => {}
             }
         }
     }

@@ -10,13 +10,14 @@ use super::{
     floor::{Candidate, Floor, Sleep},
     past::Past,
     record::TryRecord,
-    run::{NodeState, Run},
+    run::Run,
+    step::Step,
     timer::Timers,
 };
 use crate::{
     id::{TiKey, TryKey},
     state::{RunState, TaskState},
-    trigger_rule::{Verdict, is_without_counterpart, judge_all},
+    trigger_rule::is_without_counterpart,
 };
 
 /// A run with everything that a change in it may touch.
@@ -48,28 +49,26 @@ impl Life<'_> {
         if self.run.nodes[node].untouched == 0 {
             return;
         }
-        if let Some(chooser) = self.run.skipped_by(node) {
-            let reason = format!("`{}` chose another path", self.run.graph.task(chooser).task_id);
-            return self.end_untouched(node, TaskState::Skipped, Some(&reason));
-        }
-        let NodeState { up, setups, scope_left, .. } = &self.run.nodes[node];
-        match judge_all(self.run.graph.task(node).trigger_rule, up, setups, *scope_left) {
-            Verdict::Wait => {}
-            Verdict::Run => self.begin(node),
-            Verdict::Skip => self.end_untouched(node, TaskState::Skipped, None),
-            Verdict::UpstreamFailed => self.end_untouched(node, TaskState::UpstreamFailed, None),
+        match self.run.next_step(node, &self.past) {
+            Step::Wait(_) | Step::AwaitSources => {}
+            Step::LeaveOut(chooser) => {
+                let reason = format!("`{}` chose another path", self.run.graph.task(chooser).task_id);
+                self.end_untouched(node, TaskState::Skipped, Some(&reason));
+            }
+            Step::Skip => self.end_untouched(node, TaskState::Skipped, None),
+            Step::FailWithUpstream => self.end_untouched(node, TaskState::UpstreamFailed, None),
+            Step::PassOver => self.end_untouched(node, TaskState::Skipped, Some(DISABLED)),
+            Step::StandBack(behind) => {
+                let reason = behind.reason(self.run.graph.task(node));
+                self.block(node, reason.as_deref());
+            }
+            Step::Begin => self.begin(node),
         }
     }
 
     fn begin(&mut self, node: usize) {
-        if self.run.nodes[node].disabled {
-            return self.end_untouched(node, TaskState::Skipped, Some(DISABLED));
-        }
         let graph = self.run.graph.clone();
         let task = graph.task(node);
-        if let Some(wait) = self.past.keeps_back(&graph, node) {
-            return self.block(node, wait.as_deref());
-        }
         if task.is_mapped() && !self.expand(node) {
             return;
         }

@@ -9,15 +9,11 @@ impl Life<'_> {
     /// The first time, the placeholder becomes instance 0 and the others are added. After a clear the list may have
     /// another length: missing instances are added, superfluous ones are set to removed.
     ///
-    /// A rule that does not wait for all upstreams must still wait for those that say how many instances there are.
+    /// Whatever it is mapped over has ended by now.
     pub(super) fn expand(&mut self, node: usize) -> bool {
-        match self.run.source_state(node) {
-            None => return false,
-            Some(TaskState::Skipped) => {
-                self.end_untouched(node, TaskState::Skipped, Some("what it is mapped over was skipped"));
-                return false;
-            }
-            Some(_) => {}
+        if self.run.source_state(node) == Some(TaskState::Skipped) {
+            self.end_untouched(node, TaskState::Skipped, Some("what it is mapped over was skipped"));
+            return false;
         }
         let length = match self.run.mapped_length(node) {
             Ok(length) if length <= MAX_MAPPED => length,

@@ -17,6 +17,7 @@ pub mod graph;
 mod intents;
 mod life;
 mod mapping;
+pub mod obstacle;
 mod overlap;
 mod past;
 mod plan;
@@ -24,8 +25,10 @@ pub mod record;
 mod run;
 mod scope;
 mod shares;
+mod step;
 mod timer;
 mod tries;
+mod why;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -38,7 +41,7 @@ use self::{
     decision::{Decisions, Expected, Persisted},
     durations::DurationRecord,
     event::Event,
-    floor::{Floor, Hindrance, Sleep},
+    floor::{Floor, Sleep},
     graph::Graph,
     life::Life,
     past::{Past, past_of},
@@ -48,7 +51,7 @@ use self::{
     timer::{Timer, Timers},
 };
 use crate::{
-    id::{DagId, RunId, RunKey, TiKey},
+    id::{DagId, RunId, RunKey},
     outcome::{Outcome, TryResult},
     state::{RunState, TaskState},
 };
@@ -193,13 +196,6 @@ impl Engine {
     #[must_use]
     pub fn active_runs(&self) -> usize {
         self.runs.len()
-    }
-
-    /// What keeps an instance that is ready from starting, in the order in which it is checked; see [`Floor::why`]. `None` when it does not
-    /// wait for room.
-    #[must_use]
-    pub fn hindrances(&self, ti: TiKey) -> Option<Vec<Hindrance>> {
-        self.floor.why(ti)
     }
 
     // A try that succeeded tells how long its task takes.

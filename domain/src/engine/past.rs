@@ -38,26 +38,50 @@ pub enum Past<'a> {
     Active(&'a Run),
 }
 
+/// Why a task has to wait for the previous run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behind {
+    /// It is not known yet whether it has to.
+    Unknown,
+    /// Tasks of that run have not ended well.
+    Unmet {
+        /// Its logical date.
+        logical_date: Option<DateTime<Utc>>,
+        /// Those tasks: the same one, or one behind it.
+        tasks: Vec<TaskId>,
+    },
+}
+
 impl Past<'_> {
-    /// Whether a task has to wait for the previous run, and why as far as that is known.
-    pub fn keeps_back(&self, graph: &Graph, node: usize) -> Option<Option<String>> {
+    /// Why a task has to wait for the previous run, if it has to.
+    pub fn keeps_back(&self, graph: &Graph, node: usize) -> Option<Behind> {
         let task = graph.task(node);
         if !task.looks_back() {
             return None;
         }
         let downstream = graph.node(node).downstream.iter().filter(|_| task.wait_for_downstream);
         let ids = std::iter::once(&task.task_id).chain(downstream.map(|&next| &graph.task(next).task_id));
-        match self {
-            Self::Unknown => Some(None),
-            Self::None => None,
+        let (logical_date, tasks): (_, Vec<TaskId>) = match self {
+            Self::Unknown => return Some(Behind::Unknown),
+            Self::None => return None,
             Self::Ended(standing) => {
-                let waits = ids.into_iter().any(|id| standing.unmet.contains(id));
-                waits.then(|| Some(wait(task, Some(standing.logical_date))))
+                let unmet = ids.filter(|id| standing.unmet.contains(*id));
+                (Some(standing.logical_date), unmet.cloned().collect())
             }
             Self::Active(run) => {
-                let waits = ids.into_iter().any(|id| run.has_unmet(id));
-                waits.then(|| Some(wait(task, run.record.logical_date)))
+                (run.record.logical_date, ids.filter(|id| run.has_unmet(id)).cloned().collect())
             }
+        };
+        (!tasks.is_empty()).then_some(Behind::Unmet { logical_date, tasks })
+    }
+}
+
+impl Behind {
+    /// The reason in the record of an instance of `task`, as far as one is known.
+    pub fn reason(&self, task: &Task) -> Option<String> {
+        match self {
+            Self::Unknown => None,
+            Self::Unmet { logical_date, .. } => Some(wait(task, *logical_date)),
         }
     }
 }

@@ -70,7 +70,8 @@ impl DagState {
         };
     }
 
-    fn has_room(&self) -> bool {
+    /// Another run may start.
+    pub fn has_room(&self) -> bool {
         self.running.len() < self.record.dag.max_active_runs as usize
     }
 

@@ -30,4 +30,6 @@ mod timetable_composed;
 mod timetable_dagfile;
 mod timetable_law;
 mod timetable_model;
+mod truth;
+mod why;
 mod world;

@@ -46,6 +46,8 @@ pub struct Records {
 
 pub struct World {
     pub chance: Chance,
+    /// What is looked at, so that looking changes nothing else.
+    pub curiosity: Chance,
     pub now: DateTime<Utc>,
     pub records: Records,
     pub engine: Engine,
@@ -82,6 +84,7 @@ impl World {
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
         let mut world = Self {
             chance: Chance::new(seed),
+            curiosity: Chance::new(!seed),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             records,
             engine: Engine::default(),
@@ -210,6 +213,7 @@ impl World {
         for stop in &decisions.stop {
             self.running.remove(stop);
         }
+        self.check_why();
     }
 
     fn tell(&mut self, message: Message) {

@@ -5,6 +5,7 @@ mod bells;
 mod logs;
 mod model;
 mod outage;
+mod questions;
 mod ready;
 mod server;
 mod slips;

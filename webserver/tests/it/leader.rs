@@ -8,6 +8,7 @@ use domain::{
     engine::{
         Engine, Snapshot,
         event::Event,
+        obstacle::Question,
         record::{AdmissionRecord, VersionId},
     },
     id::{QueueName, TryKey},
@@ -15,7 +16,7 @@ use domain::{
     outcome::{Outcome, TryResult},
 };
 use indexmap::IndexMap;
-use queue::{Bell, BellKind, Bells, Queue};
+use queue::{Bell, BellKind, Bells, Note, Queue};
 use runtime::clock::Clock;
 use serde_json::json;
 use store::{
@@ -41,7 +42,7 @@ pub(crate) struct Leader {
 impl Leader {
     /// Leads until `stop`, from the moment on at which this returns.
     pub(crate) async fn start(store: Store, queue: Queue, proof: LeaderProof, stop: CancellationToken) {
-        let bells = queue.subscribe(&[BellKind::Engine, BellKind::Config]).await;
+        let bells = queue.subscribe(&[BellKind::Engine, BellKind::Config, BellKind::Question]).await;
         let worker = Uuid::new_v4();
         let job = NewJob {
             id: worker,
@@ -73,13 +74,22 @@ impl Leader {
             self.turn().await;
             tokio::select! {
                 () = stop.cancelled() => return,
-                bell = bells.next(LOOK) => {
-                    if bell.is_some_and(|bell| bell != Bell::Engine) {
-                        self.refresh().await;
+                bell = bells.next(LOOK) => match bell {
+                    None | Some(Bell::Engine) => {}
+                    Some(Bell::Question(note)) => {
+                        self.turn().await;
+                        self.reply(&note).await;
                     }
-                }
+                    Some(_) => self.refresh().await,
+                },
             }
         }
+    }
+
+    async fn reply(&self, note: &Note) {
+        let question: Question = serde_json::from_str(&note.text).unwrap();
+        let answer = self.engine.answer(&question, self.clock.now());
+        self.queue.answer(&note.id, serde_json::to_string(&answer).unwrap()).await.unwrap();
     }
 
     async fn refresh(&mut self) {

@@ -1,10 +1,19 @@
 //! Why an instance does not start: asked of the same gates and lines that decide.
 
-use super::{Floor, Spot, candidate::Gate, gates::Shut};
+use super::{
+    Floor, Spot,
+    candidate::{Candidate, Gate},
+    gates::Shut,
+    line::Line,
+    policy::Policy,
+};
 use crate::id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey};
 
 /// At most this many of those who hold room are named.
 const NAMED: usize = 20;
+
+/// Where more than this many wait together nobody's place is worked out, because that costs as much as goes before it.
+const RANKED: usize = 5_000;
 
 /// Something that keeps an instance from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,13 +103,21 @@ impl Floor {
     /// What keeps a waiting instance from starting, in the order in which it is checked, its place in line last. `None` when it does
     /// not wait here. With nothing but a first place in line it starts in the next turn.
     ///
-    /// Costs as much as goes before the instance where it waits.
+    /// Costs as much as goes before the instance where it waits; the place is left out where very many wait.
     #[must_use]
     pub fn why(&self, ti: TiKey) -> Option<Vec<Hindrance>> {
-        let candidate = &self.waiting.get(&ti)?.candidate;
+        let mut found = self.shut_for(&self.waiting.get(&ti)?.candidate);
+        found.extend(self.in_line(ti));
+        Some(found)
+    }
+
+    /// What would keep an instance from starting if it came now, in the order in which it is checked; whoever waits already and would go
+    /// first is left out.
+    #[must_use]
+    pub fn shut_for(&self, candidate: &Candidate) -> Vec<Hindrance> {
         let mut found = Vec::new();
         for (gate, weight) in &candidate.gates {
-            if let Err(shut) = self.gates.check(ti, gate, *weight) {
+            if let Err(shut) = self.gates.check(candidate.ti, gate, *weight) {
                 found.push(self.hindrance(gate, *weight, shut));
             }
         }
@@ -113,8 +130,19 @@ impl Floor {
             }
             Some(_) => {}
         }
-        found.extend(self.in_line(ti));
-        Some(found)
+        found
+    }
+
+    /// The order in which an instance that waits here takes its turn, and whether DAGs share the room fairly before it counts.
+    #[must_use]
+    pub fn order_of(&self, ti: TiKey) -> Option<(Policy, bool)> {
+        Some((self.waiting.get(&ti)?.place.policy, self.admission.fair_share))
+    }
+
+    /// Whether a live worker listens to a queue.
+    #[must_use]
+    pub fn has_worker(&self, queue: &QueueName) -> bool {
+        self.lines.get(queue).is_some_and(Line::is_live)
     }
 
     fn hindrance(&self, gate: &Gate, wanted: u32, shut: Shut) -> Hindrance {
@@ -163,6 +191,9 @@ impl Floor {
                 (Some(gate.clone()), self.gates.states.get(gate)?.parked.get(&class)?, 0)
             }
         };
+        if crowd.len() > RANKED {
+            return None;
+        }
         let place = before + crowd.position(ti, self.late())?;
         Some(Hindrance::InLine { at, place, of: before + crowd.len() })
     }

@@ -1,0 +1,56 @@
+//! What comes next for a task whose turn may have come: decided here, carried out by [`super::life`], told by [`super::why`].
+
+use super::{
+    past::{Behind, Past},
+    run::{NodeState, Run},
+};
+use crate::trigger_rule::{Open, Verdict, judge_all, open};
+
+/// What becomes of the instances of a task to which nothing has happened yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// They wait for other tasks of the run.
+    Wait(Open),
+    /// They are skipped, because this task chose others.
+    LeaveOut(usize),
+    /// They are skipped, because of the rule.
+    Skip,
+    /// They are set to `upstream_failed`.
+    FailWithUpstream,
+    /// They are skipped, because the task is switched off.
+    PassOver,
+    /// They wait for the previous run.
+    StandBack(Behind),
+    /// They wait until it is known how many there are.
+    AwaitSources,
+    /// Those that are not held may start.
+    Begin,
+}
+
+impl Run {
+    /// What becomes of the untouched instances of a task.
+    pub fn next_step(&self, node: usize, past: &Past<'_>) -> Step {
+        if let Some(chooser) = self.skipped_by(node) {
+            return Step::LeaveOut(chooser);
+        }
+        let rule = self.graph.task(node).trigger_rule;
+        let NodeState { up, setups, scope_left, .. } = &self.nodes[node];
+        match judge_all(rule, up, setups, *scope_left) {
+            Verdict::Wait => Step::Wait(open(rule, up, setups, *scope_left)),
+            Verdict::Skip => Step::Skip,
+            Verdict::UpstreamFailed => Step::FailWithUpstream,
+            Verdict::Run if self.nodes[node].disabled => Step::PassOver,
+            Verdict::Run => match past.keeps_back(&self.graph, node) {
+                Some(behind) => Step::StandBack(behind),
+                None if self.awaits_sources(node) => Step::AwaitSources,
+                None => Step::Begin,
+            },
+        }
+    }
+
+    /// What a task is mapped over has not ended. A rule that does not wait for all upstreams must still wait for those that say
+    /// how many instances there are.
+    pub fn awaits_sources(&self, node: usize) -> bool {
+        self.graph.task(node).is_mapped() && self.source_state(node).is_none()
+    }
+}

@@ -1,0 +1,294 @@
+//! Whatever the engine says about why an instance does not run is true, and it leaves nothing out.
+
+use domain::{
+    dag::{Dag, Operator, Task},
+    engine::{
+        obstacle::{Answer, AwaitedTasks, Holder, Obstacle, Over, Question, Standing},
+        record::{RunRecord, TiRecord},
+    },
+    id::TaskId,
+    state::{RunState, TaskState},
+};
+
+use crate::{
+    inspect::waits_for_past,
+    oracle::Fate,
+    world::{SLOTS, World},
+};
+
+impl World {
+    /// Asks about an instance of an active run, and holds the answer against the records. Only at a moment at which nothing is left to
+    /// decide.
+    pub fn check_why(&mut self) {
+        let active: Vec<_> = self.active().into_keys().collect();
+        if active.is_empty() {
+            return;
+        }
+        let run = active[self.curiosity.below(active.len() as u64) as usize];
+        let count = self.tis(run).count() as u64;
+        let place = self.curiosity.below(count) as usize;
+        let ti = self.tis(run).nth(place).unwrap().clone();
+        let run = &self.records.runs[&run];
+        let question = Question {
+            dag_id: run.dag_id.clone(),
+            run_id: run.run_id.clone(),
+            task_id: ti.task_id.clone(),
+            map_index: ti.map_index,
+        };
+        let answer = self.engine.answer(&question, self.now);
+        let answer = answer.unwrap_or_else(|| panic!("no answer about {ti:?} of {run:?}"));
+        let subject = Subject { world: self, run, ti: &ti, dag: &self.dag(run) };
+        subject.check_standing(&answer);
+        if answer.standing == Standing::Waiting {
+            answer.obstacles.iter().for_each(|obstacle| {
+                assert!(subject.is_true(obstacle), "{obstacle:?} is not true of {ti:?} in {run:?}");
+            });
+            subject.check_whole(&answer);
+        }
+        let travelled = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
+        assert_eq!(answer, travelled);
+    }
+}
+
+struct Subject<'a> {
+    world: &'a World,
+    run: &'a RunRecord,
+    ti: &'a TiRecord,
+    dag: &'a Dag,
+}
+
+impl Subject<'_> {
+    fn check_standing(&self, answer: &Answer) {
+        let state = self.ti.state;
+        // A claim is the one change that the engine does not know of.
+        let same = answer.state == state || answer.state.is_in_flight() && state.is_in_flight();
+        assert!(same && answer.try_number == self.ti.try_number, "{answer:?} of {:?}", self.ti);
+        let waits = !state.is_finished() && !state.is_in_flight();
+        assert_eq!(waits, answer.standing == Standing::Waiting, "{answer:?} of {:?}", self.ti);
+        let hinders = |obstacle: &&Obstacle| !matches!(obstacle, Obstacle::InLine { .. });
+        let is_hindered = answer.obstacles.iter().find(hinders).is_some();
+        assert_eq!(waits, is_hindered, "{answer:?} of {:?} in {:?}", self.ti, self.run);
+        assert!(waits || answer.obstacles.is_empty());
+    }
+
+    fn is_true(&self, obstacle: &Obstacle) -> bool {
+        let (run, ti, now) = (self.run, self.ti, self.world.now);
+        match obstacle {
+            Obstacle::DagPaused { dag_id } => *dag_id == run.dag_id && self.dag_is_paused(),
+            Obstacle::RunNotDue { run_after } => {
+                run.state == RunState::Queued && run.run_after == *run_after && *run_after > now
+            }
+            Obstacle::MaxActiveRuns { running, limit, runs } => {
+                let known = self.running();
+                let named = runs.iter().all(|id| known.iter().any(|run| run.run_id == *id));
+                *running == known.len() && *limit == self.dag.max_active_runs && *running >= *limit as usize
+                    && named && run.state == RunState::Queued
+            }
+            Obstacle::EarlierRun { run_id } => {
+                let earlier = self.running().into_iter().find(|run| run.run_id == *run_id);
+                earlier.is_some_and(|earlier| earlier.key < run.key) && run.state == RunState::Queued
+            }
+            Obstacle::RunPaused => run.is_paused,
+            Obstacle::Upstream { awaited, .. } => {
+                let before = |id: &TaskId| self.task().upstream.contains(id);
+                self.fate() == Fate::Waits && self.awaits(awaited, before)
+            }
+            Obstacle::Setup { awaited } | Obstacle::Scope { awaited } => {
+                self.fate() == Fate::Waits && !awaited.named.is_empty() && awaited.more == 0
+            }
+            Obstacle::MappedOver { awaited } => !awaited.named.is_empty() && self.task().is_mapped(),
+            Obstacle::PreviousRun { tasks, .. } => {
+                let waits = waits_for_past(&self.world.records, run, self.task());
+                waits.is_some_and(|task| tasks.contains(&task))
+            }
+            Obstacle::PreviousRunUnknown => {
+                self.world.questions.iter().any(|question| question.run == run.key)
+            }
+            Obstacle::Held => ti.is_held,
+            Obstacle::SwitchedOff { .. } => self.is_off(),
+            Obstacle::RetryDelay { next_try_at } => {
+                ti.state == TaskState::UpForRetry && ti.next_try_at == Some(*next_try_at) && *next_try_at > now
+            }
+            Obstacle::MaxActiveTasks { .. }
+            | Obstacle::MaxActiveTis { .. }
+            | Obstacle::PoolFull { .. }
+            | Obstacle::PoolReserved { .. }
+            | Obstacle::QueueFull { .. }
+            | Obstacle::InLine { .. }
+            | Obstacle::TooBigForPool { .. } => self.is_full(obstacle),
+            // None of these happens in this world: its workers live, its pools exist, nothing is deferred.
+            Obstacle::NoScheduler
+            | Obstacle::RunQueued
+            | Obstacle::NoPool { .. }
+            | Obstacle::NoWorker { .. }
+            | Obstacle::Rescheduled { .. }
+            | Obstacle::Deferred
+            | Obstacle::AwaitingInput => false,
+        }
+    }
+
+    fn is_full(&self, obstacle: &Obstacle) -> bool {
+        let ti = self.ti;
+        match obstacle {
+            Obstacle::MaxActiveTasks { used, limit, holders } => {
+                let of_run = self.in_flight(|other| other.key.run == ti.key.run);
+                self.fill(holders, &of_run, |_| 1, *used) && *limit == self.dag.max_active_tasks && used >= limit
+            }
+            Obstacle::MaxActiveTis { over, used, limit, holders } => {
+                let same_dag = |other: &TiRecord| {
+                    let dag_id = &self.world.records.runs[&other.key.run].dag_id;
+                    *dag_id == self.run.dag_id && other.task_id == ti.task_id
+                };
+                let in_scope =
+                    |other: &TiRecord| same_dag(other) && (*over == Over::Dag || other.key.run == ti.key.run);
+                let known = match over {
+                    Over::Dag => self.task().max_active_tis_per_dag,
+                    Over::Run => self.task().max_active_tis_per_dagrun,
+                };
+                let in_scope = self.in_flight(in_scope);
+                self.fill(holders, &in_scope, |_| 1, *used) && known == Some(*limit) && used >= limit
+            }
+            Obstacle::PoolFull { pool, used, slots, wanted, holders } => {
+                let inside = self.in_flight(|other| other.placement.pool == *pool);
+                self.fill(holders, &inside, |other| other.placement.pool_slots, *used)
+                    && *pool == ti.placement.pool
+                    && *wanted == ti.placement.pool_slots
+                    && self.slots() == Some(*slots)
+                    && used + wanted > *slots
+            }
+            Obstacle::PoolReserved { pool, free, by } => {
+                let used: u32 = self
+                    .in_flight(|other| other.placement.pool == *pool)
+                    .iter()
+                    .map(|other| other.placement.pool_slots)
+                    .sum();
+                let by = by.as_ref().unwrap();
+                self.slots() == Some(free + used) && by.pool_slots > 1 && by.pool_slots > *free - ti.placement.pool_slots
+            }
+            Obstacle::TooBigForPool { slots, wanted, .. } => wanted > slots,
+            Obstacle::QueueFull { in_flight, capacity, .. } => {
+                let all = self.in_flight(|_| true).len();
+                *in_flight as usize == all && in_flight >= capacity && *capacity >= 2 * SLOTS
+            }
+            Obstacle::InLine { place, of, .. } => {
+                let waiting = self.world.records.tis.values().filter(|ti| ti.state == TaskState::Scheduled);
+                ti.state == TaskState::Scheduled && 1 <= *place && place <= of && *of <= waiting.count()
+            }
+            Obstacle::NoScheduler
+            | Obstacle::DagPaused { .. }
+            | Obstacle::RunNotDue { .. }
+            | Obstacle::MaxActiveRuns { .. }
+            | Obstacle::EarlierRun { .. }
+            | Obstacle::RunQueued
+            | Obstacle::RunPaused
+            | Obstacle::Upstream { .. }
+            | Obstacle::Setup { .. }
+            | Obstacle::Scope { .. }
+            | Obstacle::PreviousRun { .. }
+            | Obstacle::PreviousRunUnknown
+            | Obstacle::MappedOver { .. }
+            | Obstacle::Held
+            | Obstacle::SwitchedOff { .. }
+            | Obstacle::RetryDelay { .. }
+            | Obstacle::Rescheduled { .. }
+            | Obstacle::Deferred
+            | Obstacle::AwaitingInput
+            | Obstacle::NoPool { .. }
+            | Obstacle::NoWorker { .. } => false,
+        }
+    }
+
+    // What is in the way according to the records is said, and nothing else of the same kind.
+    fn check_whole(&self, answer: &Answer) {
+        let (ti, run, now) = (self.ti, self.run, self.world.now);
+        let says = |is_it: fn(&Obstacle) -> bool| answer.obstacles.iter().any(is_it);
+        let is_queued = run.state == RunState::Queued;
+        let is_instant = matches!(self.task().operator, Operator::Empty | Operator::LatestOnly);
+        let goes_on = !is_queued && !run.is_paused;
+        let waits = ti.state == TaskState::None && self.fate() == Fate::Waits;
+        let too_many = self.running().len() >= self.dag.max_active_runs as usize;
+        let delayed = ti.state == TaskState::UpForRetry && ti.next_try_at > Some(now);
+        let used: u32 = self
+            .in_flight(|other| other.placement.pool == ti.placement.pool)
+            .iter()
+            .map(|other| other.placement.pool_slots)
+            .sum();
+        let no_slots = self.slots().is_some_and(|slots| used + ti.placement.pool_slots > slots);
+        let of_run = self.in_flight(|other| other.key.run == ti.key.run).len();
+        let run_full = !run.is_paused && of_run >= self.dag.max_active_tasks as usize;
+        let told = [
+            (self.dag_is_paused() && (is_queued || !is_instant), says(|o| matches!(o, Obstacle::DagPaused { .. }))),
+            (is_queued && run.run_after > now, says(|o| matches!(o, Obstacle::RunNotDue { .. }))),
+            (is_queued && too_many, says(|o| matches!(o, Obstacle::MaxActiveRuns { .. }))),
+            (run.is_paused, says(|o| matches!(o, Obstacle::RunPaused))),
+            (ti.is_held, says(|o| matches!(o, Obstacle::Held))),
+            (self.is_off(), says(|o| matches!(o, Obstacle::SwitchedOff { .. }))),
+            (delayed, says(|o| matches!(o, Obstacle::RetryDelay { .. }))),
+            (no_slots && !is_instant, says(|o| matches!(o, Obstacle::PoolFull { .. } | Obstacle::TooBigForPool { .. }))),
+            (run_full && !is_instant, says(|o| matches!(o, Obstacle::MaxActiveTasks { .. }))),
+        ];
+        for (place, (is_so, is_said)) in told.into_iter().enumerate() {
+            assert_eq!(is_so, is_said, "number {place}: {answer:#?} of {ti:?} in {run:?}");
+        }
+        let of_rule = says(|o| matches!(o, Obstacle::Upstream { .. } | Obstacle::Setup { .. } | Obstacle::Scope { .. }));
+        assert!(of_rule == waits || !goes_on, "{answer:#?} of {ti:?}");
+    }
+
+    // These are the instances that take the room, all of them, and together they take as much as is said.
+    fn fill(&self, holders: &[Holder], known: &[&TiRecord], takes: fn(&TiRecord) -> u32, used: u32) -> bool {
+        let is_known = |holder: &Holder| {
+            known.iter().any(|ti| {
+                let run = &self.world.records.runs[&ti.key.run];
+                (&holder.task_id, holder.map_index) == (&ti.task_id, ti.map_index)
+                    && (&holder.dag_id, &holder.run_id) == (&run.dag_id, &run.run_id)
+                    && holder.pool_slots == ti.placement.pool_slots
+            })
+        };
+        holders.len() == known.len()
+            && holders.iter().all(is_known)
+            && known.iter().map(|ti| takes(ti)).sum::<u32>() == used
+    }
+
+    fn awaits(&self, awaited: &AwaitedTasks, counts: impl Fn(&TaskId) -> bool) -> bool {
+        let open = |id: &TaskId| {
+            self.world.tis(self.run.key).filter(|ti| ti.task_id == *id && !ti.state.is_finished()).count()
+        };
+        let named = |id: &TaskId| awaited.named.iter().find(|task| task.task_id == *id);
+        let all_named = self.dag.tasks.iter().filter(|task| counts(&task.task_id)).all(|task| {
+            let said: u32 = named(&task.task_id).map_or(0, |task| task.states.iter().map(|(_, n)| n).sum());
+            said as usize == open(&task.task_id)
+        });
+        all_named && awaited.named.iter().all(|task| counts(&task.task_id)) && awaited.more == 0
+    }
+
+    fn in_flight(&self, wanted: impl Fn(&TiRecord) -> bool) -> Vec<&TiRecord> {
+        let all = self.world.records.tis.values().filter(|ti| ti.state.is_in_flight());
+        all.filter(|ti| wanted(ti)).collect()
+    }
+
+    fn running(&self) -> Vec<&RunRecord> {
+        let runs = self.world.records.runs.values();
+        runs.filter(|run| run.dag_id == self.run.dag_id && run.state == RunState::Running).collect()
+    }
+
+    fn slots(&self) -> Option<u32> {
+        self.world.records.pools.iter().find(|pool| pool.name == self.ti.placement.pool).unwrap().slots
+    }
+
+    fn fate(&self) -> Fate {
+        self.world.scene(self.dag, self.run.key).fate(self.task())
+    }
+
+    fn task(&self) -> &Task {
+        self.dag.task(self.ti.task_id.as_str()).unwrap()
+    }
+
+    fn dag_is_paused(&self) -> bool {
+        self.world.records.dags.iter().any(|dag| dag.dag.dag_id == self.run.dag_id && dag.is_paused)
+    }
+
+    fn is_off(&self) -> bool {
+        let mut dags = self.world.records.dags.iter().filter(|dag| dag.dag.dag_id == self.run.dag_id);
+        dags.any(|dag| dag.disabled.contains(&self.ti.task_id))
+    }
+}
