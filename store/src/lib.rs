@@ -35,6 +35,7 @@ pub mod pool;
 pub mod rendered;
 pub mod session;
 pub mod task_try;
+pub mod trigger_key;
 pub mod variable;
 pub mod view;
 pub mod xcom;

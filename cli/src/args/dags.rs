@@ -30,6 +30,18 @@ pub enum Dags {
     Pause(Named),
     /// Go on after a pause.
     Unpause(Named),
+    /// Let nothing new start in a run, while what runs ends.
+    PauseRun(OfRun),
+    /// Let a run go on that was paused.
+    ResumeRun(OfRun),
+    /// End a run and everything in it; it counts as failed.
+    StopRun {
+        #[command(flatten)]
+        of: OfRun,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Run a DAG of a file here and now, without server or database.
     Test(Test),
     /// Check DAG files, without server or database.
@@ -58,6 +70,16 @@ pub struct Named {
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// A run.
+#[derive(Args)]
+pub struct OfRun {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The run, or its logical date.
+    #[arg(value_name = "RUN_ID")]
+    pub run: String,
 }
 
 /// Which DAGs are listed.

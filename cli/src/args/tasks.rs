@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use domain::id::{DagId, RunId, TaskId};
+use domain::{
+    id::{DagId, RunId, TaskId},
+    state::TaskState,
+};
 
 use super::value::{JsonObject, moment, pattern};
 
@@ -35,12 +38,80 @@ pub enum Tasks {
         #[arg(value_name = "RUN_ID")]
         run: String,
     },
+    /// Say why a task instance does not run: everything that is in its way, in the order in which it is checked.
+    FailedDeps {
+        /// The DAG.
+        dag_id: DagId,
+        /// The task.
+        task_id: TaskId,
+        /// The run, or its logical date.
+        #[arg(value_name = "RUN_ID")]
+        run: String,
+        /// Which instance of a mapped task.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+        map_index: i32,
+    },
+    /// Keep a task that waits from starting, until it is released.
+    Hold(Chosen),
+    /// Let a task go that is held.
+    Release(Chosen),
+    /// Give a task that waits another place in line.
+    Prioritize {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Its effective priority from now on: higher goes first.
+        #[arg(long, allow_negative_numbers = true)]
+        priority: i32,
+    },
+    /// Set the state of a task by hand; one that runs is ended.
+    Mark {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// success, failed or skipped.
+        #[arg(long)]
+        state: TaskState,
+    },
+    /// Skip a task in all runs of its DAG that have not come to it, without changing the file.
+    SwitchOff {
+        /// The DAG.
+        dag_id: DagId,
+        /// The task.
+        task_id: TaskId,
+    },
+    /// Let a task run again that was switched off.
+    SwitchOn {
+        /// The DAG.
+        dag_id: DagId,
+        /// The task.
+        task_id: TaskId,
+    },
     /// Run task instances again.
     Clear(Clear),
     /// Run one task of a DAG file here and now, without server or database.
     Test(Try),
     /// Show what a task's templates become.
     Render(Try),
+}
+
+/// A task of a run.
+#[derive(Args)]
+pub struct Chosen {
+    /// The DAG.
+    pub dag_id: DagId,
+    /// The task.
+    pub task_id: TaskId,
+    /// The run, or its logical date.
+    #[arg(value_name = "RUN_ID")]
+    pub run: String,
+    /// Only this instance of a mapped task.
+    #[arg(long)]
+    pub map_index: Option<u32>,
+    /// And everything upstream of it.
+    #[arg(long, short)]
+    pub upstream: bool,
+    /// And everything downstream of it.
+    #[arg(long, short)]
+    pub downstream: bool,
 }
 
 /// Which task instances run again.

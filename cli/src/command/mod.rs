@@ -12,6 +12,8 @@ pub mod tasks;
 pub mod users;
 pub mod variables;
 
+mod control;
 mod file;
 mod inbox;
 mod runs;
+mod why;

@@ -13,7 +13,7 @@ use runtime::{config::Config, shutdown::Shutdown};
 use serde::Serialize;
 use store::Store;
 
-use super::{dags, inbox, runs};
+use super::{control, dags, inbox, runs, why};
 use crate::{
     args::{
         Common,
@@ -69,6 +69,15 @@ pub async fn run(common: &Common, command: Tasks) -> Result<ExitCode> {
                 tis.into_iter().map(|ti| state_row(&dag_id, run.logical_date, ti)).collect();
             output::list(common.output, &rows)?;
         }
+        Tasks::FailedDeps { dag_id, task_id, run, map_index } => {
+            why::failed_deps(common, &dag_id, task_id, &run, map_index).await?;
+        }
+        Tasks::Hold(chosen) => control::hold(common, &chosen, true).await?,
+        Tasks::Release(chosen) => control::hold(common, &chosen, false).await?,
+        Tasks::Prioritize { chosen, priority } => control::prioritize(common, &chosen, priority).await?,
+        Tasks::Mark { chosen, state } => control::mark(common, &chosen, state).await?,
+        Tasks::SwitchOff { dag_id, task_id } => control::switch(common, dag_id, task_id, false).await?,
+        Tasks::SwitchOn { dag_id, task_id } => control::switch(common, dag_id, task_id, true).await?,
         Tasks::Clear(clear) => self::clear(common, &clear).await?,
     }
     Ok(ExitCode::SUCCESS)

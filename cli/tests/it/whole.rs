@@ -96,8 +96,22 @@ fn runs_are_triggered_watched_and_cleared_from_the_command_line() {
     wait_for_success(&place);
     let runs = place.run(&["dags", "list-runs", "shaky", "--state", "success", "-o", "json"]).json();
     assert_eq!(runs.as_array().unwrap().len(), 2);
+    why_it_waits(&place);
     standalone.stop();
     place.run(&["dags", "list"]).bad(1, &["tradewind standalone"]);
+}
+
+/// In a paused DAG a run waits, and says so.
+fn why_it_waits(place: &Place) {
+    place.run(&["dags", "pause", "shaky", "--yes"]).good();
+    place.run(&["dags", "trigger", "shaky", "--run-id", "later"]).good();
+    let rows = place.run(&["tasks", "failed-deps", "shaky", "second", "later", "-o", "json"]).json();
+    let names: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["dependency"].as_str().unwrap()).collect();
+    assert_eq!(names[..2], ["Dag Not Paused", "Trigger Rule"], "{rows}");
+    let ended = place.run(&["tasks", "failed-deps", "shaky", "second", "broken"]);
+    assert!(ended.stderr.contains("It has ended: success."), "{ended:?}");
+    place.run(&["tasks", "failed-deps", "shaky", "none", "later"]).bad(1, &["no instance -1 of a task `none`"]);
 }
 
 /// The scheduler reads the folder soon after it starts.

@@ -141,7 +141,7 @@ fn what_an_operator_did_is_said() {
         [
             "An operator paused the run.",
             "It runs once all tasks before it have succeeded (all_success); awaited: `a` (queued).",
-            "An operator holds it.",
+            "An operator holds it: it does not start until it is released.",
             "Task `b` is switched off: it is skipped when its turn comes."
         ]
     );

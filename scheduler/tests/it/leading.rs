@@ -1,12 +1,14 @@
 use std::time::{Duration, Instant};
 
 use domain::{
+    engine::obstacle::{Answer, Obstacle},
     outcome::TryResult,
     state::{RunState, TaskState},
 };
+use queue::{Bell, Note};
 use uuid::Uuid;
 
-use crate::house::House;
+use crate::house::{House, PATIENCE};
 
 const FAN: &str = "
 max_active_tasks: 100
@@ -36,6 +38,31 @@ async fn a_mapped_task_has_as_many_instances_as_the_list_has_elements() {
         house.states("fan", "r").await.into_iter().map(|(task, index, _)| (task, index)).collect();
     let expected = [("each", 0), ("each", 1), ("each", 2), ("end", -1), ("list", -1)];
     assert_eq!(indexes, expected.map(|(task, index)| (task.to_owned(), index)));
+    scheduler.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leader_says_what_is_in_the_way() {
+    let house = House::build().await;
+    house.file("fan.yaml", FAN);
+    let scheduler = house.scheduler();
+    know(&house, "fan").await;
+    house.trigger("fan", "r").await;
+    let tries = house.claim().await;
+    let question = r#"{"dag_id": "fan", "run_id": "r", "task_id": "each", "map_index": -1}"#;
+    let answer = house.queue.ask(question, PATIENCE).await.unwrap().unwrap();
+    let answer: Option<Answer> = serde_json::from_str(&answer).unwrap();
+    let answer = answer.unwrap();
+    let kinds = |obstacle: &Obstacle| {
+        matches!(obstacle, Obstacle::Upstream { .. } | Obstacle::MappedOver { .. })
+    };
+    assert!(answer.obstacles.len() == 2 && answer.obstacles.iter().all(kinds), "{answer:?}");
+    // What it cannot answer does not disturb it.
+    house.queue.ring(Bell::Question(Note { id: "x".into(), text: "{}".into() })).await.unwrap();
+    let unknown = question.replace("each", "none");
+    assert_eq!(house.queue.ask(&unknown, PATIENCE).await.unwrap().as_deref(), Some("null"));
+    house.report(&tries, TryResult::Success).await;
+    assert_eq!(house.work_until_ended("fan", "r").await, RunState::Success);
     scheduler.stop().await;
 }
 

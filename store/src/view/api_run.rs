@@ -194,13 +194,20 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes a remark on a run. False when there is no such run.
+    /// Writes a remark on a run, and a line in the audit log. False when there is no such run.
     ///
     /// # Errors
     /// Only when the database fails.
-    pub async fn note_run(&self, dag_id: &DagId, run_id: &RunId, note: Option<&str>) -> Result<bool, Error> {
+    pub async fn note_run(
+        &self,
+        dag_id: &DagId,
+        run_id: &RunId,
+        note: Option<&str>,
+        by: &str,
+    ) -> Result<bool, Error> {
         let note = note.map(|note| storable(note).into_owned());
-        let query = NoteRun { dag_id: dag_id.as_str(), run_id: run_id.as_str(), note: &note };
+        let (dag_id, run_id) = (dag_id.as_str(), run_id.as_str());
+        let query = NoteRun { dag_id, run_id, note: &note, by: &storable(by) };
         let mut conn = self.conn().await?;
         Ok(query.execute(&mut conn).await? == 1)
     }
@@ -231,6 +238,8 @@ hot_query! {
 }
 
 hot_query! {
-    NoteRun { dag_id: str => Text, run_id: str => Text, note: Option<String> => Nullable<Text> }
-    "UPDATE dag_run SET note = $3 WHERE dag_id = $1 AND run_id = $2"
+    NoteRun { dag_id: str => Text, run_id: str => Text, note: Option<String> => Nullable<Text>, by: str => Text }
+    "WITH noted AS (UPDATE dag_run SET note = $3 WHERE dag_id = $1 AND run_id = $2 RETURNING dag_id, run_id)
+     INSERT INTO event_log (at, event, owner, dag_id, run_id, extra)
+     SELECT now(), 'patch_dag_run', $4, dag_id, run_id, json_build_object('note', $3) FROM noted"
 }

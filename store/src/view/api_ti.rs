@@ -185,14 +185,22 @@ impl Store {
         Ok(Tries { run_key: &run_key, index: &index }.load(&mut conn).await?)
     }
 
-    /// Writes a remark on task instances of a run, by their numbers.
+    /// Writes a remark on task instances of a run, by their numbers, and a line in the audit log for each of their tasks.
     ///
     /// # Errors
     /// Only when the database fails.
-    pub async fn note_tis(&self, run_key: i64, indices: &[i32], note: Option<&str>) -> Result<usize, Error> {
+    pub async fn note_tis(
+        &self,
+        run_key: i64,
+        indices: &[i32],
+        note: Option<&str>,
+        by: &str,
+    ) -> Result<(), Error> {
         let note = note.map(|note| storable(note).into_owned());
         let mut conn = self.conn().await?;
-        Ok(Note { run_key: &run_key, indices, note: &note }.execute(&mut conn).await?)
+        let query = Note { run_key: &run_key, indices, note: &note, by: &storable(by) };
+        query.execute(&mut conn).await?;
+        Ok(())
     }
 }
 
@@ -202,6 +210,11 @@ hot_query! {
 }
 
 hot_query! {
-    Note { run_key: i64 => BigInt, indices: [i32] => diesel::sql_types::Array<Integer>, note: Option<String> => Nullable<Text> }
-    "UPDATE task_instance SET note = $3 WHERE run_key = $1 AND index = ANY($2)"
+    Note { run_key: i64 => BigInt, indices: [i32] => diesel::sql_types::Array<Integer>, note: Option<String> => Nullable<Text>, by: str => Text }
+    "WITH noted AS (
+         UPDATE task_instance SET note = $3 WHERE run_key = $1 AND index = ANY($2) RETURNING run_key, task_id
+     )
+     INSERT INTO event_log (at, event, owner, dag_id, run_id, task_id, extra)
+     SELECT DISTINCT now(), 'patch_task_instance', $4, r.dag_id, r.run_id, n.task_id, jsonb_build_object('note', $3)
+     FROM noted n JOIN dag_run r ON r.key = n.run_key"
 }

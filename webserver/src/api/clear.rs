@@ -143,7 +143,7 @@ async fn carry_out(
         wish::insist(state, by, Wish::Clear(Clear { selection, only_failed: body.only_failed })).await?;
         let indices: Vec<i32> = found.iter().map(|ti| ti.index).collect();
         if let Some(note) = &body.note {
-            state.store.note_tis(row.key, &indices, Some(note)).await?;
+            state.store.note_tis(row.key, &indices, Some(note), by).await?;
         }
         let now = instances(state, &row, None).await?;
         shown.extend(now.into_iter().filter(|ti| indices.contains(&ti.index)));

@@ -128,7 +128,7 @@ async fn perform(state: &AppState, by: &str, plan: Plan, body: &Patch) -> Result
         }
         if let Some(note) = &body.note {
             let indices: Vec<i32> = found.iter().map(|row| row.index).collect();
-            state.store.note_tis(run.key, &indices, note.as_deref()).await?;
+            state.store.note_tis(run.key, &indices, note.as_deref(), by).await?;
         }
         shown.extend(clear::chosen(state, &run, &selection).await?);
     }

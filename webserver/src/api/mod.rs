@@ -5,8 +5,10 @@
 mod batch;
 mod clear;
 mod connections;
+mod control;
 mod cursor;
 pub(crate) mod dags;
+mod idempotency;
 mod logs;
 mod mark;
 mod names;
@@ -20,6 +22,7 @@ mod tis;
 pub(crate) mod trigger;
 mod variables;
 mod versions;
+mod why;
 mod xcoms;
 
 use actix_web::web::{self, ServiceConfig};
@@ -93,6 +96,7 @@ operations! {
     get "/dags/{dag_id}/dagVersions/{version_number}" get_dag_version => versions::get;
     get "/dags/{dag_id}/tasks" get_tasks => versions::tasks;
     get "/dags/{dag_id}/tasks/{task_id}" get_task => versions::task;
+    patch "/dags/{dag_id}/tasks/{task_id}/switch" patch_task_switch => control::switch_task;
     post "/dags/{dag_id}/clearTaskInstances" post_clear_task_instances => clear::create;
 
     get "/dags/{dag_id}/dagRuns" get_dag_runs => runs::list;
@@ -102,6 +106,7 @@ operations! {
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}" patch_dag_run => runs::patch;
     delete "/dags/{dag_id}/dagRuns/{dag_run_id}" delete_dag_run => runs::delete;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/clear" clear_dag_run => runs::clear;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/pause" patch_dag_run_pause => control::pause_run;
 
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances" get_task_instances => tis::list;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/list" get_task_instances_batch => tis::batch;
@@ -111,7 +116,11 @@ operations! {
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/dry_run" patch_task_instance_dry_run => mark::dry_run;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/listMapped" get_mapped_task_instances => tis::list_mapped;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/dependencies"
-        get_task_instance_dependencies => tis::dependencies;
+        get_task_instance_dependencies => why::dependencies;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/why" get_task_instance_why => why::explain;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/hold" patch_task_instance_hold => control::hold;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/priority"
+        patch_task_instance_priority => control::prioritize;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/tries" get_task_instance_tries => tis::tries;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/tries/{task_try_number}"
         get_task_instance_try_details => tis::one_try;
@@ -126,7 +135,13 @@ operations! {
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/dry_run"
         patch_task_instance_dry_run_by_map_index => mark::dry_run_mapped;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/dependencies"
-        get_task_instance_dependencies_by_map_index => tis::dependencies_mapped;
+        get_task_instance_dependencies_by_map_index => why::dependencies_mapped;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/why"
+        get_task_instance_why_by_map_index => why::explain_mapped;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hold"
+        patch_task_instance_hold_by_map_index => control::hold_mapped;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/priority"
+        patch_task_instance_priority_by_map_index => control::prioritize_mapped;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/tries"
         get_mapped_task_instance_tries => tis::tries_mapped;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/tries/{task_try_number}"

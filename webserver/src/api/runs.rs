@@ -187,7 +187,7 @@ pub(super) async fn patch(
         wish::insist(&state, user.name(), wish).await?;
     }
     if let Some(note) = note.filter(|_| mask.has("note")) {
-        set_note(&state, &dag_id, &run_id, note.as_deref()).await?;
+        set_note(&state, (&dag_id, &run_id), note.as_deref(), user.name()).await?;
     }
     get(state, Viewer::from(user), path).await
 }
@@ -239,7 +239,7 @@ pub(super) async fn clear(
         wish::insist(&state, user.name(), wish).await?;
     }
     if let Some(note) = &body.note {
-        set_note(&state, &dag_id, &run_id, Some(note)).await?;
+        set_note(&state, (&dag_id, &run_id), Some(note), user.name()).await?;
     }
     get(state, Viewer::from(user), path).await
 }
@@ -268,9 +268,14 @@ async fn dry_run(
     Ok(HttpResponse::Ok().json(json!({"total_entries": shapes.len(), "task_instances": shapes})))
 }
 
-async fn set_note(state: &AppState, dag_id: &DagId, run_id: &RunId, note: Option<&str>) -> Result<(), Error> {
+async fn set_note(
+    state: &AppState,
+    (dag_id, run_id): (&DagId, &RunId),
+    note: Option<&str>,
+    by: &str,
+) -> Result<(), Error> {
     check_note(note)?;
-    state.store.note_run(dag_id, run_id, note).await?;
+    state.store.note_run(dag_id, run_id, note, by).await?;
     Ok(())
 }
 

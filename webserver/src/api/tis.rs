@@ -1,4 +1,4 @@
-//! Task instances: lists, one, mapped ones, their tries and what they wait for.
+//! Task instances: lists, one, mapped ones and their tries.
 
 use actix_web::{
     HttpResponse,
@@ -228,73 +228,4 @@ fn one_of(rows: Vec<TiRow>, number: i32) -> Result<HttpResponse, Error> {
         Error::NotFound(format!("The Task Instance has no try with try_number: `{number}`"))
     })?;
     Ok(HttpResponse::Ok().json(shape::ti_history(found)))
-}
-
-pub(super) async fn dependencies(
-    state: Data<AppState>,
-    _viewer: Viewer,
-    path: TiPath,
-    query: Query,
-) -> Result<HttpResponse, Error> {
-    let map_index = query.number("map_index")?.unwrap_or(-1);
-    let unmet = unmet(&state, (&path.0, &path.1, &path.2), map_index).await?;
-    Ok(HttpResponse::Ok().json(json!({"dependencies": unmet})))
-}
-
-pub(super) async fn dependencies_mapped(
-    state: Data<AppState>,
-    _viewer: Viewer,
-    path: MappedPath,
-) -> Result<HttpResponse, Error> {
-    let unmet = unmet(&state, (&path.0, &path.1, &path.2), path.3).await?;
-    Ok(HttpResponse::Ok().json(json!({"dependencies": unmet})))
-}
-
-/// What keeps an instance from starting, in Airflow's names.
-async fn unmet(state: &AppState, names: (&str, &str, &str), map_index: i32) -> Result<Vec<Value>, Error> {
-    let row = names::instance(state, names, map_index).await?;
-    let run = names::run(state, &row.dag_id, &row.run_id).await?;
-    let dag = names::dag(state, &row.dag_id).await?;
-    let mut unmet = Vec::new();
-    let mut say = |name: &str, reason: String| unmet.push(json!({"name": name, "reason": reason}));
-    if !matches!(row.state.as_str(), "none" | "scheduled" | "up_for_retry") {
-        say("Task Instance State", format!("Task is in the '{}' state.", row.state));
-        return Ok(unmet);
-    }
-    if dag.is_paused {
-        say("Dag Not Paused", format!("Task's Dag '{}' is paused.", row.dag_id));
-    }
-    if run.state != "running" {
-        say(
-            "Dagrun Running",
-            format!(
-                "Task instance's dagrun was not in the 'running' state but in the state '{}'.",
-                run.state
-            ),
-        );
-    }
-    if let Some(reason) = &row.reason {
-        say("Task Instance Slots Available", reason.clone());
-    }
-    if row.state == "none"
-        && let Some(reason) = rule_not_met(state, &row, run.version_id).await?
-    {
-        say("Trigger Rule", reason);
-    }
-    Ok(unmet)
-}
-
-async fn rule_not_met(state: &AppState, row: &TiRow, version: i64) -> Result<Option<String>, Error> {
-    let contents = names::version(state, version).await?;
-    let task = contents.task(&row.task_id).filter(|task| !task.upstream.is_empty());
-    let Some(task) = task else { return Ok(None) };
-    let ask = Ask { limit: 1_000, ..Ask::default() }
-        .with("dag_id", Test::is(&row.dag_id))
-        .with("run_id", Test::is(&row.run_id))
-        .with("task_id", Test::OneOf(task.upstream.iter().map(ToString::to_string).collect()));
-    let upstream = state.store.api_tis(&ask).await?.0;
-    let states: Vec<String> = upstream.iter().map(|ti| format!("{}: {}", ti.task_id, ti.state)).collect();
-    let rule = serde_json::to_value(task.trigger_rule).unwrap_or_default();
-    let rule = rule.as_str().unwrap_or_default();
-    Ok(Some(format!("Task's trigger rule '{rule}' is not met yet: {}", states.join(", "))))
 }

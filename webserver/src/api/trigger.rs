@@ -12,13 +12,14 @@ use domain::{
     params,
     timetable::DataInterval,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::view::api_dag::DagRow;
 
 use super::{
     batch::{a_moment, given},
     dags::wrong,
+    idempotency::Sent,
     names, runs, shape,
 };
 use crate::{
@@ -37,7 +38,7 @@ const LONGEST_CONF: usize = 256 << 10;
 const RESERVED: [&str; 3] = ["scheduled__", "backfill__", "asset_triggered__"];
 
 /// What a run is to be like.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRun {
     #[serde(default)]
@@ -69,26 +70,40 @@ pub(super) async fn create(
     state: Data<AppState>,
     user: User,
     dag_id: Path<String>,
+    Sent(key): Sent,
     body: Body<NewRun>,
 ) -> Result<HttpResponse, Error> {
-    let new = body.0;
+    let mut new = body.0;
     if new.logical_date.is_none() {
         let problem =
             crate::error::Problem::new("missing", "body", "logical_date", "Field required", Value::Null);
         return Err(problem.into());
     }
     let row = names::dag(&state, &dag_id).await?;
-    let trigger = plan(&state, &row, new).await?;
-    let run_id = trigger.run_id.clone();
-    match wish::ask(&state, user.name(), Wish::Trigger(trigger.clone())).await? {
-        Outcome::Refused(reason) => return Err(Error::Conflict(reason)),
-        Outcome::Done | Outcome::Pending => {}
+    let kept = match &key {
+        Some(key) => Some(key.open(&state, &row, &mut new).await?),
+        None => None,
+    };
+    if let Some(run) = kept.as_ref().and_then(|kept| kept.run.as_ref()) {
+        return Ok(HttpResponse::Ok().json(shape::run(run)));
     }
+    let mut trigger = plan(&state, &row, new).await?;
+    if let Some((key, kept)) = key.as_ref().zip(kept) {
+        trigger.run_id = key.keep(&state, &trigger, &kept).await?;
+    }
+    let run_id = trigger.run_id.clone();
+    let outcome = wish::ask(&state, user.name(), Wish::Trigger(trigger.clone())).await?;
     // Without a scheduler the run is written down but not yet among the runs: it is shown as it will be.
-    let shape = match names::run(&state, &dag_id, run_id.as_str()).await {
-        Ok(run) => shape::run(&run),
-        Err(Error::NotFound(_)) => pending(&trigger, &row, user.name(), state.clock.now()),
-        Err(fault) => return Err(fault),
+    let found = names::run(&state, &dag_id, run_id.as_str()).await;
+    let shape = match (outcome, found) {
+        // Somebody who sent the same key was faster.
+        (Outcome::Refused(_), Ok(run)) if key.is_some() => shape::run(&run),
+        (Outcome::Refused(reason), _) => return Err(Error::Conflict(reason)),
+        (Outcome::Done | Outcome::Pending, Ok(run)) => shape::run(&run),
+        (Outcome::Done | Outcome::Pending, Err(Error::NotFound(_))) => {
+            pending(&trigger, &row, user.name(), state.clock.now())
+        }
+        (Outcome::Done | Outcome::Pending, Err(fault)) => return Err(fault),
     };
     Ok(HttpResponse::Ok().json(shape))
 }

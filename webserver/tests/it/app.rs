@@ -146,6 +146,12 @@ impl App {
         Leader::start(self.db.store.clone(), self.queue.clone(), proof, self.stop.clone()).await;
     }
 
+    /// The leader goes, and nobody comes after it.
+    pub(crate) async fn dismiss(&self) {
+        self.stop.cancel();
+        self.db.execute("UPDATE lease SET expires_at = now() - interval '1 minute'").await;
+    }
+
     /// An account with [`PASSWORD`].
     pub(crate) async fn account(&self, name: &str, role: Role) -> i64 {
         let new = NewAccount {

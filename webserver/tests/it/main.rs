@@ -24,3 +24,4 @@ mod resources;
 mod sign_in;
 mod tasks;
 mod triggers;
+mod why;

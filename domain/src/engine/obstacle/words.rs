@@ -98,6 +98,43 @@ impl Obstacle {
     }
 }
 
+impl Obstacle {
+    /// The instances that hold the room it lacks, as far as they are named.
+    #[must_use]
+    pub fn holders(&self) -> &[Holder] {
+        match self {
+            Self::MaxActiveTasks { holders, .. }
+            | Self::MaxActiveTis { holders, .. }
+            | Self::PoolFull { holders, .. } => holders,
+            Self::PoolReserved { by, .. } => by.as_slice(),
+            Self::NoScheduler
+            | Self::DagPaused { .. }
+            | Self::RunNotDue { .. }
+            | Self::MaxActiveRuns { .. }
+            | Self::EarlierRun { .. }
+            | Self::RunQueued
+            | Self::RunPaused
+            | Self::Upstream { .. }
+            | Self::Setup { .. }
+            | Self::Scope { .. }
+            | Self::PreviousRun { .. }
+            | Self::PreviousRunUnknown
+            | Self::MappedOver { .. }
+            | Self::Held
+            | Self::SwitchedOff { .. }
+            | Self::RetryDelay { .. }
+            | Self::Rescheduled { .. }
+            | Self::Deferred
+            | Self::AwaitingInput
+            | Self::NoPool { .. }
+            | Self::TooBigForPool { .. }
+            | Self::NoWorker { .. }
+            | Self::QueueFull { .. }
+            | Self::InLine { .. } => &[],
+        }
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,7 +159,7 @@ impl fmt::Display for Obstacle {
             Self::MappedOver { awaited } => {
                 write!(f, "What it is mapped over is not complete{awaited}.")
             }
-            Self::Held => f.write_str("An operator holds it."),
+            Self::Held => f.write_str("An operator holds it: it does not start until it is released."),
             Self::SwitchedOff { task_id } => {
                 write!(f, "Task `{task_id}` is switched off: it is skipped when its turn comes.")
             }

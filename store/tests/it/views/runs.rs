@@ -76,8 +76,10 @@ async fn one_is_shown_with_its_remark_and_its_counts() {
     let db = four_runs().await;
     let manual = async || db.store.run_line(&dag_id("flights"), &run_id("manual__4")).await.unwrap().unwrap();
     assert_eq!((manual().await.version_number, manual().await.note.as_deref()), (1, Some("a note")));
-    assert!(db.store.note_run(&dag_id("flights"), &run_id("manual__4"), None).await.unwrap());
-    assert!(!db.store.note_run(&dag_id("flights"), &run_id("unknown"), None).await.unwrap());
+    assert!(db.store.note_run(&dag_id("flights"), &run_id("manual__4"), None, "ann").await.unwrap());
+    assert!(!db.store.note_run(&dag_id("flights"), &run_id("unknown"), None, "ann").await.unwrap());
+    let told = "SELECT string_agg(owner || ' ' || run_id, ',') FROM event_log WHERE event = 'patch_dag_run'";
+    assert_eq!(db.text(told).await.as_deref(), Some("ann manual__4"));
     assert_eq!(manual().await.note, None);
     assert_eq!(db.store.run_line(&dag_id("flights"), &run_id("unknown")).await.unwrap(), None);
     assert_eq!(db.store.run_state_counts(RunKey(1)).await.unwrap(), [(TaskState::Failed, 1)]);

@@ -91,7 +91,9 @@ async fn one_is_shown_with_its_worker_and_keeps_what_is_not_the_engines() {
     assert_eq!((one.pid, one.priority, one.operator.as_str()), (Some(99), 7, "BashOperator"));
     assert_eq!(a(0).await, None);
 
-    assert_eq!(db.store.note_tis(one.key.run.0, &[0], Some("look at this")).await.unwrap(), 1);
+    db.store.note_tis(one.key.run.0, &[0], Some("look at this"), "ann").await.unwrap();
+    let told = "SELECT owner || ' ' || task_id || ' ' || (extra->>'note') FROM event_log WHERE event = 'patch_task_instance'";
+    assert_eq!(db.text(told).await.as_deref(), Some("ann a look at this"));
     let failed = changed(&tis[0], |ti| ti.state = TaskState::Failed);
     let failed = Decisions { tis_changed: vec![failed], ..Decisions::default() };
     db.store.commit(&proof, &failed, &[]).await.unwrap();

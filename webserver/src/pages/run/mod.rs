@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod details;
 pub(crate) mod graph;
+mod hint;
 pub(crate) mod tasks;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use domain::{
 };
 use store::view::run::Run;
 
+use self::hint::Hint;
 use super::{
     dag::{crumb, zone},
     parts::{Count, Crumb, Moment, Tab},
@@ -44,6 +46,8 @@ pub(crate) struct RunHead {
     pub(crate) state: &'static str,
     pub(crate) note: Option<String>,
     pub(crate) counts: Vec<Count>,
+    /// Why nothing of it is running, while nothing is.
+    pub(crate) hint: Option<Hint>,
     /// Whether the run has not ended.
     pub(crate) can_stop: bool,
     /// Whether nothing new starts in it, because an operator paused it.
@@ -116,6 +120,7 @@ impl Seen {
             state: run.state.as_str(),
             note: run.note.clone(),
             counts: tally.counts(),
+            hint: hint::hint(visit, self, &tally).await?,
             can_stop: !run.state.is_finished(),
             paused: run.is_paused && !run.state.is_finished(),
             failed_count: tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed),

@@ -3,7 +3,7 @@
 use domain::state::TaskState;
 use store::view::{page_run::RunTask, task::Instance};
 
-use super::{Explanation, Seen, controls::Controls};
+use super::{Explanation, Seen, why::Why};
 use crate::{
     error::Error,
     pages::{parts::Mood, tally::Tally, visit::Visit, words},
@@ -14,20 +14,21 @@ const MOST_UPSTREAMS: usize = 200;
 /// Upstreams that are named.
 const MOST_NAMED: usize = 5;
 
-/// Explains states that raise a question; success and running do not.
+/// Explains states that raise a question; success and running do not. What waits says what is in its way instead.
 ///
 /// # Errors
 /// Only when the database fails.
 pub(super) async fn explain(
     visit: &Visit,
     seen: &Seen,
-    controls: &Controls,
+    why: Option<&Why>,
 ) -> Result<Option<Explanation>, Error> {
     let Some(instance) = &seen.instance else {
         return Ok(None);
     };
-    if let Some(kept) = kept_back(seen, controls) {
-        return Ok(Some(kept));
+    // A try that failed is worth telling of beside what keeps the next one.
+    if why.is_some() && instance.state != TaskState::UpForRetry {
+        return Ok(before(instance));
     }
     Ok(match instance.state {
         TaskState::Failed => Some(failed(instance)),
@@ -59,21 +60,11 @@ pub(super) async fn explain(
     })
 }
 
-/// What an operator asked for goes before every other reason for which it waits.
-fn kept_back(seen: &Seen, controls: &Controls) -> Option<Explanation> {
-    if controls.is_held {
-        let text = "An operator holds it back: it does not start until it is released.";
-        return Some(note(Mood::Warn, "Held", text.to_owned()));
-    }
-    if !controls.can_hold {
-        return None;
-    }
-    if controls.is_off {
-        let text = "An operator switched the task off: it is skipped when its turn comes.";
-        return Some(note(Mood::Warn, "Switched off", text.to_owned()));
-    }
-    let text = "An operator paused the run: nothing new starts in it until it may go on.";
-    seen.run.run.is_paused.then(|| note(Mood::Warn, "The run is paused", text.to_owned()))
+/// What became of the try before one that waits again.
+fn before(instance: &Instance) -> Option<Explanation> {
+    let had_one = matches!(instance.state, TaskState::Scheduled | TaskState::Queued);
+    let why = instance.reason.as_deref().filter(|_| had_one && instance.try_number > 1)?;
+    Some(note(Mood::Info, "Before", sentence(why)))
 }
 
 fn note(kind: Mood, title: &str, text: String) -> Explanation {

@@ -9,6 +9,7 @@ mod explain;
 pub(crate) mod instances;
 pub(crate) mod log;
 pub(crate) mod rendered;
+pub(crate) mod why;
 pub(crate) mod xcom;
 
 use actix_web::{HttpResponse, http::header::LOCATION};
@@ -16,7 +17,7 @@ use domain::{dag::Task, id::TaskId, state::TaskState, trigger_rule::TriggerRule}
 use serde::Deserialize;
 use store::view::task::Instance;
 
-use self::controls::Controls;
+use self::{controls::Controls, why::Why};
 use super::{
     dag::crumb,
     parts::{Crumb, Moment, Mood, Tab},
@@ -65,6 +66,8 @@ pub(crate) struct TaskHead {
     pub(crate) blocked: bool,
     pub(crate) running: bool,
     pub(crate) explanation: Option<Explanation>,
+    /// What is in its way, while it waits.
+    pub(crate) why: Option<Why>,
     /// What may be done to it while it waits.
     pub(crate) controls: Controls,
     /// What is known of one instance; nothing for a mapped task as a whole.
@@ -180,6 +183,7 @@ impl Seen {
             None => None,
         };
         let controls = controls::controls(visit, self).await?;
+        let why = why::why(visit, self).await?;
         let rule = self.spec().map(|task| task.trigger_rule).filter(|rule| *rule != TriggerRule::default());
         Ok(TaskHead {
             dag_id: self.run.run.dag_id.to_string(),
@@ -194,7 +198,8 @@ impl Seen {
             failed: matches!(state, TaskState::Failed | TaskState::UpstreamFailed),
             blocked: state == TaskState::UpstreamFailed,
             running: matches!(state, TaskState::Queued | TaskState::Running | TaskState::Restarting),
-            explanation: explain::explain(visit, self, &controls).await?,
+            explanation: explain::explain(visit, self, why.as_ref()).await?,
+            why,
             controls,
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },

@@ -68,12 +68,18 @@ async fn a_task_is_held_and_released() {
     assert_eq!(held.said(".note-good"), "The task is held: it does not start.");
     assert_eq!(held.said(".head .tag-warn"), "held");
     assert!(held.said("main > section .note-warn, section .note-warn").contains("until it is released"));
+    assert_eq!(held.said(".why h2"), "Why is it not running?");
+    let lines = held.words(".why li");
+    assert!(lines[0].contains("awaited: first (running)") || lines[0].contains("awaited: first (queued)"), "{lines:?}");
+    assert!(lines[1].ends_with("Release it."), "{lines:?}");
     let details = person.open(&format!("{TASK}/details")).await;
     assert!(details.words("dl.facts dt").contains(&"Held".to_owned()), "{}", details.text);
 
     go_on(&program).await;
     let waits = program.get(&format!("{API}/second")).await;
     assert_eq!(waits["start_date"], Value::Null, "{waits}");
+    let run = person.open("/dags/line/runs/one").await;
+    assert!(run.said(".why").contains("second: An operator holds it"), "{}", run.text);
     let page = person.open(TASK).await;
     let button = ".head-actions > form[action$='/hold']";
     assert_eq!(page.said(button), "Release");
