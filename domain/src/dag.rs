@@ -403,6 +403,21 @@ impl Dag {
         self.tasks.iter().find(|task| task.task_id.as_str() == task_id)
     }
 
+    /// The tasks of a group, and of the groups in it; none when there is no such group.
+    #[must_use]
+    pub fn in_group(&self, group_id: &str) -> Vec<TaskId> {
+        let inside = format!("{group_id}.");
+        let ids = self.tasks.iter().map(|task| &task.task_id);
+        ids.filter(|id| id.as_str().starts_with(&inside)).cloned().collect()
+    }
+
+    /// What a person means by an id: the task of that id, else the tasks of that group, else what does not exist.
+    #[must_use]
+    pub fn named(&self, id: &TaskId) -> Vec<TaskId> {
+        let inside = if self.task(id.as_str()).is_none() { self.in_group(id.as_str()) } else { Vec::new() };
+        if inside.is_empty() { vec![id.clone()] } else { inside }
+    }
+
     /// The hash of the normal form, in hexadecimal: two files that mean the same have the same hash.
     #[must_use]
     pub fn content_hash(&self) -> String {

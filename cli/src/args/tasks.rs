@@ -132,7 +132,7 @@ pub struct Clear {
     /// The tasks in whose id this pattern is found; all unless given.
     #[arg(long, short, value_name = "REGEX", value_parser = pattern)]
     pub task_regex: Option<regex::Regex>,
-    /// This task; may be given several times.
+    /// This task, or every task of this group; may be given several times.
     #[arg(long, conflicts_with = "task_regex")]
     pub task_id: Vec<TaskId>,
     /// And everything upstream of them.

@@ -165,7 +165,7 @@ async fn ask(config: &Config, store: &Store, clear: intent::Clear) -> Result<()>
 fn chosen(dag: &domain::dag::Dag, clear: &Clear) -> Result<Vec<SelectedTask>> {
     let selected = |task_id: &domain::id::TaskId| SelectedTask { task_id: task_id.clone(), map_index: None };
     let Some(pattern) = &clear.task_regex else {
-        return Ok(clear.task_id.iter().map(selected).collect());
+        return Ok(clear.task_id.iter().flat_map(|id| dag.named(id)).map(|id| selected(&id)).collect());
     };
     let ids = dag.tasks.iter().map(|task| &task.task_id).filter(|id| pattern.is_match(id.as_str()));
     let tasks: Vec<SelectedTask> = ids.map(selected).collect();

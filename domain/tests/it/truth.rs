@@ -25,9 +25,17 @@ impl World {
             return;
         }
         let run = active[self.curiosity.below(active.len() as u64) as usize];
-        let count = self.tis(run).count() as u64;
-        let place = self.curiosity.below(count) as usize;
-        let ti = self.tis(run).nth(place).unwrap().clone();
+        // What an operator or a failure keeps back is rare, so it is looked at more often.
+        let is_rare = |ti: &&TiRecord| ti.is_held || ti.state == TaskState::UpForRetry;
+        let rare = self.tis(run).filter(is_rare).count() as u64;
+        let ti = if rare > 0 && self.curiosity.one_in(2) {
+            let place = self.curiosity.below(rare) as usize;
+            self.tis(run).filter(is_rare).nth(place)
+        } else {
+            let place = self.curiosity.below(self.tis(run).count() as u64) as usize;
+            self.tis(run).nth(place)
+        };
+        let ti = ti.unwrap().clone();
         let run = &self.records.runs[&run];
         let question = Question {
             dag_id: run.dag_id.clone(),

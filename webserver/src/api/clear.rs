@@ -73,7 +73,7 @@ pub(super) struct ClearBody {
     expecting = "each of task_ids must be the id of a task, or a pair of such an id and a map index"
 )]
 pub(super) enum Marker {
-    /// All instances.
+    /// All instances; the id of a group stands for every task in it.
     Task(TaskId),
     /// One.
     Instance(TaskId, i32),
@@ -81,11 +81,11 @@ pub(super) enum Marker {
 
 /// Which of the selected instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Which {
+pub(crate) struct Which {
     /// Only those that failed, or whose upstream did.
-    pub(super) only_failed: bool,
+    pub(crate) only_failed: bool,
     /// Only those that run.
-    pub(super) only_running: bool,
+    pub(crate) only_running: bool,
 }
 
 const fn yes() -> bool {
@@ -103,7 +103,7 @@ pub(super) async fn create(
     names::dag(&state, &dag_id).await?;
     let mut chosen = Vec::new();
     for row in concerned(&state, &dag_id, &body).await? {
-        let selection = selection(&row, &body)?;
+        let selection = selection(&state, &row, &body).await?;
         let which = Which { only_failed: body.only_failed, only_running: body.only_running };
         let found = select(&state, &row, &selection, which).await?;
         if !found.is_empty() {
@@ -151,17 +151,18 @@ async fn carry_out(
     Ok(shown)
 }
 
-/// The instances of a run that a selection is about, as the engine will choose them.
+/// The instances of a run that are cleared with a selection, as the engine will choose them: with the setups that they need, and
+/// the teardowns of those.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a task that the run does not have.
-pub(super) async fn select(
+pub(crate) async fn select(
     state: &AppState,
     run: &RunRow,
     selection: &Selection,
     which: Which,
 ) -> Result<Vec<TiRow>, Error> {
-    let mut found = chosen(state, run, selection).await?;
+    let mut found = meant(state, run, selection, true).await?;
     found.retain(|row| match row.state.as_str() {
         "failed" | "upstream_failed" => !which.only_running,
         "running" | "restarting" => !which.only_failed,
@@ -170,11 +171,23 @@ pub(super) async fn select(
     Ok(found)
 }
 
-/// The same, in whatever state they are.
+/// The instances of a run that a selection is about, in whatever state they are.
+///
+/// # Errors
+/// [`Error::NotFound`] for a task that the run does not have.
 pub(super) async fn chosen(
     state: &AppState,
     run: &RunRow,
     selection: &Selection,
+) -> Result<Vec<TiRow>, Error> {
+    meant(state, run, selection, false).await
+}
+
+async fn meant(
+    state: &AppState,
+    run: &RunRow,
+    selection: &Selection,
+    with_company: bool,
 ) -> Result<Vec<TiRow>, Error> {
     if selection.tasks.is_empty() {
         return instances(state, run, None).await;
@@ -185,7 +198,10 @@ pub(super) async fn chosen(
         let node = graph.find(&task.task_id);
         nodes.push(node.ok_or_else(|| Error::NotFound(format!("Task id {} not found", task.task_id)))?);
     }
-    let around = graph.closure(&nodes, selection.upstream, selection.downstream);
+    let mut around = graph.closure(&nodes, selection.upstream, selection.downstream);
+    if with_company {
+        around.extend(graph.company(&around));
+    }
     let name = |node: usize| graph.task(node).task_id.to_string();
     let all: BTreeSet<String> = around.iter().chain(&nodes).map(|node| name(*node)).collect();
     let own: BTreeSet<String> = nodes.iter().map(|node| name(*node)).collect();
@@ -247,7 +263,7 @@ async fn concerned(state: &AppState, dag_id: &str, body: &ClearBody) -> Result<V
 ///
 /// # Errors
 /// [`Error::Invalid`] when the run has no logical date to compare.
-pub(super) async fn neighbours(
+pub(crate) async fn neighbours(
     state: &AppState,
     run: RunRow,
     past: bool,
@@ -283,15 +299,20 @@ async fn between(
     Ok(runs)
 }
 
-fn selection(run: &RunRow, body: &ClearBody) -> Result<Selection, Error> {
+async fn selection(state: &AppState, run: &RunRow, body: &ClearBody) -> Result<Selection, Error> {
     let (dag_id, run_id) = runs::ids(run)?;
-    let selected = |marker: &Marker| match marker {
-        Marker::Task(task_id) => SelectedTask { task_id: task_id.clone(), map_index: None },
-        Marker::Instance(task_id, index) => {
-            SelectedTask { task_id: task_id.clone(), map_index: Some(*index) }
+    let mut tasks = Vec::new();
+    if let Some(markers) = &body.task_ids {
+        let dag = names::version(state, run.version_id).await?;
+        for marker in markers {
+            match marker {
+                Marker::Task(id) => tasks.extend(dag.named(id).into_iter().map(whole)),
+                Marker::Instance(task_id, index) => {
+                    tasks.push(SelectedTask { task_id: task_id.clone(), map_index: Some(*index) });
+                }
+            }
         }
-    };
-    let tasks = body.task_ids.iter().flatten().map(selected).collect();
+    }
     Ok(Selection {
         dag_id,
         run_id,
@@ -299,6 +320,10 @@ fn selection(run: &RunRow, body: &ClearBody) -> Result<Selection, Error> {
         upstream: body.include_upstream,
         downstream: body.include_downstream,
     })
+}
+
+const fn whole(task_id: TaskId) -> SelectedTask {
+    SelectedTask { task_id, map_index: None }
 }
 
 fn exactly(found: &[TiRow]) -> Result<Vec<SelectedTask>, Error> {

@@ -98,9 +98,7 @@ pub(super) async fn patch_group(
     let (dag_id, run_id, group_id) = path.into_inner();
     let run = names::run(&state, &dag_id, &run_id).await?;
     let dag = names::version(&state, run.version_id).await?;
-    let inside = format!("{group_id}.");
-    let tasks = dag.tasks.iter().filter(|task| task.task_id.as_str().starts_with(&inside));
-    let tasks: Vec<TaskId> = tasks.map(|task| task.task_id.clone()).collect();
+    let tasks = dag.in_group(&group_id);
     if tasks.is_empty() {
         return Err(Error::NotFound(format!("Task group {group_id} not found in dag {dag_id}")));
     }

@@ -3,7 +3,7 @@
 //! What changes a run is an intent; the answer waits a moment for the engine to carry it out and shows what came of it.
 
 mod batch;
-mod clear;
+pub(crate) mod clear;
 mod connections;
 mod control;
 mod cursor;
@@ -11,11 +11,11 @@ pub(crate) mod dags;
 mod idempotency;
 mod logs;
 mod mark;
-mod names;
+pub(crate) mod names;
 mod platform;
 mod pools;
 mod query;
-mod runs;
+pub(crate) mod runs;
 mod settings;
 mod shape;
 mod tis;

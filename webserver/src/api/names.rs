@@ -28,13 +28,13 @@ pub(super) async fn dag(state: &AppState, dag_id: &str) -> Result<DagRow, Error>
 }
 
 /// The contents of a version.
-pub(super) async fn version(state: &AppState, id: i64) -> Result<Arc<Dag>, Error> {
+pub(crate) async fn version(state: &AppState, id: i64) -> Result<Arc<Dag>, Error> {
     let found = state.store.version(VersionId(id)).await?;
     found.map(|(dag, _)| dag).ok_or_else(|| Error::NotFound(format!("The DAG version {id} is gone")))
 }
 
 /// A run.
-pub(super) async fn run(state: &AppState, dag_id: &str, run_id: &str) -> Result<RunRow, Error> {
+pub(crate) async fn run(state: &AppState, dag_id: &str, run_id: &str) -> Result<RunRow, Error> {
     let missing = || {
         Error::NotFound(format!("The DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found"))
     };

@@ -291,6 +291,6 @@ pub(super) fn check_note(note: Option<&str>) -> Result<(), Error> {
 }
 
 /// The names of a run that exists.
-pub(super) fn ids(row: &RunRow) -> Result<(DagId, RunId), Error> {
+pub(crate) fn ids(row: &RunRow) -> Result<(DagId, RunId), Error> {
     Ok((DagId::new(&row.dag_id)?, RunId::new(&row.run_id)?))
 }

@@ -73,7 +73,8 @@ fn run_routes(config: &mut ServiceConfig) {
         .route("/dags/{dag_id}/runs/{run_id}/details", web::get().to(run::details::show))
         .route("/dags/{dag_id}/runs/{run_id}/pause", web::post().to(run::actions::pause))
         .route("/dags/{dag_id}/runs/{run_id}/stop", web::post().to(run::actions::stop))
-        .route("/dags/{dag_id}/runs/{run_id}/clear", web::post().to(run::actions::clear))
+        .route("/dags/{dag_id}/runs/{run_id}/clear", web::get().to(run::clear::show))
+        .route("/dags/{dag_id}/runs/{run_id}/clear", web::post().to(run::clear::perform))
         .route("/dags/{dag_id}/runs/{run_id}/mark", web::post().to(run::actions::mark));
 }
 

@@ -18,6 +18,7 @@ mod lists;
 mod live;
 mod logs;
 mod manners;
+mod operating;
 mod pages;
 mod reading;
 mod resources;

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use domain::{dag::Dag, id::DagId};
 use store::{Store, view::dags::Line};
 
+use super::control;
 use crate::args::{Common, dags::Dags};
 
 /// Works with DAGs and their runs.
@@ -27,6 +28,9 @@ pub async fn run(common: &Common, command: Dags) -> Result<ExitCode> {
         Dags::Details { dag_id } => records::details(common, &dag_id).await.map(succeeded),
         Dags::Pause(named) => records::set_paused(common, &named.dag_id, true).await.map(succeeded),
         Dags::Unpause(named) => records::set_paused(common, &named.dag_id, false).await.map(succeeded),
+        Dags::PauseRun(of) => control::pause_run(common, &of, true).await.map(succeeded),
+        Dags::ResumeRun(of) => control::pause_run(common, &of, false).await.map(succeeded),
+        Dags::StopRun { of, yes } => control::stop_run(common, &of, yes).await.map(succeeded),
         Dags::ListRuns(list) => records::list_runs(common, list).await.map(succeeded),
         Dags::ListImportErrors => records::list_import_errors(common).await,
         Dags::Delete(named) => records::delete(common, &named).await.map(succeeded),

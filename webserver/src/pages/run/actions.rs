@@ -1,4 +1,4 @@
-//! What a person does to a run: stop it, pause it, clear it, mark it.
+//! What a person does to a run: stop it, pause it, mark it.
 
 use actix_web::{
     HttpResponse,
@@ -6,7 +6,7 @@ use actix_web::{
 };
 use domain::{
     id::{DagId, RunId},
-    intent::{Clear, Selection, Wish},
+    intent::Wish,
     state::RunState,
 };
 use serde::Deserialize;
@@ -21,14 +21,6 @@ use crate::{
 /// Where to go afterwards.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Plain {
-    back: Option<String>,
-}
-
-/// What to clear.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Scope {
-    #[serde(default)]
-    only_failed: bool,
     back: Option<String>,
 }
 
@@ -72,21 +64,6 @@ pub(crate) async fn pause(
     let wish = Wish::PauseRun { dag_id, run_id, paused };
     let text =
         if paused { "The run is paused: what runs ends, nothing new starts." } else { "The run goes on." };
-    deed::perform(&state, &user, wish, back.as_deref(), &path(&names), text).await
-}
-
-/// Runs tasks of a run again.
-pub(crate) async fn clear(
-    state: Data<AppState>,
-    user: User,
-    names: Names,
-    form: Form<Scope>,
-) -> Result<HttpResponse, Error> {
-    let (dag_id, run_id) = ids(&names)?;
-    let Form(Scope { only_failed, back }) = form;
-    let selection = Selection { dag_id, run_id, tasks: Vec::new(), upstream: false, downstream: false };
-    let text = if only_failed { "The failed tasks run again." } else { "All tasks run again." };
-    let wish = Wish::Clear(Clear { selection, only_failed });
     deed::perform(&state, &user, wish, back.as_deref(), &path(&names), text).await
 }
 

@@ -1,6 +1,7 @@
 //! A run: what stands above all views of it.
 
 pub(crate) mod actions;
+pub(crate) mod clear;
 pub(crate) mod details;
 pub(crate) mod graph;
 mod hint;

@@ -52,6 +52,8 @@ pub(crate) struct TaskHead {
     pub(crate) run_id: String,
     pub(crate) task_id: String,
     pub(crate) href: String,
+    /// Where one chooses what of it runs again.
+    pub(crate) clear_href: String,
     pub(crate) crumbs: Vec<Crumb>,
     pub(crate) state: &'static str,
     pub(crate) operator: String,
@@ -159,6 +161,12 @@ impl Seen {
         paths::task(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str(), self.task_id.as_str())
     }
 
+    fn clear_href(&self) -> String {
+        let index = self.map_index().map(|index| index.to_string()).unwrap_or_default();
+        let page = format!("{}/clear", paths::run(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str()));
+        paths::with_query(&page, &[("task", self.task_id.as_str()), ("map_index", &index)])
+    }
+
     /// The address of a view of what is looked at.
     pub(crate) fn view(&self, path: &str) -> String {
         paths::with_instance(&format!("{}{path}", self.href()), self.map_index().unwrap_or(-1))
@@ -204,6 +212,7 @@ impl Seen {
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
             tabs: self.tabs(view),
+            clear_href: self.clear_href(),
             href: self.href(),
         })
     }

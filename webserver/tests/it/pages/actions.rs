@@ -138,3 +138,38 @@ async fn a_form_without_the_token_of_the_session_is_refused() {
     let elsewhere = person.submit(&page, form, &[("back", "//evil.example/")]).await;
     assert_eq!(elsewhere.path, "/dags/slow");
 }
+
+#[tokio::test]
+async fn what_runs_again_is_shown_before_it_does() {
+    let app = with_a_run().await;
+    let mut person = Browser::of(&app, Role::User).await;
+    let run = person.open("/dags/pipeline/runs/one").await;
+    let href = run.attr(".menu-panel a[href$='/clear']", "href");
+    let all = person.open(&href).await;
+    assert_eq!(all.words("tbody a.main").len(), 7, "{}", all.text);
+    assert_eq!(all.said("form[data-clear] button"), "Run 7 again");
+
+    let failed = person.open(&format!("{href}?only_failed=true&task=load&downstream=true")).await;
+    assert_eq!(failed.words("tbody a.main"), ["check", "report"]);
+    assert_eq!(failed.words("tbody .state"), ["failed", "upstream failed"]);
+    let states = |page: &super::browser::Page| page.words("tbody .state");
+    assert_eq!(states(&person.open(&href).await).len(), 7, "looking changes nothing");
+    let one = person.open("/dags/pipeline/runs/one/tasks/each?map_index=1").await;
+    let one = person.open(&one.attr(".menu-panel a[href*='/clear']", "href")).await;
+    assert_eq!(one.words("tbody a.main"), ["each[1]"]);
+
+    let done = person.submit(&failed, "form[data-clear]", &[]).await;
+    assert_eq!(done.path, "/dags/pipeline/runs/one");
+    assert_eq!(done.said(".note-good"), "What failed of load runs again.");
+    let program = app.program(Role::Op).await;
+    let path = "/dags/pipeline/dagRuns/one/taskInstances/check";
+    program.wait_for(path, |ti| ti["try_number"] == 2 && ti["state"] == "failed").await;
+
+    for (query, words) in [("?task=none", "Task id none not found"), ("?past=true", "include_past")] {
+        let page = person.open(&format!("{href}{query}")).await;
+        assert!(page.said(".note-bad").contains(words) && !page.has("form[data-clear]"), "{}", page.text);
+    }
+    let mut guest = Browser::of(&app, Role::Viewer).await;
+    let page = guest.open(&href).await;
+    assert!(!page.has("form[data-clear]"), "who may not act is not offered it");
+}
