@@ -39,15 +39,20 @@ pub async fn why(
 
 async fn of_scheduler(queue: &Queue, question: &Question) -> Option<Answer> {
     let text = serde_json::to_string(question).ok()?;
-    let answer = match queue.ask(&text, PATIENCE).await {
-        Ok(answer) => answer?,
-        Err(error) => {
+    // A Redis that is away would take longer to say so.
+    let answer = match tokio::time::timeout(PATIENCE, queue.ask(&text, PATIENCE)).await {
+        Err(_) => return None,
+        Ok(Ok(answer)) => answer?,
+        Ok(Err(error)) => {
             warn!(%error, "cannot ask the scheduler");
             return None;
         }
     };
     // A scheduler of another version may say what we cannot read.
-    serde_json::from_str(&answer).inspect_err(|error| debug!(%error, "an answer that cannot be read")).ok().flatten()
+    serde_json::from_str(&answer)
+        .inspect_err(|error| debug!(%error, "an answer that cannot be read"))
+        .ok()
+        .flatten()
 }
 
 // An engine that is only read: it is never polled, so nothing that it might decide leaves it.

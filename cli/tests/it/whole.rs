@@ -111,7 +111,9 @@ fn why_it_waits(place: &Place) {
     assert_eq!(names[..2], ["Dag Not Paused", "Trigger Rule"], "{rows}");
     let ended = place.run(&["tasks", "failed-deps", "shaky", "second", "broken"]);
     assert!(ended.stderr.contains("It has ended: success."), "{ended:?}");
-    place.run(&["tasks", "failed-deps", "shaky", "none", "later"]).bad(1, &["no instance -1 of a task `none`"]);
+    place
+        .run(&["tasks", "failed-deps", "shaky", "none", "later"])
+        .bad(1, &["no instance -1 of a task `none`"]);
 }
 
 /// The scheduler reads the folder soon after it starts.

@@ -10,9 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Engine,
     floor::Hindrance,
-    obstacle::{
-        Answer, Awaited, AwaitedTasks, Holder, NAMED, Obstacle, Over, Question, Source, Standing,
-    },
+    obstacle::{Answer, Awaited, AwaitedTasks, Holder, NAMED, Obstacle, Over, Question, Source, Standing},
     past::{Behind, Past, past_of},
     record::{PastQuestion, TiRecord},
     run::Run,
@@ -35,8 +33,7 @@ impl Engine {
         let run = self.runs.get(self.names.get(&name)?)?;
         let ti = run.find(&question.task_id, question.map_index)?;
         let standing = self.standing(ti);
-        let obstacles =
-            if standing == Standing::Waiting { self.obstacles(run, ti, now) } else { Vec::new() };
+        let obstacles = if standing == Standing::Waiting { self.obstacles(run, ti, now) } else { Vec::new() };
         let (state, try_number) = (ti.state, ti.try_number);
         Some(Answer { state, try_number, standing, obstacles, source: Source::Scheduler, at: now })
     }
@@ -107,7 +104,8 @@ impl Engine {
                 let runs: Vec<RunId> = runs.map(|run| run.record.run_id.clone()).collect();
                 found.push(Obstacle::MaxActiveRuns { running, limit, runs });
             }
-            let first = dag.filter(|dag| self.stands_back(dag, record.key)).and_then(|dag| dag.running.first());
+            let first =
+                dag.filter(|dag| self.stands_back(dag, record.key)).and_then(|dag| dag.running.first());
             if let Some(first) = first.and_then(|key| self.runs.get(key)) {
                 found.push(Obstacle::EarlierRun { run_id: first.record.run_id.clone() });
             }
@@ -242,10 +240,9 @@ fn of_past(run: &Run, node: usize, past: &Past<'_>) -> Option<Obstacle> {
 
 fn of_instance(ti: &TiRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
     let by_state = match ti.state {
-        TaskState::UpForRetry => ti
-            .next_try_at
-            .filter(|at| *at > now)
-            .map(|next_try_at| Obstacle::RetryDelay { next_try_at }),
+        TaskState::UpForRetry => {
+            ti.next_try_at.filter(|at| *at > now).map(|next_try_at| Obstacle::RetryDelay { next_try_at })
+        }
         TaskState::UpForReschedule => Some(Obstacle::Rescheduled { next_try_at: ti.next_try_at }),
         TaskState::Deferred => Some(Obstacle::Deferred),
         TaskState::AwaitingInput => Some(Obstacle::AwaitingInput),
@@ -275,7 +272,11 @@ impl Run {
     }
 
     // Of some tasks those with instances that are waited for.
-    fn awaited(&self, nodes: impl Iterator<Item = usize>, counts: impl Fn(TaskState) -> bool) -> AwaitedTasks {
+    fn awaited(
+        &self,
+        nodes: impl Iterator<Item = usize>,
+        counts: impl Fn(TaskState) -> bool,
+    ) -> AwaitedTasks {
         let mut awaited = AwaitedTasks::default();
         for node in nodes {
             let mut states: BTreeMap<TaskState, u32> = BTreeMap::new();

@@ -89,8 +89,11 @@ impl Subject<'_> {
             Obstacle::MaxActiveRuns { running, limit, runs } => {
                 let known = self.running();
                 let named = runs.iter().all(|id| known.iter().any(|run| run.run_id == *id));
-                *running == known.len() && *limit == self.dag.max_active_runs && *running >= *limit as usize
-                    && named && run.state == RunState::Queued
+                *running == known.len()
+                    && *limit == self.dag.max_active_runs
+                    && *running >= *limit as usize
+                    && named
+                    && run.state == RunState::Queued
             }
             Obstacle::EarlierRun { run_id } => {
                 let earlier = self.running().into_iter().find(|run| run.run_id == *run_id);
@@ -115,7 +118,9 @@ impl Subject<'_> {
             Obstacle::Held => ti.is_held,
             Obstacle::SwitchedOff { .. } => self.is_off(),
             Obstacle::RetryDelay { next_try_at } => {
-                ti.state == TaskState::UpForRetry && ti.next_try_at == Some(*next_try_at) && *next_try_at > now
+                ti.state == TaskState::UpForRetry
+                    && ti.next_try_at == Some(*next_try_at)
+                    && *next_try_at > now
             }
             Obstacle::MaxActiveTasks { .. }
             | Obstacle::MaxActiveTis { .. }
@@ -140,7 +145,9 @@ impl Subject<'_> {
         match obstacle {
             Obstacle::MaxActiveTasks { used, limit, holders } => {
                 let of_run = self.in_flight(|other| other.key.run == ti.key.run);
-                self.fill(holders, &of_run, |_| 1, *used) && *limit == self.dag.max_active_tasks && used >= limit
+                self.fill(holders, &of_run, |_| 1, *used)
+                    && *limit == self.dag.max_active_tasks
+                    && used >= limit
             }
             Obstacle::MaxActiveTis { over, used, limit, holders } => {
                 let same_dag = |other: &TiRecord| {
@@ -171,7 +178,9 @@ impl Subject<'_> {
                     .map(|other| other.placement.pool_slots)
                     .sum();
                 let by = by.as_ref().unwrap();
-                self.slots() == Some(free + used) && by.pool_slots > 1 && by.pool_slots > *free - ti.placement.pool_slots
+                self.slots() == Some(free + used)
+                    && by.pool_slots > 1
+                    && by.pool_slots > *free - ti.placement.pool_slots
             }
             Obstacle::TooBigForPool { slots, wanted, .. } => wanted > slots,
             Obstacle::QueueFull { in_flight, capacity, .. } => {
@@ -225,20 +234,28 @@ impl Subject<'_> {
         let of_run = self.in_flight(|other| other.key.run == ti.key.run).len();
         let run_full = !run.is_paused && of_run >= self.dag.max_active_tasks as usize;
         let told = [
-            (self.dag_is_paused() && (is_queued || !is_instant), says(|o| matches!(o, Obstacle::DagPaused { .. }))),
+            (
+                self.dag_is_paused() && (is_queued || !is_instant),
+                says(|o| matches!(o, Obstacle::DagPaused { .. })),
+            ),
             (is_queued && run.run_after > now, says(|o| matches!(o, Obstacle::RunNotDue { .. }))),
             (is_queued && too_many, says(|o| matches!(o, Obstacle::MaxActiveRuns { .. }))),
             (run.is_paused, says(|o| matches!(o, Obstacle::RunPaused))),
             (ti.is_held, says(|o| matches!(o, Obstacle::Held))),
             (self.is_off(), says(|o| matches!(o, Obstacle::SwitchedOff { .. }))),
             (delayed, says(|o| matches!(o, Obstacle::RetryDelay { .. }))),
-            (no_slots && !is_instant, says(|o| matches!(o, Obstacle::PoolFull { .. } | Obstacle::TooBigForPool { .. }))),
+            (
+                no_slots && !is_instant,
+                says(|o| matches!(o, Obstacle::PoolFull { .. } | Obstacle::TooBigForPool { .. })),
+            ),
             (run_full && !is_instant, says(|o| matches!(o, Obstacle::MaxActiveTasks { .. }))),
         ];
         for (place, (is_so, is_said)) in told.into_iter().enumerate() {
             assert_eq!(is_so, is_said, "number {place}: {answer:#?} of {ti:?} in {run:?}");
         }
-        let of_rule = says(|o| matches!(o, Obstacle::Upstream { .. } | Obstacle::Setup { .. } | Obstacle::Scope { .. }));
+        let of_rule = says(|o| {
+            matches!(o, Obstacle::Upstream { .. } | Obstacle::Setup { .. } | Obstacle::Scope { .. })
+        });
         assert!(of_rule == waits || !goes_on, "{answer:#?} of {ti:?}");
     }
 

@@ -45,7 +45,8 @@ fn an_instance_waits_for_what_comes_before_it() {
     );
     stage.fail("a");
     let answer = ask(&stage, "r", "c");
-    let [Obstacle::Upstream { trigger_rule: TriggerRule::OneSuccess, awaited }] = &answer.obstacles[..] else {
+    let [Obstacle::Upstream { trigger_rule: TriggerRule::OneSuccess, awaited }] = &answer.obstacles[..]
+    else {
         panic!("{answer:#?}")
     };
     assert_eq!(awaited.named.len(), 1);
@@ -80,11 +81,15 @@ fn a_full_pool_names_who_holds_it() {
     stage.handle(pool(1));
     stage.trigger("r", None);
     let answer = ask(&stage, "r", "c");
-    let [Obstacle::PoolFull { used: 1, slots: 1, wanted: 1, holders, .. }, line] = &answer.obstacles[..] else {
+    let [Obstacle::PoolFull { used: 1, slots: 1, wanted: 1, holders, .. }, line] = &answer.obstacles[..]
+    else {
         panic!("{answer:#?}")
     };
     assert_eq!(holders[0].task_id.as_str(), "b");
-    assert_eq!(line.to_string(), "It is number 2 of 2 in line (policy priority, after fair shares between DAGs).");
+    assert_eq!(
+        line.to_string(),
+        "It is number 2 of 2 in line (policy priority, after fair shares between DAGs)."
+    );
     assert_eq!(
         answer.obstacles[0].to_string(),
         "1 of 1 slots of pool `default_pool` are taken: `play` `r` `b`."
@@ -123,7 +128,9 @@ fn limits_of_a_run_and_of_a_task_are_told_apart() {
     stage.handle(pool(1));
     assert!(said(&stage, "r", "z").is_empty());
     let answer = stage.engine.answer(&question, stage.now).unwrap();
-    assert!(answer.obstacles.iter().any(|o| matches!(o, Obstacle::TooBigForPool { slots: 1, wanted: 2, .. })));
+    assert!(
+        answer.obstacles.iter().any(|o| matches!(o, Obstacle::TooBigForPool { slots: 1, wanted: 2, .. }))
+    );
 }
 
 #[test]
@@ -165,13 +172,16 @@ fn a_task_that_looks_back_names_what_it_waits_for() {
     stage.trigger("second", Some(2));
     assert_eq!(
         said(&stage, "second", "a"),
-        ["In the previous run of 2026-01-01 00:00:00 UTC not all has succeeded or been skipped (depends_on_past): a."]
+        [
+            "In the previous run of 2026-01-01 00:00:00 UTC not all has succeeded or been skipped (depends_on_past): a."
+        ]
     );
 }
 
 #[test]
 fn a_queue_without_a_worker_is_said_before_and_after_the_handing_out() {
-    let mut stage = Stage::new("tasks: {a: {bash: x}, b: {bash: x, depends_on: a}, c: {bash: x, queue: gpu}}");
+    let mut stage =
+        Stage::new("tasks: {a: {bash: x}, b: {bash: x, depends_on: a}, c: {bash: x, queue: gpu}}");
     stage.trigger("r", None);
     assert_eq!(said(&stage, "r", "c"), ["No live worker listens to queue `gpu`."]);
     stage.handle(Event::Workers(Vec::new()));

@@ -53,9 +53,8 @@ async fn the_leader_says_what_is_in_the_way() {
     let answer = house.queue.ask(question, PATIENCE).await.unwrap().unwrap();
     let answer: Option<Answer> = serde_json::from_str(&answer).unwrap();
     let answer = answer.unwrap();
-    let kinds = |obstacle: &Obstacle| {
-        matches!(obstacle, Obstacle::Upstream { .. } | Obstacle::MappedOver { .. })
-    };
+    let kinds =
+        |obstacle: &Obstacle| matches!(obstacle, Obstacle::Upstream { .. } | Obstacle::MappedOver { .. });
     assert!(answer.obstacles.len() == 2 && answer.obstacles.iter().all(kinds), "{answer:?}");
     // What it cannot answer does not disturb it.
     house.queue.ring(Bell::Question(Note { id: "x".into(), text: "{}".into() })).await.unwrap();

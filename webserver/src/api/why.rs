@@ -56,11 +56,7 @@ pub(super) async fn explain_mapped(
     Ok(HttpResponse::Ok().json(whole(&row, &answer)))
 }
 
-async fn ask(
-    state: &AppState,
-    names: (&str, &str, &str),
-    map_index: i32,
-) -> Result<(TiRow, Answer), Error> {
+async fn ask(state: &AppState, names: (&str, &str, &str), map_index: i32) -> Result<(TiRow, Answer), Error> {
     let row = names::instance(state, names, map_index).await?;
     let question = Question {
         dag_id: DagId::new(&row.dag_id)?,
@@ -79,11 +75,9 @@ async fn ask(
 fn unmet(answer: &Answer) -> Value {
     let one = |name: &str, reason: String| json!({"name": name, "reason": reason});
     let mut dependencies: Vec<Value> = match &answer.standing {
-        Standing::Waiting => answer
-            .obstacles
-            .iter()
-            .map(|obstacle| one(obstacle.dependency(), obstacle.to_string()))
-            .collect(),
+        Standing::Waiting => {
+            answer.obstacles.iter().map(|obstacle| one(obstacle.dependency(), obstacle.to_string())).collect()
+        }
         Standing::HandedOut { .. } | Standing::Running { .. } | Standing::Ended => {
             vec![one("Task Instance State", format!("Task is in the '{}' state.", answer.state))]
         }

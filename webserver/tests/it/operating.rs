@@ -117,7 +117,10 @@ async fn the_same_key_is_the_same_run() {
     let other = trigger(&program, "k2", body.clone()).await;
     assert_ne!(first.1["dag_run_id"], other.1["dag_run_id"]);
     let all = futures_util::future::join_all((0..4).map(|_| trigger(&program, "k3", body.clone()))).await;
-    assert!(all.iter().all(|(status, run)| *status == 200 && run["dag_run_id"] == all[0].1["dag_run_id"]), "{all:?}");
+    assert!(
+        all.iter().all(|(status, run)| *status == 200 && run["dag_run_id"] == all[0].1["dag_run_id"]),
+        "{all:?}"
+    );
     assert_eq!(program.get("/dags/chain/dagRuns").await["total_entries"], 4);
 
     let (status, refused) = trigger(&program, "k1", json!({"logical_date": null})).await;
@@ -128,7 +131,7 @@ async fn the_same_key_is_the_same_run() {
     assert_eq!(trigger(&program, "a b", json!({"logical_date": null})).await.0, 400);
 
     // A day later it is free again.
-    app.db.execute("UPDATE trigger_key SET at = at - interval '25 hours'").await;
+    program.app.db.execute("UPDATE trigger_key SET at = at - interval '25 hours'").await;
     let (status, next) = trigger(&program, "k1", body).await;
     assert_eq!(status, 200);
     assert_ne!(next["dag_run_id"], first.1["dag_run_id"]);

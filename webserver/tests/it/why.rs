@@ -42,7 +42,10 @@ async fn the_scheduler_says_what_is_in_the_way() {
     let paused = |why: &Value| kinds(why).contains(&"dag_paused");
     let why = program.wait_for(&format!("{TIS}/second/why"), paused).await;
     assert_eq!(kinds(&why), ["dag_paused", "upstream"]);
-    assert_eq!((&why["source"], &why["state"], &why["map_index"]), (&json!("scheduler"), &json!("none"), &json!(-1)));
+    assert_eq!(
+        (&why["source"], &why["state"], &why["map_index"]),
+        (&json!("scheduler"), &json!("none"), &json!(-1))
+    );
     assert_eq!(why["reason"], "DAG `chain` is paused.");
     let upstream = &why["obstacles"][1];
     assert_eq!(upstream["trigger_rule"], "all_success");
@@ -51,7 +54,8 @@ async fn the_scheduler_says_what_is_in_the_way() {
     assert_eq!(why["obstacles"][0]["remedy"], "Unpause the DAG.");
 
     let short = program.get(&format!("{TIS}/each/1/dependencies")).await;
-    let names: Vec<&Value> = short["dependencies"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    let names: Vec<&Value> =
+        short["dependencies"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["Dag Not Paused", "Trigger Rule"], "{short}");
     let keys: Vec<&String> = short["dependencies"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["name", "reason"]);

@@ -140,12 +140,21 @@ impl fmt::Display for Obstacle {
         match self {
             Self::NoScheduler => f.write_str("No scheduler answers, so nothing starts anywhere."),
             Self::DagPaused { dag_id } => write!(f, "DAG `{dag_id}` is paused."),
-            Self::RunNotDue { run_after } => write!(f, "The run starts at {}, not before.", moment(*run_after)),
+            Self::RunNotDue { run_after } => {
+                write!(f, "The run starts at {}, not before.", moment(*run_after))
+            }
             Self::MaxActiveRuns { running, limit, runs } => {
-                write!(f, "The run is queued: {running} of {limit} runs are running (max_active_runs){}.", list(runs))
+                write!(
+                    f,
+                    "The run is queued: {running} of {limit} runs are running (max_active_runs){}.",
+                    list(runs)
+                )
             }
             Self::EarlierRun { run_id } => {
-                write!(f, "The run is queued until `{run_id}`, which was created before it, has ended (overlap: queue).")
+                write!(
+                    f,
+                    "The run is queued until `{run_id}`, which was created before it, has ended (overlap: queue)."
+                )
             }
             Self::RunQueued => f.write_str("The run is queued and the scheduler has not come to it yet."),
             Self::RunPaused => f.write_str("An operator paused the run."),
@@ -197,14 +206,22 @@ impl Obstacle {
     fn of_room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MaxActiveTasks { used, limit, holders } => {
-                write!(f, "{used} of {limit} tasks of the run are active (max_active_tasks){}.", list(holders))
+                write!(
+                    f,
+                    "{used} of {limit} tasks of the run are active (max_active_tasks){}.",
+                    list(holders)
+                )
             }
             Self::MaxActiveTis { over, used, limit, holders } => {
                 let (what, key) = match over {
                     Over::Dag => ("in all runs", "max_active_tis_per_dag"),
                     Over::Run => ("in the run", "max_active_tis_per_dagrun"),
                 };
-                write!(f, "{used} of {limit} instances of the task are active {what} ({key}){}.", list(holders))
+                write!(
+                    f,
+                    "{used} of {limit} instances of the task are active {what} ({key}){}.",
+                    list(holders)
+                )
             }
             Self::NoPool { pool } => write!(f, "There is no pool `{pool}`."),
             Self::TooBigForPool { pool, slots, wanted } => {
@@ -216,11 +233,17 @@ impl Obstacle {
             }
             Self::PoolReserved { pool, free, by } => {
                 let by = by.as_ref().map_or_else(|| "a bigger instance".to_owned(), Holder::to_string);
-                write!(f, "The open slots of pool `{pool}` ({free}) are kept for {by}, which was passed over too often.")
+                write!(
+                    f,
+                    "The open slots of pool `{pool}` ({free}) are kept for {by}, which was passed over too often."
+                )
             }
             Self::NoWorker { queue } => write!(f, "No live worker listens to queue `{queue}`."),
             Self::QueueFull { queue, in_flight, capacity } => {
-                write!(f, "The workers of queue `{queue}` are busy: {in_flight} of {capacity} tries are handed out.")
+                write!(
+                    f,
+                    "The workers of queue `{queue}` are busy: {in_flight} of {capacity} tries are handed out."
+                )
             }
             Self::InLine { place, of, policy, fair_share } => {
                 let share = if *fair_share { ", after fair shares between DAGs" } else { "" };

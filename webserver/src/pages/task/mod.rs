@@ -163,7 +163,8 @@ impl Seen {
 
     fn clear_href(&self) -> String {
         let index = self.map_index().map(|index| index.to_string()).unwrap_or_default();
-        let page = format!("{}/clear", paths::run(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str()));
+        let page =
+            format!("{}/clear", paths::run(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str()));
         paths::with_query(&page, &[("task", self.task_id.as_str()), ("map_index", &index)])
     }
 

@@ -70,7 +70,10 @@ async fn a_task_is_held_and_released() {
     assert!(held.said("main > section .note-warn, section .note-warn").contains("until it is released"));
     assert_eq!(held.said(".why h2"), "Why is it not running?");
     let lines = held.words(".why li");
-    assert!(lines[0].contains("awaited: first (running)") || lines[0].contains("awaited: first (queued)"), "{lines:?}");
+    assert!(
+        lines[0].contains("awaited: first (running)") || lines[0].contains("awaited: first (queued)"),
+        "{lines:?}"
+    );
     assert!(lines[1].ends_with("Release it."), "{lines:?}");
     let details = person.open(&format!("{TASK}/details")).await;
     assert!(details.words("dl.facts dt").contains(&"Held".to_owned()), "{}", details.text);
