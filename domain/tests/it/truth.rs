@@ -150,18 +150,7 @@ impl Subject<'_> {
                     && used >= limit
             }
             Obstacle::MaxActiveTis { over, used, limit, holders } => {
-                let same_dag = |other: &TiRecord| {
-                    let dag_id = &self.world.records.runs[&other.key.run].dag_id;
-                    *dag_id == self.run.dag_id && other.task_id == ti.task_id
-                };
-                let in_scope =
-                    |other: &TiRecord| same_dag(other) && (*over == Over::Dag || other.key.run == ti.key.run);
-                let known = match over {
-                    Over::Dag => self.task().max_active_tis_per_dag,
-                    Over::Run => self.task().max_active_tis_per_dagrun,
-                };
-                let in_scope = self.in_flight(in_scope);
-                self.fill(holders, &in_scope, |_| 1, *used) && known == Some(*limit) && used >= limit
+                self.task_is_full(*over, *used, *limit, holders)
             }
             Obstacle::PoolFull { pool, used, slots, wanted, holders } => {
                 let inside = self.in_flight(|other| other.placement.pool == *pool);
@@ -171,14 +160,9 @@ impl Subject<'_> {
                     && self.slots() == Some(*slots)
                     && used + wanted > *slots
             }
-            Obstacle::PoolReserved { pool, free, by } => {
-                let used: u32 = self
-                    .in_flight(|other| other.placement.pool == *pool)
-                    .iter()
-                    .map(|other| other.placement.pool_slots)
-                    .sum();
+            Obstacle::PoolReserved { free, by, .. } => {
                 let by = by.as_ref().unwrap();
-                self.slots() == Some(free + used)
+                self.slots() == Some(free + self.used_of_pool())
                     && by.pool_slots > 1
                     && by.pool_slots > *free - ti.placement.pool_slots
             }
@@ -215,6 +199,26 @@ impl Subject<'_> {
         }
     }
 
+    fn task_is_full(&self, over: Over, used: u32, limit: u32, holders: &[Holder]) -> bool {
+        let ti = self.ti;
+        let same_dag = |other: &TiRecord| {
+            let dag_id = &self.world.records.runs[&other.key.run].dag_id;
+            *dag_id == self.run.dag_id && other.task_id == ti.task_id
+        };
+        let counts = |other: &TiRecord| same_dag(other) && (over == Over::Dag || other.key.run == ti.key.run);
+        let known = match over {
+            Over::Dag => self.task().max_active_tis_per_dag,
+            Over::Run => self.task().max_active_tis_per_dagrun,
+        };
+        let active = self.in_flight(counts);
+        self.fill(holders, &active, |_| 1, used) && known == Some(limit) && used >= limit
+    }
+
+    fn used_of_pool(&self) -> u32 {
+        let inside = self.in_flight(|other| other.placement.pool == self.ti.placement.pool);
+        inside.iter().map(|other| other.placement.pool_slots).sum()
+    }
+
     // What is in the way according to the records is said, and nothing else of the same kind.
     fn check_whole(&self, answer: &Answer) {
         let (ti, run, now) = (self.ti, self.run, self.world.now);
@@ -225,11 +229,7 @@ impl Subject<'_> {
         let waits = ti.state == TaskState::None && self.fate() == Fate::Waits;
         let too_many = self.running().len() >= self.dag.max_active_runs as usize;
         let delayed = ti.state == TaskState::UpForRetry && ti.next_try_at > Some(now);
-        let used: u32 = self
-            .in_flight(|other| other.placement.pool == ti.placement.pool)
-            .iter()
-            .map(|other| other.placement.pool_slots)
-            .sum();
+        let used = self.used_of_pool();
         let no_slots = self.slots().is_some_and(|slots| used + ti.placement.pool_slots > slots);
         let of_run = self.in_flight(|other| other.key.run == ti.key.run).len();
         let run_full = !run.is_paused && of_run >= self.dag.max_active_tasks as usize;

@@ -46,7 +46,7 @@ pub struct Records {
 
 pub struct World {
     pub chance: Chance,
-    /// What is looked at, so that looking changes nothing else.
+    /// Chooses what is looked at.
     pub curiosity: Chance,
     pub now: DateTime<Utc>,
     pub records: Records,

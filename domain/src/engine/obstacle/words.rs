@@ -213,15 +213,8 @@ impl Obstacle {
                 )
             }
             Self::MaxActiveTis { over, used, limit, holders } => {
-                let (what, key) = match over {
-                    Over::Dag => ("in all runs", "max_active_tis_per_dag"),
-                    Over::Run => ("in the run", "max_active_tis_per_dagrun"),
-                };
-                write!(
-                    f,
-                    "{used} of {limit} instances of the task are active {what} ({key}){}.",
-                    list(holders)
-                )
+                let over = over.words();
+                write!(f, "{used} of {limit} instances of the task are active {over}{}.", list(holders))
             }
             Self::NoPool { pool } => write!(f, "There is no pool `{pool}`."),
             Self::TooBigForPool { pool, slots, wanted } => {
@@ -235,7 +228,7 @@ impl Obstacle {
                 let by = by.as_ref().map_or_else(|| "a bigger instance".to_owned(), Holder::to_string);
                 write!(
                     f,
-                    "The open slots of pool `{pool}` ({free}) are kept for {by}, which was passed over too often."
+                    "The open slots of pool `{pool}` ({free}) are kept for {by}, passed over too often."
                 )
             }
             Self::NoWorker { queue } => write!(f, "No live worker listens to queue `{queue}`."),
@@ -301,6 +294,15 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` `{}` `{}`", self.dag_id, self.run_id, self.task_id)?;
         if self.map_index >= 0 { write!(f, "[{}]", self.map_index) } else { Ok(()) }
+    }
+}
+
+impl Over {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Dag => "in all runs (max_active_tis_per_dag)",
+            Self::Run => "in the run (max_active_tis_per_dagrun)",
+        }
     }
 }
 
