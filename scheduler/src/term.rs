@@ -106,7 +106,14 @@ impl<'a> Term<'a> {
                 Woken::Stop => return Ok(()),
                 Woken::Lost => return Err(Error::Deposed),
                 Woken::Bell(Bell::Engine) | Woken::Time => {}
-                Woken::Bell(_) => self.refresh().await?,
+                Woken::Bell(
+                    Bell::Config
+                    | Bell::Missed
+                    | Bell::Stop(_)
+                    | Bell::Changed { .. }
+                    | Bell::Question(_)
+                    | Bell::Answer(_),
+                ) => self.refresh().await?,
                 Woken::Asked(note) => {
                     // Whoever asks what is in the way wants to know what is left after everything was decided.
                     self.turn().await?;
