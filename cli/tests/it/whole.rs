@@ -101,14 +101,14 @@ fn runs_are_triggered_watched_and_cleared_from_the_command_line() {
     place.run(&["dags", "list"]).bad(1, &["tradewind standalone"]);
 }
 
-/// In a paused DAG a run waits, and says so.
+/// A run that is ordered for later waits, and says so.
 fn why_it_waits(place: &Place) {
-    place.run(&["dags", "pause", "shaky", "--yes"]).good();
-    place.run(&["dags", "trigger", "shaky", "--run-id", "later"]).good();
+    let later = ["dags", "trigger", "shaky", "--run-id", "later", "--run-after", "2190-01-01"];
+    place.run(&later).good();
     let rows = place.run(&["tasks", "failed-deps", "shaky", "second", "later", "-o", "json"]).json();
     let names: Vec<&str> =
         rows.as_array().unwrap().iter().map(|row| row["dependency"].as_str().unwrap()).collect();
-    assert_eq!(names[..2], ["Dag Not Paused", "Trigger Rule"], "{rows}");
+    assert_eq!(names[..2], ["Execution Date", "Trigger Rule"], "{rows}");
     let ended = place.run(&["tasks", "failed-deps", "shaky", "second", "broken"]);
     assert!(ended.stderr.contains("It has ended: success."), "{ended:?}");
     place
