@@ -11,6 +11,7 @@ use super::{
     values::WEIGHT_RULES,
 };
 use crate::{
+    state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
     trigger_rule::TriggerRule,
 };
@@ -152,6 +153,16 @@ fn shape(shape: Shape) -> Value {
         Shape::Http => {
             json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
         }
+        Shape::WaitFor => wait_for(),
+        Shape::Clock => {
+            json!({"type": "string", "examples": ["06:30", "2026-01-31T06:30", "2026-01-31T06:30+02:00"]})
+        }
+        Shape::TriggerDag => {
+            json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+        }
+        Shape::Expect => object(Place::Expect, &[]),
+        Shape::States => states(),
+        Shape::Object => json!({"type": "object"}),
         Shape::Method => method(),
         Shape::Any => json!({}),
         Shape::Nothing => json!({"type": "object", "maxProperties": 0}),
@@ -190,6 +201,22 @@ fn one_schedule() -> Value {
         {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once", "@continuous"]},
         mapping,
     ]})
+}
+
+/// A mapping with one thing to wait for.
+fn wait_for() -> Value {
+    let mut schema = object(Place::WaitFor, &[]);
+    if let Value::Object(fields) = &mut schema {
+        let kinds = ["time", "for", "dag", "file", "http", "sql"].map(|kind| json!({"required": [kind]}));
+        fields.insert("oneOf".into(), json!(kinds));
+    }
+    schema
+}
+
+fn states() -> Value {
+    let ends = TaskState::ALL.iter().filter(|state| state.is_finished());
+    let one = json!({"enum": ends.map(|state| state.as_str()).collect::<Vec<_>>()});
+    json!({"anyOf": [one, {"type": "array", "items": one}]})
 }
 
 fn blackout() -> Value {

@@ -202,10 +202,13 @@ impl Engine {
         if run.record.state.is_finished() && run.unfinished == 0 && run.record.state != verdict {
             run.record.state = verdict;
             run.dirty = true;
+            if run.is_watched {
+                self.noteworthy.insert(key);
+            }
         }
     }
 
-    fn mark_run(
+    pub(super) fn mark_run(
         &mut self,
         dag_id: &DagId,
         run_id: &RunId,

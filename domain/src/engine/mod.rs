@@ -25,7 +25,10 @@ mod run;
 mod scope;
 mod shares;
 mod timer;
+pub mod triggering;
 mod tries;
+mod waits;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -46,6 +49,7 @@ use self::{
     record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
     run::Run,
     timer::{Timer, Timers},
+    watch::Watch,
 };
 use crate::{
     id::{DagId, RunId, RunKey, TiKey},
@@ -97,6 +101,12 @@ pub struct Engine {
     easing: BTreeSet<RunKey>,
     /// Runs whose previous run has ended, or was changed after its end.
     heirs: BTreeSet<RunKey>,
+    /// Who waits for which run.
+    watch: Watch,
+    /// Runs in which somebody has begun to wait for another run.
+    attentive: BTreeSet<RunKey>,
+    /// Runs that are waited for, and in which something ended.
+    noteworthy: BTreeSet<RunKey>,
     next_run: i64,
 }
 
@@ -145,6 +155,7 @@ impl Engine {
                 }
             }
             Event::Past { run, before } => self.answer_past(run, before, now),
+            Event::Other { asker, found } => self.answer_other(asker, found, now),
         }
     }
 
@@ -169,6 +180,10 @@ impl Engine {
             self.ease(key, now);
         } else if let Some(key) = self.heirs.pop_first() {
             self.with_run(key, now, |life| life.run.review_blocked());
+        } else if let Some(key) = self.attentive.pop_first() {
+            self.attend(key, now);
+        } else if let Some(key) = self.noteworthy.pop_first() {
+            self.spread_news(key, now);
         } else if let Some(dag_id) = self.due.pop_first() {
             self.advance(&dag_id, now);
         } else {
@@ -187,6 +202,12 @@ impl Engine {
     #[must_use]
     pub fn knows_run(&self, dag_id: &DagId, run_id: &RunId) -> bool {
         self.names.contains_key(&(dag_id.clone(), run_id.clone()))
+    }
+
+    /// Whether it has heard of a DAG; an intent about one that it has not must be preceded by [`Event::Dag`], if the records have it.
+    #[must_use]
+    pub fn knows_dag(&self, dag_id: &DagId) -> bool {
+        self.dags.contains_key(dag_id)
     }
 
     /// How many runs are in memory.
@@ -218,8 +239,11 @@ impl Engine {
         }
     }
 
-    fn report(&mut self, outcome: Outcome, now: DateTime<Utc>) {
+    fn report(&mut self, mut outcome: Outcome, now: DateTime<Utc>) {
         self.learn(&outcome);
+        if let (TryResult::Deferred, Some(request)) = (outcome.result, outcome.trigger.take()) {
+            return self.trigger_for(outcome, *request, now);
+        }
         self.with_run(outcome.attempt.ti.run, now, |life| life.report(outcome));
     }
 
@@ -229,6 +253,7 @@ impl Engine {
                 self.due.insert(dag_id);
             }
             Timer::Retry(attempt) => self.with_run(attempt.ti.run, now, |life| life.retry(attempt)),
+            Timer::Wait(attempt) => self.with_run(attempt.ti.run, now, |life| life.wake(attempt)),
             Timer::RunTimeout(run) => self.time_out(run, now),
         }
     }
@@ -246,9 +271,7 @@ impl Engine {
         act(&mut life);
         life.settle();
         run.past = ended;
-        if !run.eased.is_empty() {
-            self.easing.insert(key);
-        }
+        self.take_note(&run);
         let is_running = run.record.state == RunState::Running;
         let verdict = (is_running && run.unfinished == 0).then(|| run.verdict());
         let is_stuck = is_running && run.is_deadlocked();
@@ -266,10 +289,25 @@ impl Engine {
         self.dirty.insert(key);
         let (floor, timers, out) = (&mut self.floor, &mut self.timers, &mut self.out);
         act(&mut Life { run, floor, timers, out, past: Past::Unknown, now });
+        if let Some(run) = self.runs.remove(&key) {
+            self.take_note(&run);
+            self.runs.insert(key, run);
+        }
+        self.hand_over(key);
+    }
+
+    // What a change in a run leaves to do for others.
+    fn take_note(&mut self, run: &Run) {
+        let key = run.record.key;
         if !run.eased.is_empty() {
             self.easing.insert(key);
         }
-        self.hand_over(key);
+        if !run.listeners.is_empty() {
+            self.attentive.insert(key);
+        }
+        if run.has_news {
+            self.noteworthy.insert(key);
+        }
     }
 
     fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
@@ -280,6 +318,9 @@ impl Engine {
         run.record.ended_at = Some(now);
         run.record.is_paused = false;
         run.dirty = true;
+        if run.is_watched {
+            self.noteworthy.insert(key);
+        }
         self.dirty.insert(key);
         let dag_id = run.record.dag_id.clone();
         if let Some(dag) = self.dags.get_mut(&dag_id) {
@@ -369,9 +410,12 @@ impl Engine {
             self.due.insert(run.record.dag_id.clone());
         }
         self.names.insert((run.record.dag_id.clone(), run.record.run_id.clone()), key);
+        run.is_watched = self.watch.has(&run);
+        run.has_news = run.is_watched;
+        let asleep = run.asleep();
         self.runs.insert(key, run);
         self.ask_past(key);
-        self.with_run(key, now, |_| {});
+        self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);
     }
 
@@ -405,6 +449,7 @@ impl Engine {
             if run.record.state.is_finished() {
                 let tasks = run.graph.dag.tasks.iter().map(|task| task.task_id.clone());
                 self.floor.forget_run(key, tasks);
+                self.watch.forget(key);
                 self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
                 self.runs.remove(&key);
             }

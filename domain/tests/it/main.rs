@@ -30,4 +30,5 @@ mod timetable_composed;
 mod timetable_dagfile;
 mod timetable_law;
 mod timetable_model;
+mod waits;
 mod world;

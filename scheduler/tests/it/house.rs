@@ -132,6 +132,8 @@ impl House {
                 exit_code: Some(0),
                 reason: None,
                 xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
+                pokes: None,
+                trigger: None,
             })
         };
         self.store.post(&tries.iter().map(outcome).collect::<Vec<_>>()).await.unwrap();

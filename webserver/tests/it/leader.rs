@@ -168,6 +168,8 @@ impl Leader {
             exit_code: Some(i32::from(fails)),
             reason: fails.then(|| "exit code 1".to_owned()),
             xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
+            pokes: None,
+            trigger: None,
         }
     }
 }
