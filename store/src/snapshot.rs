@@ -104,10 +104,12 @@ impl Store {
     pub async fn dag_record(&self, dag_id: &DagId) -> Result<Option<DagRecord>, Error> {
         let mut transaction = self.begin_read().await?;
         let conn = &mut *transaction;
-        let row: Option<DagRow> =
-            OneDag { dag_id: dag_id.as_str() }.get_result(conn).await.optional()?;
+        let row: Option<DagRow> = OneDag { dag_id: dag_id.as_str() }.get_result(conn).await.optional()?;
         let record = match row {
-            Some(row) => row.record(&dag_version::load(conn, &[row.version()]).await?),
+            Some(row) => {
+                let versions = dag_version::load(conn, &[row.version()]).await?;
+                row.record(&versions)
+            }
             None => None,
         };
         transaction.commit().await?;

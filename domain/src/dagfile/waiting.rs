@@ -59,7 +59,11 @@ fn kind(entry: &Entry, fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option
         return None;
     };
     if let Some(second) = chosen.get(1).and_then(|name| fields.entry(name)) {
-        let message = format!("{} waits for more than one thing: {}", fields.owner, alternatives(chosen.into_iter(), "and"));
+        let message = format!(
+            "{} waits for more than one thing: {}",
+            fields.owner,
+            alternatives(chosen.into_iter(), "and")
+        );
         reading.add(Problem::new(second.key_at, message).hint("make a task of each"));
         return None;
     }
@@ -184,7 +188,8 @@ fn end(node: &Node, of_task: bool) -> Result<TaskState, Problem> {
 fn clock(node: &Node) -> Result<Clock, Problem> {
     let written = values::text(node)?;
     let time = written.trim();
-    let daily = NaiveTime::parse_from_str(time, "%H:%M").or_else(|_| NaiveTime::parse_from_str(time, "%H:%M:%S"));
+    let daily =
+        NaiveTime::parse_from_str(time, "%H:%M").or_else(|_| NaiveTime::parse_from_str(time, "%H:%M:%S"));
     match daily {
         Ok(time) => Ok(Clock::Daily(time)),
         Err(_) => moment(node).map_err(|_| {
@@ -225,14 +230,15 @@ pub(super) fn trigger_dag(entry: &Entry, owner: String, reading: &mut Reading<'_
 }
 
 fn after(fields: &Fields<'_>, default: AfterTrigger, reading: &mut Reading<'_>) -> AfterTrigger {
-    let mut flag =
-        |name: &'static str| fields.get(name, reading, |node| values::flag(node)).unwrap_or(false);
+    let mut flag = |name: &'static str| fields.get(name, reading, |node| values::flag(node)).unwrap_or(false);
     let wait_for_completion = flag("wait_for_completion");
     let skip_when_already_exists = flag("skip_when_already_exists");
     let reset_dag_run = flag("reset_dag_run");
     let allowed = fields.get("allowed_states", reading, |node| states(node, false));
     let failed = fields.get("failed_states", reading, |node| states_or_none(node, false));
-    if let (true, true, Some(entry)) = (skip_when_already_exists, reset_dag_run, fields.entry("reset_dag_run")) {
+    if let (true, true, Some(entry)) =
+        (skip_when_already_exists, reset_dag_run, fields.entry("reset_dag_run"))
+    {
         let message = format!("{} cannot both skip and reset a run that exists", fields.owner);
         reading.add(Problem::new(entry.key_at, message).hint("keep one"));
     }
@@ -256,8 +262,11 @@ fn check_dag_id(text: String, node: &Node) -> Result<String, Problem> {
 fn object(node: &Node) -> Result<Map<String, Value>, Problem> {
     match node.json() {
         Value::Object(map) => Ok(map),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(
-            Problem::new(node.at, format!("this must be a mapping of names to values, not {}", node.describe())),
-        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Problem::new(
+                node.at,
+                format!("this must be a mapping of names to values, not {}", node.describe()),
+            ))
+        }
     }
 }

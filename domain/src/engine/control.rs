@@ -52,7 +52,8 @@ impl Engine {
         };
         let waits = |&&index: &&u32| {
             let state = run.tis[index as usize].record.state;
-            let has_begun = state.is_in_flight() || matches!(state, TaskState::Deferred | TaskState::AwaitingInput);
+            let has_begun =
+                state.is_in_flight() || matches!(state, TaskState::Deferred | TaskState::AwaitingInput);
             !state.is_finished() && !has_begun
         };
         let waiting: Vec<u32> = chosen.iter().filter(waits).copied().collect();
@@ -213,7 +214,9 @@ impl Life<'_> {
         }
         for index in self.run.nodes[node].instances.clone() {
             let record = &self.run.tis[index as usize].record;
-            if matches!(record.state, TaskState::Scheduled | TaskState::UpForRetry) || record.state.is_asleep() {
+            if matches!(record.state, TaskState::Scheduled | TaskState::UpForRetry)
+                || record.state.is_asleep()
+            {
                 self.end_by_decree(index, TaskState::Skipped, DISABLED);
             }
         }

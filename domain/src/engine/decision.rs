@@ -2,7 +2,8 @@
 
 use super::durations::DurationRecord;
 use super::record::{
-    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunQuestion, RunRecord, TiRecord, TryRecord,
+    XComRecord,
 };
 use crate::{
     id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},

@@ -25,8 +25,8 @@ mod run;
 mod scope;
 mod shares;
 mod timer;
-pub mod triggering;
 mod tries;
+pub mod triggering;
 mod waits;
 mod watch;
 

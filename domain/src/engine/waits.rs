@@ -83,8 +83,7 @@ impl Life<'_> {
         if let Some(at) = record.next_try_at {
             self.timers.set(at, Timer::Wait(self.attempt(index)));
         }
-        let waits_for_run =
-            record.wait.as_ref().is_some_and(|wait| matches!(wait.until, Awaited::Run(_)));
+        let waits_for_run = record.wait.as_ref().is_some_and(|wait| matches!(wait.until, Awaited::Run(_)));
         if waits_for_run {
             self.run.listeners.push(index);
         }
@@ -134,7 +133,8 @@ impl Life<'_> {
         match heard {
             Heard::Met => self.conclude(attempt.ti.index, TryResult::Success, None),
             Heard::Failed(reason) => {
-                let result = if self.is_soft(attempt.ti.index) { TryResult::Skipped } else { TryResult::Failed };
+                let result =
+                    if self.is_soft(attempt.ti.index) { TryResult::Skipped } else { TryResult::Failed };
                 self.conclude(attempt.ti.index, result, Some(reason));
             }
         }

@@ -305,7 +305,11 @@ fn a_dag_that_triggers_itself_comes_to_an_end() {
     let mut run_id = "r".to_owned();
     for depth in 1..=MAX_DEPTH {
         let known = triggered(&stage);
-        start(&mut stage, &run_id, TriggerRequest { conf: serde_json::Map::new(), ..request(None, waiting()) });
+        start(
+            &mut stage,
+            &run_id,
+            TriggerRequest { conf: serde_json::Map::new(), ..request(None, waiting()) },
+        );
         run_id = triggered(&stage).into_iter().find(|id| !known.contains(id)).unwrap();
         assert_eq!(stage.run(&run_id).depth, depth);
     }

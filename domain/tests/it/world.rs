@@ -17,8 +17,8 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunAnswer, RunQuestion, RunRecord, RunSnapshot,
-            Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunAnswer, RunQuestion, RunRecord,
+            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
         },
         triggering::named_run,
     },
@@ -316,10 +316,8 @@ impl World {
         }
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
             let is_first = old.state == TaskState::None || old.state.is_finished();
-            let starts = matches!(
-                change.new.state,
-                TaskState::Scheduled | TaskState::Queued | TaskState::Deferred
-            );
+            let starts =
+                matches!(change.new.state, TaskState::Scheduled | TaskState::Queued | TaskState::Deferred);
             if is_first && starts {
                 self.check_start(change.new.key, decisions, allowed);
             }

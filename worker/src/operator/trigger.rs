@@ -1,9 +1,9 @@
 //! `trigger_dag`: renders what the run is given. The run itself is started by the engine, in the turn that takes in this try's end.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::id::{DagId, RunId};
 use domain::outcome::TryResult;
 use domain::wait::{TriggerDag, TriggerRequest};
-use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 

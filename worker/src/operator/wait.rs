@@ -18,7 +18,8 @@ pub(crate) async fn prepare(wait: &WaitFor, renderer: &mut Renderer<'_>) -> Resu
         Until::File(path) => Box::new(File(renderer.text("wait_for.file", path).await?)),
         Until::Http { conn_id, url, status, contains } => {
             let (headers, method) = (IndexMap::new(), "GET");
-            let request = http::Written { conn_id: conn_id.as_deref(), method, url, headers: &headers, body: None };
+            let request =
+                http::Written { conn_id: conn_id.as_deref(), method, url, headers: &headers, body: None };
             let request = http::prepare(request, renderer).await?;
             let contains = match contains {
                 Some(text) => Some(renderer.text("wait_for.expect.contains", text).await?),

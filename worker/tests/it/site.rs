@@ -181,7 +181,7 @@ impl Site {
             started_at: None,
             ended_at: None,
             next_try_at: None,
-        wait: None,
+            wait: None,
             worker: None,
             reason: None,
             is_held: false,
