@@ -36,6 +36,11 @@ const POKED: [&str; 3] = ["poke_interval", "exponential_backoff", "max_wait"];
 
 /// Reads `wait_for`.
 pub(super) fn wait_for(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Operator> {
+    if entry.value.map().is_none() {
+        let message = format!("{owner} must be a mapping, this is {}", entry.value.describe());
+        reading.add(Problem::new(entry.value.at, message).hint("for example {for: 10m}"));
+        return None;
+    }
     let fields = Fields::open(&entry.value, entry.key_at, owner, Place::WaitFor, reading)?;
     let kind = kind(entry, &fields, reading);
     let poke = poke(&fields, reading);
@@ -182,7 +187,11 @@ fn end(node: &Node, of_task: bool) -> Result<TaskState, Problem> {
         .filter(|state| of_task || of_runs.contains(state))
         .map(|state| (state.as_str(), state))
         .collect();
-    values::one_of(node, if of_task { "end of a task" } else { "end of a run" }, known.into_iter())
+    values::one_of(
+        node,
+        if of_task { "final state of a task" } else { "final state of a run" },
+        known.into_iter(),
+    )
 }
 
 fn clock(node: &Node) -> Result<Clock, Problem> {

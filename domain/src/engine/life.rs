@@ -195,10 +195,10 @@ impl Life<'_> {
 
     // A try that has begun becomes history; whoever runs it is told.
     fn stop(&mut self, index: u32, state: TaskState, reason: &str) {
-        let current = self.run.tis[index as usize].record.state;
-        if current.is_in_flight() {
+        let record = &self.run.tis[index as usize].record;
+        if record.state.is_in_flight() {
             self.out.stop.push(self.attempt(index));
-        } else if !current.is_asleep() {
+        } else if record.wait.is_none() {
             return;
         }
         let record = &mut self.run.tis[index as usize].record;

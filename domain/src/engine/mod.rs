@@ -7,6 +7,7 @@
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
 mod branch;
+mod collect;
 mod control;
 mod counts;
 pub mod decision;
@@ -38,7 +39,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use self::{
-    decision::{Decisions, Expected, Persisted},
+    decision::Decisions,
     durations::DurationRecord,
     event::Event,
     floor::{Floor, Hindrance, Sleep},
@@ -59,9 +60,6 @@ use crate::{
 
 /// Why a run failed in which nothing can happen any more.
 const DEADLOCK: &str = "the run was at a deadlock: nothing in it could start any more";
-
-/// At most so many learned durations are written in one turn; the others follow.
-const LEARNED: usize = 500;
 
 /// Everything in the records that the engine starts from.
 #[derive(Debug, Clone, Default)]
@@ -435,46 +433,4 @@ impl Engine {
         self.graphs.insert(version, Arc::downgrade(&graph));
         graph
     }
-
-    // Turns everything that changed into decisions, and forgets runs that have ended.
-    fn collect(&mut self) {
-        self.out.durations = self.floor.durations.take_changed(LEARNED);
-        for key in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.runs.get_mut(&key) else {
-                continue;
-            };
-            if collect_run(run, &mut self.out) {
-                self.out.changed.push((run.record.dag_id.clone(), run.record.run_id.clone()));
-            }
-            if run.record.state.is_finished() {
-                let tasks = run.graph.dag.tasks.iter().map(|task| task.task_id.clone());
-                self.floor.forget_run(key, tasks);
-                self.watch.forget(key);
-                self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
-                self.runs.remove(&key);
-            }
-        }
-    }
-}
-
-fn collect_run(run: &mut Run, out: &mut Decisions) -> bool {
-    let mut changed = run.dirty || !run.dirty_tis.is_empty();
-    if run.dirty {
-        run.dirty = false;
-        match run.persisted.replace(run.record.state) {
-            Some(old) => out.runs_changed.push(Expected { new: run.record.clone(), old }),
-            None => out.runs_created.push(run.record.clone()),
-        }
-    }
-    for index in std::mem::take(&mut run.dirty_tis) {
-        let ti = &mut run.tis[index as usize];
-        ti.dirty = false;
-        changed = true;
-        let persisted = Persisted { state: ti.record.state, try_number: ti.record.try_number };
-        match ti.persisted.replace(persisted) {
-            Some(old) => out.tis_changed.push(Expected { new: ti.record.clone(), old }),
-            None => out.tis_created.push(ti.record.clone()),
-        }
-    }
-    changed
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, plan::NewRun};
+use super::{Engine, intents::check_free, plan::NewRun};
 use crate::{
     id::{DagId, RunId, RunKey},
     outcome::{Outcome, TryResult},
@@ -81,7 +81,7 @@ impl Engine {
             return Err(Obstacle::Now(format!("DAG `{dag_id}` refuses the conf: {}", errors.join("; "))));
         }
         let run_id = match request.run_id.clone() {
-            Some(run_id) => run_id,
+            Some(run_id) => check_free(&run_id).map(|()| run_id).map_err(Obstacle::Always)?,
             None => made_up(outcome, now).map_err(|error| Obstacle::Always(error.to_string()))?,
         };
         if let Ok(key) = self.key(&dag_id, &run_id) {

@@ -14,6 +14,7 @@ mod inspect;
 mod laws;
 mod makespan;
 mod oracle;
+mod others;
 mod overlap;
 mod policies;
 mod rest;

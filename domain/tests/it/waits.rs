@@ -292,6 +292,7 @@ fn what_cannot_be_started_says_why() {
     let unknown = TriggerRequest { dag_id: DagId::new("c").unwrap(), ..request(None, waiting()) };
     start(&mut stage, "r", unknown);
     assert_eq!(stage.ti("r", "t").reason.as_deref(), Some("there is no DAG `c`"));
+    assert_eq!(stage.state("t"), TaskState::UpForRetry);
     stage.pass(300);
     let conf = [("n".to_owned(), "seven".into())].into_iter().collect();
     start(&mut stage, "r", TriggerRequest { conf, ..request(None, waiting()) });

@@ -17,8 +17,8 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunAnswer, RunQuestion, RunRecord,
-            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, RunSnapshot,
+            Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
         },
         triggering::named_run,
     },
@@ -26,7 +26,6 @@ use domain::{
     intent::{Intent, Message, Wish},
     outcome::{CHOICE, Outcome, TryResult},
     state::{RunState, RunType, TaskState},
-    wait::{RunStanding, TriggerRequest, Which},
 };
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -176,22 +175,6 @@ impl World {
         let run = self.records.runs.values().filter(before).max_by_key(|run| run.logical_date)?;
         let unmet = self.tis(run.key).filter(|ti| blocks_next(ti.state)).map(|ti| ti.task_id.clone());
         Some(Standing { logical_date: run.logical_date?, unmet: unmet.collect() })
-    }
-
-    /// The answer of the records to a question about another run.
-    pub fn other(&self, question: &RunQuestion) -> RunAnswer {
-        let is_meant = |run: &&RunRecord| {
-            run.dag_id == question.dag_id
-                && match &question.which {
-                    Which::Date(date) => run.logical_date == Some(*date),
-                    Which::Id(run_id) => run.run_id == *run_id,
-                }
-        };
-        let run = self.records.runs.values().rfind(is_meant)?;
-        let tasks = question.task_id.as_ref().map(|id| {
-            self.tis(run.key).filter(|ti| ti.task_id == *id).map(|ti| ti.state).collect::<Vec<_>>()
-        });
-        Some(RunStanding { state: run.state, tasks: tasks.filter(|states| !states.is_empty()) })
     }
 
     pub fn dag(&self, run: &RunRecord) -> Arc<Dag> {
@@ -421,31 +404,6 @@ impl World {
         self.inbox.push_back(Message::Outcome(outcome.clone()));
         if faults && self.chance.one_in(15) {
             self.inbox.push_back(Message::Outcome(outcome));
-        }
-    }
-
-    // What looks for something finds it sooner or later, and what starts runs asks for one.
-    fn waits(
-        &mut self,
-        attempt: TryKey,
-        result: TryResult,
-        faults: bool,
-    ) -> (TryResult, Option<Box<TriggerRequest>>) {
-        let dag = self.dag(&self.records.runs[&attempt.ti.run]);
-        let task = dag.task(self.records.tis[&attempt.ti].task_id.as_str());
-        match (task.map(|task| &task.operator), result) {
-            (Some(Operator::WaitFor(_)), TryResult::Success) if faults && !self.chance.one_in(3) => {
-                (TryResult::Rescheduled, None)
-            }
-            (Some(Operator::TriggerDag(task)), TryResult::Success) => {
-                let named = format!("named__{}", self.chance.below(8));
-                let run_id = self.chance.one_in(3).then(|| RunId::new(&named).unwrap());
-                let dag_id = DagId::new(&task.dag_id).unwrap();
-                let (conf, then) = (task.conf.clone(), task.then.clone());
-                let request = TriggerRequest { dag_id, run_id, logical_date: None, conf, then };
-                (TryResult::Deferred, Some(Box::new(request)))
-            }
-            (_, result) => (result, None),
         }
     }
 

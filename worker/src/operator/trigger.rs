@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::id::{DagId, RunId};
-use domain::outcome::TryResult;
+use domain::outcome::{MAX_XCOM_BYTES, TryResult};
 use domain::wait::{TriggerDag, TriggerRequest};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -72,6 +72,9 @@ impl Trigger {
         let Value::Object(conf) = self.conf.clone() else {
             return Err("`conf` must be a mapping of names to values".to_owned());
         };
+        if self.conf.to_string().len() > MAX_XCOM_BYTES {
+            return Err(format!("`conf` has more than {MAX_XCOM_BYTES} bytes of JSON"));
+        }
         Ok(TriggerRequest { dag_id, run_id, logical_date, conf, then: self.task.then.clone() })
     }
 }

@@ -142,7 +142,8 @@ async fn every_view_of_a_run_and_a_task_is_there() {
     }
 }
 
-const STARTER: &str = "dag_id: starter\ntasks: {start: {trigger_dag: {dag_id: pipeline, wait_for_completion: true}}}";
+const STARTER: &str =
+    "dag_id: starter\ntasks: {start: {trigger_dag: {dag_id: pipeline, wait_for_completion: true}}}";
 
 #[tokio::test]
 async fn a_task_that_started_a_run_leads_to_it() {
