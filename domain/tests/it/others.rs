@@ -5,7 +5,7 @@ use domain::{
     engine::record::{RunAnswer, RunQuestion, RunRecord},
     id::{DagId, RunId, TryKey},
     outcome::TryResult,
-    wait::{RunStanding, TriggerRequest, Which},
+    wait::{OtherRun, RunStanding, TriggerRequest, Which},
 };
 
 use crate::world::World;
@@ -13,18 +13,33 @@ use crate::world::World;
 impl World {
     /// The answer of the records to a question about another run.
     pub fn other(&self, question: &RunQuestion) -> RunAnswer {
-        let is_meant = |run: &&RunRecord| {
-            run.dag_id == question.dag_id
-                && match &question.which {
+        let other = OtherRun {
+            dag_id: question.dag_id.clone(),
+            which: question.which.clone(),
+            task_id: question.task_id.clone(),
+            states: Vec::new(),
+            failed_states: Vec::new(),
+        };
+        self.meant(&other).last().map(|run| self.stands(run, &other))
+    }
+
+    /// The runs that somebody may mean who waits: several may have the same date.
+    pub fn meant<'a>(&'a self, other: &'a OtherRun) -> impl Iterator<Item = &'a RunRecord> {
+        self.records.runs.values().filter(|run| {
+            run.dag_id == other.dag_id
+                && match &other.which {
                     Which::Date(date) => run.logical_date == Some(*date),
                     Which::Id(run_id) => run.run_id == *run_id,
                 }
-        };
-        let run = self.records.runs.values().rfind(is_meant)?;
-        let tasks = question.task_id.as_ref().map(|id| {
+        })
+    }
+
+    /// How a run stands for who waits for it.
+    pub fn stands(&self, run: &RunRecord, other: &OtherRun) -> RunStanding {
+        let tasks = other.task_id.as_ref().map(|id| {
             self.tis(run.key).filter(|ti| ti.task_id == *id).map(|ti| ti.state).collect::<Vec<_>>()
         });
-        Some(RunStanding { state: run.state, tasks: tasks.filter(|states| !states.is_empty()) })
+        RunStanding { state: run.state, tasks: tasks.filter(|states| !states.is_empty()) }
     }
 
     // What looks for something finds it sooner or later, and what starts runs asks for one.
