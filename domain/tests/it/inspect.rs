@@ -90,7 +90,7 @@ impl World {
             }
             Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => {}
         }
-        let deadline = wait.deadline.filter(|_| new.state.is_asleep() && *new == *old);
+        let deadline = wait.deadline.filter(|_| new.state.is_asleep() && !new.is_held && *new == *old);
         assert!(deadline.is_none_or(|at| at > self.now), "{new:?} waits for too long");
     }
 
