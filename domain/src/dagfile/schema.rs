@@ -106,9 +106,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Name => name(),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Shape::Backoff => {
-            json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
-        }
+        Shape::Backoff => backoff(),
         Shape::Duration => duration(),
         Shape::Date => date(),
         Shape::Zone => json!({"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]}),
@@ -122,9 +120,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Weekdays => {
             json!({"type": "array", "maxItems": 6, "items": {"type": "string", "examples": ["sat", "sun"]}})
         }
-        Shape::Days => {
-            json!({"type": "array", "items": {"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}\\s*$"}})
-        }
+        Shape::Days => days(),
         Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
         Shape::Blackout => blackout(),
         Shape::TimeOrDate => json!({"type": "string", "examples": ["22:00", "2026-12-24"]}),
@@ -150,16 +146,10 @@ fn shape(shape: Shape) -> Value {
         Shape::Branch => program(Place::Branch),
         Shape::ShortCircuit => program(Place::ShortCircuit),
         Shape::Sql => sql(),
-        Shape::Http => {
-            json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
-        }
+        Shape::Http => http(),
         Shape::WaitFor => wait_for(),
-        Shape::Clock => {
-            json!({"type": "string", "examples": ["06:30", "2026-01-31T06:30", "2026-01-31T06:30+02:00"]})
-        }
-        Shape::TriggerDag => {
-            json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
-        }
+        Shape::Clock => clock(),
+        Shape::TriggerDag => trigger_dag(),
         Shape::Expect => object(Place::Expect, &[]),
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
@@ -201,6 +191,26 @@ fn one_schedule() -> Value {
         {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once", "@continuous"]},
         mapping,
     ]})
+}
+
+fn clock() -> Value {
+    json!({"type": "string", "examples": ["06:30", "2026-01-31T06:30", "2026-01-31T06:30+02:00"]})
+}
+
+fn trigger_dag() -> Value {
+    json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+}
+
+fn http() -> Value {
+    json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
+}
+
+fn backoff() -> Value {
+    json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
+}
+
+fn days() -> Value {
+    json!({"type": "array", "items": {"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}\\s*$"}})
 }
 
 /// A mapping with one thing to wait for.
