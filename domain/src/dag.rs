@@ -16,6 +16,7 @@ use crate::{
     span::Span,
     timetable::{Bounds, Catchup, Overlap, Timetable},
     trigger_rule::TriggerRule,
+    wait::{TriggerDag, WaitFor},
 };
 
 /// Most tasks one DAG may have.
@@ -280,6 +281,10 @@ pub enum Operator {
     },
     /// Skips what waits for it directly unless its run is the newest by schedule. It never reaches a worker.
     LatestOnly,
+    /// Waits for something without holding a slot while it does.
+    WaitFor(Box<WaitFor>),
+    /// Starts a run of a DAG.
+    TriggerDag(Box<TriggerDag>),
     /// Nothing: it joins or separates other tasks and never reaches a worker.
     Empty,
 }
@@ -324,6 +329,8 @@ impl Operator {
             Self::Branch { .. } => "branch",
             Self::ShortCircuit { .. } => "short_circuit",
             Self::LatestOnly => "latest_only",
+            Self::WaitFor(_) => "wait_for",
+            Self::TriggerDag(_) => "trigger_dag",
             Self::Empty => "empty",
         }
     }
@@ -339,6 +346,8 @@ impl Operator {
             Self::Branch { .. } => "BranchPythonOperator",
             Self::ShortCircuit { .. } => "ShortCircuitOperator",
             Self::LatestOnly => "LatestOnlyOperator",
+            Self::WaitFor(wait) => wait.until.class_name(),
+            Self::TriggerDag(_) => "TriggerDagRunOperator",
             Self::Empty => "EmptyOperator",
         }
     }
@@ -353,6 +362,8 @@ impl Operator {
             | Self::Sql { .. }
             | Self::Http { .. }
             | Self::LatestOnly
+            | Self::WaitFor(_)
+            | Self::TriggerDag(_)
             | Self::Empty => self,
         }
     }
@@ -365,8 +376,18 @@ impl Operator {
 
     /// The engine carries it out itself.
     #[must_use]
-    pub const fn is_instant(&self) -> bool {
-        matches!(self, Self::LatestOnly | Self::Empty)
+    pub fn is_instant(&self) -> bool {
+        match self {
+            Self::LatestOnly | Self::Empty => true,
+            Self::WaitFor(wait) => !wait.until.is_poked(),
+            Self::Bash { .. }
+            | Self::Python { .. }
+            | Self::Sql { .. }
+            | Self::Http { .. }
+            | Self::Branch { .. }
+            | Self::ShortCircuit { .. }
+            | Self::TriggerDag(_) => false,
+        }
     }
 }
 

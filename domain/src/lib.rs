@@ -15,3 +15,4 @@ pub mod span;
 pub mod state;
 pub mod timetable;
 pub mod trigger_rule;
+pub mod wait;

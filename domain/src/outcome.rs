@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::id::TryKey;
+use crate::{id::TryKey, wait::TriggerRequest};
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";
@@ -40,6 +40,13 @@ pub struct Outcome {
     /// What it left for others, by key; kept only on success and skip.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub xcoms: IndexMap<String, Value>,
+    /// How often a worker had looked under this try number when this one began ([`crate::wait::Wait::pokes`]); the report counts only
+    /// if that is still so. `None` when its worker does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pokes: Option<u32>,
+    /// The run that it asks for, with [`TryResult::Deferred`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Box<TriggerRequest>>,
 }
 
 /// How a try ended.
@@ -56,4 +63,8 @@ pub enum TryResult {
     Skipped,
     /// The worker gave it back unharmed before it began, because it was draining.
     Returned,
+    /// What it looked for is not there yet: it looks again later, under the same number (Airflow's `AirflowRescheduleException`).
+    Rescheduled,
+    /// Its worker has done its part, and the engine goes on with it.
+    Deferred,
 }

@@ -120,6 +120,12 @@ impl TaskState {
         matches!(self, Self::Queued | Self::Running | Self::Restarting)
     }
 
+    /// Its try has begun and waits without a worker.
+    #[must_use]
+    pub const fn is_asleep(self) -> bool {
+        matches!(self, Self::UpForReschedule | Self::Deferred | Self::AwaitingInput)
+    }
+
     /// Whether the table of transitions has an edge from `self` to `to`.
     ///
     /// Staying is always legal. Clearing leads from every state back to [`TaskState::None`]; a person
@@ -196,8 +202,11 @@ pub const TRANSITIONS: &[(TaskState, &[TaskState])] = &[
         ],
     ),
     (Restarting, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),
-    (UpForRetry, &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed]),
-    (UpForReschedule, &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed]),
+    (UpForRetry, &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred]),
+    (
+        UpForReschedule,
+        &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred],
+    ),
     (Deferred, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),
     (AwaitingInput, &[None, Scheduled, Queued, Success, Failed, Skipped, Removed]),
     (Success, &[None, Scheduled, Queued, Failed, Skipped, Removed]),

@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    engine::{event::Event, record::PastQuestion},
+    engine::{
+        event::Event,
+        record::{PastQuestion, RunQuestion},
+        triggering::named_run,
+    },
     id::{DagId, RunId},
     intent::Message,
 };
@@ -33,13 +37,15 @@ impl Term<'_> {
         for (id, message) in messages {
             consumed.push(id);
             match message {
-                Message::Outcome(outcome) => self.engine.handle(Event::Outcome(Box::new(outcome)), now),
+                Message::Outcome(outcome) => {
+                    if let Some((dag_id, run_id)) = named_run(&outcome) {
+                        self.meet(dag_id, run_id, now).await?;
+                    }
+                    self.engine.handle(Event::Outcome(Box::new(outcome)), now);
+                }
                 Message::Intent(intent) => {
                     let (dag_id, run_id) = intent.wish.subject();
-                    self.meet_dag(dag_id, now).await?;
-                    if let Some(run_id) = run_id {
-                        self.meet_run(dag_id, run_id, now).await?;
-                    }
+                    self.meet(dag_id, run_id, now).await?;
                     self.engine.handle(Event::Intent(Box::new(intent)), now);
                 }
             }
@@ -47,8 +53,28 @@ impl Term<'_> {
         Ok(consumed)
     }
 
-    // No file stands behind the DAG of posted tasks, so no loader tells of its versions: the wish to run one does.
+    // Whatever is asked for is about what the records have, also where the engine has not heard of it.
+    async fn meet(
+        &mut self,
+        dag_id: &DagId,
+        run_id: Option<&RunId>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.meet_dag(dag_id, now).await?;
+        match run_id {
+            Some(run_id) => self.meet_run(dag_id, run_id, now).await,
+            None => Ok(()),
+        }
+    }
+
+    // A DAG that was just loaded is in the records before its loader tells of it. No file stands behind the DAG of posted tasks, so no
+    // loader tells of its versions: the wish to run one does.
     async fn meet_dag(&mut self, dag_id: &DagId, now: DateTime<Utc>) -> Result<(), Error> {
+        if !self.engine.knows_dag(dag_id)
+            && let Some(record) = self.scheduler.store.dag_record(dag_id).await?
+        {
+            self.engine.handle(Event::Dag(Box::new(record)), now);
+        }
         if dag_id.as_str() == adhoc::DAG_ID
             && let Some(record) = self.scheduler.store.adhoc_dag(self.adhoc).await?
         {
@@ -77,7 +103,8 @@ impl Term<'_> {
         }
         self.act(&decisions).await;
         self.answer(&decisions.questions).await?;
-        Ok(!decisions.questions.is_empty())
+        self.look_up(&decisions.lookups).await?;
+        Ok(!decisions.questions.is_empty() || !decisions.lookups.is_empty())
     }
 
     // A run that has ended is not kept in memory. How the last one ended is read once for each run that waits for it.
@@ -86,6 +113,16 @@ impl Term<'_> {
             let before = self.scheduler.store.standing(question).await?;
             let now = self.scheduler.clock.now();
             self.engine.handle(Event::Past { run: question.run, before }, now);
+        }
+        Ok(())
+    }
+
+    // A run that somebody waits for and that is not in memory has ended, or does not exist yet.
+    async fn look_up(&mut self, lookups: &[RunQuestion]) -> Result<(), Error> {
+        for question in lookups {
+            let found = self.scheduler.store.run_standing(question).await?;
+            let now = self.scheduler.clock.now();
+            self.engine.handle(Event::Other { asker: question.asker, found }, now);
         }
         Ok(())
     }

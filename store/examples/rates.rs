@@ -159,6 +159,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         triggered_by: None,
         note: None,
         clear_number: 0,
+        depth: 0,
         is_paused: false,
     }
 }
@@ -178,6 +179,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
         started_at: None,
         ended_at: None,
         next_try_at: None,
+        wait: None,
         worker: None,
         reason: None,
         is_held: false,

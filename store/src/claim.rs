@@ -42,6 +42,8 @@ pub struct Claimed {
     pub map_index: i32,
     /// It is tried again while the try number is not above this.
     pub max_tries: u32,
+    /// How often a worker has looked under this try number; what the outcome carries.
+    pub pokes: u32,
     /// The version of the DAG that the run runs: see [`Store::version`].
     pub version: VersionId,
     /// The DAG file of that version, as the loader named it.
@@ -156,6 +158,7 @@ impl From<Row> for Claimed {
             task_id: row.task_id.0,
             map_index: row.map_index,
             max_tries: count(row.max_tries),
+            pokes: count(row.pokes),
             version: VersionId(row.version_id),
             file: row.file,
             logical_date: row.logical_date,
@@ -185,6 +188,8 @@ struct Row {
     map_index: i32,
     #[diesel(sql_type = Integer)]
     max_tries: i32,
+    #[diesel(sql_type = Integer)]
+    pokes: i32,
     #[diesel(sql_type = BigInt)]
     version_id: i64,
     #[diesel(sql_type = Text)]

@@ -9,9 +9,10 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
-    engine::record::{PastQuestion, RunRecord, Standing, VersionId},
+    engine::record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
     id::{DagId, RunId, RunKey, TaskId},
-    state::{RunState, RunType},
+    state::{RunState, RunType, TaskState},
+    wait::{RunStanding, Which},
 };
 use serde_json::{Map, Value};
 
@@ -60,6 +61,8 @@ pub(crate) struct RunRow {
     clear_number: i32,
     #[diesel(sql_type = Bool)]
     is_paused: bool,
+    #[diesel(sql_type = Integer)]
+    depth: i32,
 }
 
 impl Store {
@@ -80,6 +83,29 @@ impl Store {
             unmet: row.unmet.into_iter().map(|task_id| task_id.0).collect(),
         }))
     }
+
+    /// How a run stands that a task waits for; of several with the same logical date, the newest.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn run_standing(&self, question: &RunQuestion) -> Result<RunAnswer, Error> {
+        let mut conn = self.conn().await?;
+        let (date, run_id) = match &question.which {
+            Which::Date(date) => (Some(*date), None),
+            Which::Id(run_id) => (None, Some(run_id.as_str())),
+        };
+        let query = Waited {
+            dag_id: question.dag_id.as_str(),
+            date: &date,
+            run_id: &run_id,
+            task_id: &question.task_id.as_ref().map(TaskId::as_str),
+        };
+        let row: Option<WaitedRow> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| {
+            let states: Vec<TaskState> = row.tasks.into_iter().map(|state| state.0).collect();
+            RunStanding { state: row.state.0, tasks: (!states.is_empty()).then_some(states) }
+        }))
+    }
 }
 
 impl RunRow {
@@ -94,6 +120,29 @@ struct StandingRow {
     logical_date: DateTime<Utc>,
     #[diesel(sql_type = Array<Text>)]
     unmet: Vec<Parsed<TaskId>>,
+}
+
+#[derive(QueryableByName)]
+struct WaitedRow {
+    #[diesel(sql_type = Text)]
+    state: Parsed<RunState>,
+    #[diesel(sql_type = Array<Text>)]
+    tasks: Vec<Parsed<TaskState>>,
+}
+
+hot_query! {
+    Waited {
+        dag_id: str => Text,
+        date: Option<DateTime<Utc>> => Nullable<Timestamptz>,
+        run_id: Option<&'a str> => Nullable<Text>,
+        task_id: Option<&'a str> => Nullable<Text>,
+    }
+    "SELECT r.state, ARRAY(
+         SELECT t.state FROM task_instance t WHERE t.run_key = r.key AND t.task_id = $4 ORDER BY t.map_index
+     ) AS tasks
+     FROM dag_run r
+     WHERE r.dag_id = $1 AND (r.logical_date = $2 OR r.run_id = $3)
+     ORDER BY r.key DESC LIMIT 1"
 }
 
 hot_query! {
@@ -128,6 +177,7 @@ impl From<RunRow> for RunRecord {
             note: row.note,
             clear_number: count(row.clear_number),
             is_paused: row.is_paused,
+            depth: count(row.depth),
         }
     }
 }

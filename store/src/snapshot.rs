@@ -100,6 +100,25 @@ impl Store {
         Ok(snapshot)
     }
 
+    /// One DAG as it is now, for a leader that has not heard of it yet.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn dag_record(&self, dag_id: &DagId) -> Result<Option<DagRecord>, Error> {
+        let mut transaction = self.begin_read().await?;
+        let conn = &mut *transaction;
+        let row: Option<DagRow> = OneDag { dag_id: dag_id.as_str() }.get_result(conn).await.optional()?;
+        let record = match row {
+            Some(row) => {
+                let versions = dag_version::load(conn, &[row.version()]).await?;
+                row.record(&versions)
+            }
+            None => None,
+        };
+        transaction.commit().await?;
+        Ok(record)
+    }
+
     /// One run, ended or not.
     ///
     /// # Errors
@@ -258,6 +277,12 @@ hot_query! {
     Dags {}
     "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
      FROM dag ORDER BY dag_id"
+}
+
+hot_query! {
+    OneDag { dag_id: str => Text }
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
+     FROM dag WHERE dag_id = $1"
 }
 
 hot_query! {

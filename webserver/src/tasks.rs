@@ -96,6 +96,8 @@ fn shape(id: usize, task: &Task, states: &HashMap<String, String>) -> Value {
         | domain::dag::Operator::Http { .. }
         | domain::dag::Operator::Branch { .. }
         | domain::dag::Operator::ShortCircuit { .. }
+        | domain::dag::Operator::WaitFor(_)
+        | domain::dag::Operator::TriggerDag(_)
         | domain::dag::Operator::LatestOnly
         | domain::dag::Operator::Empty => None,
     };

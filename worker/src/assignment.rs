@@ -28,6 +28,8 @@ pub struct Assignment {
     pub map_index: i32,
     /// It is tried again while the try number is not above this.
     pub max_tries: u32,
+    /// How often a worker has looked under this try number, where it waits for something.
+    pub pokes: u32,
     /// When it was claimed.
     pub started_at: DateTime<Utc>,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::dag::Operator;
 use domain::outcome::TryResult;
+use domain::wait::Until;
 use runtime::logs::{ArtifactLimits, LogStore};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -148,6 +149,8 @@ impl Attempt<'_> {
             (false, TryResult::Failed) => "failed",
             (false, TryResult::FailedForGood) => "failed for good",
             (false, TryResult::Returned) => "returned",
+            (false, TryResult::Rescheduled) => "not there yet",
+            (false, TryResult::Deferred) => "left to the scheduler",
         };
         let took = began.elapsed().as_secs_f64();
         match &reason {
@@ -191,6 +194,19 @@ fn operator_has_templates(operator: &Operator) -> bool {
     match operator {
         Operator::Bash { command } => template::is_template(command),
         Operator::Python { .. } | Operator::LatestOnly | Operator::Empty => false,
+        Operator::WaitFor(wait) => match &wait.until {
+            Until::Time(_) | Until::For(_) | Until::Dag(_) => false,
+            Until::File(path) => template::is_template(path),
+            Until::Http { conn_id, url, contains, .. } => {
+                conn_id.iter().chain([url]).chain(contains).any(|text| template::is_template(text))
+            }
+            Until::Sql { conn_id, sql } => template::is_template(conn_id) || template::is_template(sql),
+        },
+        Operator::TriggerDag(task) => {
+            let texts = [&task.dag_id].into_iter().chain(&task.run_id).chain(&task.logical_date);
+            texts.into_iter().any(|text| template::is_template(text))
+                || template::is_template(&Value::Object(task.conf.clone()).to_string())
+        }
         Operator::Sql { conn_id, sql, .. } => template::is_template(conn_id) || template::is_template(sql),
         Operator::Http { conn_id, url, headers, body, .. } => {
             let texts = conn_id.iter().chain([url]).chain(headers.values());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::outcome::TryResult;
+use domain::wait::TriggerRequest;
 use indexmap::IndexMap;
 use runtime::clock::Clock;
 use serde_json::{Map, Value};
@@ -35,6 +36,8 @@ pub struct Finished {
     pub reason: Option<String>,
     /// What it left, by key.
     pub xcoms: IndexMap<String, Value>,
+    /// The run that it asks for, which nobody starts here.
+    pub trigger: Option<Box<TriggerRequest>>,
 }
 
 /// Runs one try here and now; `echo` is shown each line as it comes. Artifacts are not kept. `cancel` stops it.
@@ -75,7 +78,13 @@ pub async fn run_once(
             run.await
         }
     };
-    Ok(Finished { result: done.result, exit_code: done.exit_code, reason: done.reason, xcoms: done.xcoms })
+    Ok(Finished {
+        result: done.result,
+        exit_code: done.exit_code,
+        reason: done.reason,
+        xcoms: done.xcoms,
+        trigger: done.trigger,
+    })
 }
 
 /// What the templates of a task become, in Airflow's names, with secrets hidden.

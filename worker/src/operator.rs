@@ -7,11 +7,14 @@ mod plain;
 mod program;
 mod python;
 mod sql;
+mod trigger;
+mod wait;
 
 use std::sync::Arc;
 
 use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
+use domain::wait::TriggerRequest;
 use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -67,12 +70,14 @@ pub(crate) struct Done {
     pub(crate) xcoms: IndexMap<String, Value>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
+    /// The run that it asks for.
+    pub(crate) trigger: Option<Box<TriggerRequest>>,
 }
 
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
     }
 
     /// It failed; another try may work.
@@ -87,7 +92,14 @@ impl Done {
 
     /// It ended like this.
     pub(crate) fn ended(result: TryResult, reason: impl Into<String>) -> Done {
-        Done { result, exit_code: None, reason: Some(reason.into()), xcoms: IndexMap::new(), halted: None }
+        Done {
+            result,
+            exit_code: None,
+            reason: Some(reason.into()),
+            xcoms: IndexMap::new(),
+            halted: None,
+            trigger: None,
+        }
     }
 
     /// It was ended from outside.
@@ -172,6 +184,8 @@ async fn prepare_operator(
         Operator::Branch { program } | Operator::ShortCircuit { program, .. } => {
             Box::pin(prepare_operator(program, task, renderer)).await?
         }
+        Operator::WaitFor(wait) => wait::prepare(wait, renderer).await?,
+        Operator::TriggerDag(task) => Box::new(trigger::prepare(task, renderer).await?),
         Operator::LatestOnly | Operator::Empty => Box::new(empty::Empty),
     })
 }

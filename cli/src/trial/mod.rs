@@ -111,7 +111,7 @@ impl Trial {
         for (key, value) in &finished.xcoms {
             voice.note(&format!("XCom {key}: {}", shortened(&value.to_string())));
         }
-        Ok(matches!(finished.result, TryResult::Success | TryResult::Skipped))
+        Ok(matches!(finished.result, TryResult::Success | TryResult::Skipped | TryResult::Deferred))
     }
 
     /// What a task's templates become.
@@ -142,6 +142,7 @@ impl Trial {
             run: self.run.clone(),
             map_index,
             max_tries,
+            pokes: 0,
             started_at: self.clock.now(),
         }
     }

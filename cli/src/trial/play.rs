@@ -26,6 +26,7 @@ use runtime::shutdown::Shutdown;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use worker::{Assignment, Finished};
 
 use super::{RUN, Trial, voice::Voice};
 
@@ -58,12 +59,13 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
         let now = stage.trial.clock.now();
         let decisions = stage.engine.poll(now);
         let questions: Vec<RunKey> = decisions.questions.iter().map(|question| question.run).collect();
+        let lookups: Vec<TryKey> = decisions.lookups.iter().map(|question| question.asker).collect();
         stage.carry_out(decisions)?;
         if stage.is_over() {
             break;
         }
-        if !questions.is_empty() {
-            stage.answer(&questions);
+        if !questions.is_empty() || !lookups.is_empty() {
+            stage.answer(&questions, &lookups);
             continue;
         }
         let deadline = stage.engine.next_deadline();
@@ -135,8 +137,11 @@ impl Stage {
         self.engine.handle(Event::Outcome(Box::new(outcome)), self.trial.clock.now());
     }
 
-    // A trial knows no earlier runs.
-    fn answer(&mut self, questions: &[RunKey]) {
+    // A trial knows neither earlier runs nor those of other DAGs.
+    fn answer(&mut self, questions: &[RunKey], lookups: &[TryKey]) {
+        for &asker in lookups {
+            self.engine.handle(Event::Other { asker, found: None }, self.trial.clock.now());
+        }
         for &run in questions {
             self.engine.handle(Event::Past { run, before: None }, self.trial.clock.now());
         }
@@ -184,6 +189,9 @@ impl Stage {
             let wait = (at - self.trial.clock.now()).as_seconds_f64().max(0.0);
             voice.note(&format!("tries again in {wait:.1} s, at {}", at.format("%H:%M:%S UTC")));
         }
+        if task.state.is_asleep() {
+            voice.note(&format!("{}{}", task.state, because()));
+        }
         let without_try = task.started_at.is_none() || task.state == TaskState::UpstreamFailed;
         if task.state.is_finished() && without_try {
             voice.note(&format!("{}{}", task.state, because()));
@@ -198,10 +206,11 @@ impl Stage {
         self.cancels.insert(ready.attempt, cancel.clone());
         let (trial, slots) = (Arc::clone(&self.trial), Arc::clone(&self.slots));
         let (attempt, map_index, max_tries) = (ready.attempt, task.map_index, task.max_tries);
+        let pokes = task.wait.as_ref().map_or(0, |wait| wait.pokes);
         self.running.spawn(async move {
             // The semaphore is never closed; without a place the task would only start earlier.
             let _place = slots.acquire_owned().await;
-            run_try(&trial, attempt, place, (map_index, max_tries), &cancel).await
+            run_try(&trial, attempt, place, (map_index, max_tries, pokes), &cancel).await
         });
         Ok(())
     }
@@ -211,16 +220,22 @@ async fn run_try(
     trial: &Trial,
     attempt: TryKey,
     place: usize,
-    (map_index, max_tries): (i32, u32),
+    (map_index, max_tries, pokes): (i32, u32, u32),
     cancel: &CancellationToken,
 ) -> Outcome {
-    let assignment = trial.assignment(attempt, place, map_index, max_tries);
+    let assignment = Assignment { pokes, ..trial.assignment(attempt, place, map_index, max_tries) };
     let started_at = assignment.started_at;
     let echo = Voice::of(&assignment, trial.output).echo();
+    let voice = Voice::of(&assignment, trial.output);
     let finished =
         worker::run_once(&trial.settings, &trial.backend, assignment, trial.clock.clone(), echo, cancel)
             .await;
     let (result, exit_code, reason, xcoms) = match finished {
+        // A trial starts no runs of other DAGs.
+        Ok(Finished { trigger: Some(request), .. }) => {
+            voice.note(&format!("would start a run of DAG `{}` now", request.dag_id));
+            (TryResult::Success, None, None, IndexMap::new())
+        }
         Ok(finished) => (finished.result, finished.exit_code, finished.reason, finished.xcoms),
         Err(error) => (TryResult::FailedForGood, None, Some(error.to_string()), IndexMap::new()),
     };
@@ -233,6 +248,8 @@ async fn run_try(
         exit_code,
         reason,
         xcoms,
+        pokes: Some(pokes),
+        trigger: None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     node::{Node, shown},
     values::text,
 };
+use crate::wait::Clock;
 
 /// The moment `node` names, read in `zone` when it names none itself.
 ///
@@ -30,6 +31,17 @@ pub(super) fn date(node: &Node, zone: Tz) -> Result<DateTime<Utc>, Problem> {
             ))
             .hint("choose another time or add an offset such as +00:00")),
         },
+    }
+}
+
+/// The moment `node` names, to be read in the DAG's zone when it names none itself.
+pub(super) fn clock(node: &Node) -> Result<Clock, Problem> {
+    let written = text(node)?;
+    match parse(written.trim()) {
+        Some(Moment::Absolute(instant)) => Ok(Clock::At(instant)),
+        Some(Moment::Local(local)) => Ok(Clock::Local(local)),
+        None => Err(Problem::new(node.at, format!("`{}` is not a date", shown(&written)))
+            .hint("write 2026-01-31, 2026-01-31T06:00 or 2026-01-31T06:00+02:00")),
     }
 }
 

@@ -134,6 +134,9 @@ impl<'n> Fields<'n> {
             | Place::Branch
             | Place::ShortCircuit
             | Place::Teardown
+            | Place::WaitFor
+            | Place::Expect
+            | Place::TriggerDag
             | Place::Schedule
             | Place::Calendar
             | Place::Blackout

@@ -3,10 +3,14 @@
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
 mod schedule;
+mod waiting;
 
 use crate::dag::MAX_SHARE;
 
-use self::schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE};
+use self::{
+    schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
+    waiting::{EXPECT, TRIGGER_DAG, WAIT_FOR},
+};
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,18 @@ pub(super) enum Shape {
     Sql,
     /// A URL or a whole request.
     Http,
+    /// What is waited for.
+    WaitFor,
+    /// A moment or a time of the day.
+    Clock,
+    /// A DAG, or a DAG and what becomes of its run.
+    TriggerDag,
+    /// What an answer has to be.
+    Expect,
+    /// One end of a task or several.
+    States,
+    /// Values by name.
+    Object,
     /// An HTTP method.
     Method,
     /// Headers by name.
@@ -282,6 +298,12 @@ pub(super) const OPERATORS: &[Key] = &[
         Shape::Nothing,
         "Skips what depends on it unless its run is the newest by schedule.",
     ),
+    key(
+        "wait_for",
+        Shape::WaitFor,
+        "Waits without a worker: {time: ...}, {for: 10m}, {dag: ...}, {file: ...}, {http: ...} or {sql: ...}.",
+    ),
+    key("trigger_dag", Shape::TriggerDag, "Starts a run of a DAG: its id, or {dag_id: ..., conf: ...}."),
     nullable("empty", Shape::Nothing, "Does nothing: it joins or separates other tasks."),
 ];
 
@@ -362,6 +384,9 @@ pub(super) enum Place {
     Branch,
     ShortCircuit,
     Teardown,
+    WaitFor,
+    Expect,
+    TriggerDag,
     Schedule,
     Calendar,
     Blackout,
@@ -382,6 +407,9 @@ impl Place {
             Self::Branch => &[BRANCH],
             Self::ShortCircuit => &[SHORT_CIRCUIT],
             Self::Teardown => &[TEARDOWN],
+            Self::WaitFor => &[WAIT_FOR],
+            Self::Expect => &[EXPECT],
+            Self::TriggerDag => &[TRIGGER_DAG],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],
             Self::Blackout => &[BLACKOUT],

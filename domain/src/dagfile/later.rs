@@ -11,8 +11,6 @@ const LATER: &[(Place, &[&str])] = &[
             "kubernetes",
             "ssh",
             "email",
-            "trigger_dag",
-            "wait_for",
             "approval",
             "inlets",
             "outlets",

@@ -29,6 +29,7 @@ mod suggest;
 mod syntax;
 mod tree;
 mod values;
+mod waiting;
 mod yaml;
 
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use super::{
     reading::Reading,
     special,
     suggest::did_you_mean,
-    values,
+    values, waiting,
 };
 use crate::dag::Operator;
 
@@ -73,6 +73,8 @@ fn one(
             let program = one(key, program, &fields, reading)?;
             Some(special::short_circuit(&fields, program, reading))
         }
+        "wait_for" => waiting::wait_for(entry, owner, reading),
+        "trigger_dag" => waiting::trigger_dag(entry, owner, reading),
         "latest_only" => nothing(entry, &owner, reading).then_some(Operator::LatestOnly),
         _ => nothing(entry, &owner, reading).then_some(Operator::Empty),
     }
@@ -200,7 +202,7 @@ fn http(entry: &Entry, owner: String, reading: &mut Reading<'_>) -> Option<Opera
 }
 
 /// Without a connection the URL must be whole, unless a template will say so.
-fn check_url(url: String, node: &Node) -> Result<String, Problem> {
+pub(super) fn check_url(url: String, node: &Node) -> Result<String, Problem> {
     let start = url.trim_start();
     if start.starts_with("http://")
         || start.starts_with("https://")

@@ -11,6 +11,7 @@ use super::{
     values::WEIGHT_RULES,
 };
 use crate::{
+    state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
     trigger_rule::TriggerRule,
 };
@@ -105,9 +106,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Name => name(),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Shape::Backoff => {
-            json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
-        }
+        Shape::Backoff => backoff(),
         Shape::Duration => duration(),
         Shape::Date => date(),
         Shape::Zone => json!({"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]}),
@@ -121,9 +120,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Weekdays => {
             json!({"type": "array", "maxItems": 6, "items": {"type": "string", "examples": ["sat", "sun"]}})
         }
-        Shape::Days => {
-            json!({"type": "array", "items": {"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}\\s*$"}})
-        }
+        Shape::Days => days(),
         Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
         Shape::Blackout => blackout(),
         Shape::TimeOrDate => json!({"type": "string", "examples": ["22:00", "2026-12-24"]}),
@@ -149,9 +146,13 @@ fn shape(shape: Shape) -> Value {
         Shape::Branch => program(Place::Branch),
         Shape::ShortCircuit => program(Place::ShortCircuit),
         Shape::Sql => sql(),
-        Shape::Http => {
-            json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
-        }
+        Shape::Http => http(),
+        Shape::WaitFor => wait_for(),
+        Shape::Clock => clock(),
+        Shape::TriggerDag => trigger_dag(),
+        Shape::Expect => object(Place::Expect, &[]),
+        Shape::States => states(),
+        Shape::Object => json!({"type": "object"}),
         Shape::Method => method(),
         Shape::Any => json!({}),
         Shape::Nothing => json!({"type": "object", "maxProperties": 0}),
@@ -190,6 +191,42 @@ fn one_schedule() -> Value {
         {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once", "@continuous"]},
         mapping,
     ]})
+}
+
+fn clock() -> Value {
+    json!({"type": "string", "examples": ["06:30", "2026-01-31T06:30", "2026-01-31T06:30+02:00"]})
+}
+
+fn trigger_dag() -> Value {
+    json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+}
+
+fn http() -> Value {
+    json!({"anyOf": [{"type": "string", "pattern": "^\\s*(https?://|\\{)"}, object(Place::Http, &["url"])]})
+}
+
+fn backoff() -> Value {
+    json!({"anyOf": [{"type": "boolean"}, {"const": 0}, {"type": "number", "minimum": 1, "maximum": 100}]})
+}
+
+fn days() -> Value {
+    json!({"type": "array", "items": {"type": "string", "pattern": "^\\s*\\d{4}-\\d{2}-\\d{2}\\s*$"}})
+}
+
+/// A mapping with one thing to wait for.
+fn wait_for() -> Value {
+    let mut schema = object(Place::WaitFor, &[]);
+    if let Value::Object(fields) = &mut schema {
+        let kinds = ["time", "for", "dag", "file", "http", "sql"].map(|kind| json!({"required": [kind]}));
+        fields.insert("oneOf".into(), json!(kinds));
+    }
+    schema
+}
+
+fn states() -> Value {
+    let ends = TaskState::ALL.iter().filter(|state| state.is_finished());
+    let one = json!({"enum": ends.map(|state| state.as_str()).collect::<Vec<_>>()});
+    json!({"anyOf": [one, {"type": "array", "items": one}]})
 }
 
 fn blackout() -> Value {

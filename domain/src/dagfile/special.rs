@@ -12,6 +12,7 @@ use super::{
 use crate::{
     dag::{Operator, Task, Teardown},
     trigger_rule::TriggerRule,
+    wait::Until,
 };
 
 /// What a task says of its part.
@@ -37,6 +38,10 @@ pub(super) fn apply(special: &Special, fields: &Fields<'_>, task: &mut Task, rea
     // A rule that defaults give is not meant for teardowns.
     if task.teardown.is_some() && !fields.has("trigger_rule") {
         task.trigger_rule = TriggerRule::AllDoneSetupSuccess;
+    }
+    // What a query finds is what is waited for.
+    if matches!(&task.operator, Operator::WaitFor(wait) if matches!(wait.until, Until::Sql { .. })) {
+        task.do_xcom_push = true;
     }
     if task.operator.chooses() {
         task.do_xcom_push = true;

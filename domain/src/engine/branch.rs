@@ -29,10 +29,14 @@ pub struct Choice {
 }
 
 impl Life<'_> {
-    /// Ends an instance whose operator the engine carries out itself.
+    /// Carries out an operator that needs no worker.
     pub(super) fn carry_out(&mut self, index: u32, node: usize) {
+        let graph = self.run.graph.clone();
+        if let Operator::WaitFor(wait) = &graph.task(node).operator {
+            return self.begin_wait(index, wait);
+        }
         self.end_without_try(index, TaskState::Success, None);
-        if matches!(self.run.graph.task(node).operator, Operator::LatestOnly) && !self.is_newest() {
+        if matches!(graph.task(node).operator, Operator::LatestOnly) && !self.is_newest() {
             let choice = self.run.only(node, &[]);
             self.follow(index, choice);
         }

@@ -52,7 +52,9 @@ impl Engine {
         };
         let waits = |&&index: &&u32| {
             let state = run.tis[index as usize].record.state;
-            !state.is_finished() && !state.is_in_flight()
+            let has_begun =
+                state.is_in_flight() || matches!(state, TaskState::Deferred | TaskState::AwaitingInput);
+            !state.is_finished() && !has_begun
         };
         let waiting: Vec<u32> = chosen.iter().filter(waits).copied().collect();
         if waiting.is_empty() {
@@ -183,6 +185,10 @@ impl Life<'_> {
         let is_due = self.run.tis[index as usize].record.next_try_at.is_none_or(|at| at <= self.now);
         if state == TaskState::UpForRetry && is_due {
             self.schedule(index);
+        } else if state == TaskState::UpForReschedule {
+            if is_due {
+                self.look_again(index);
+            }
         } else if node < self.run.graph.len() {
             self.run.review_node(node);
         }
@@ -208,7 +214,9 @@ impl Life<'_> {
         }
         for index in self.run.nodes[node].instances.clone() {
             let record = &self.run.tis[index as usize].record;
-            if matches!(record.state, TaskState::Scheduled | TaskState::UpForRetry) {
+            if matches!(record.state, TaskState::Scheduled | TaskState::UpForRetry)
+                || record.state.is_asleep()
+            {
                 self.end_by_decree(index, TaskState::Skipped, DISABLED);
             }
         }

@@ -2,7 +2,8 @@
 
 use super::durations::DurationRecord;
 use super::record::{
-    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunQuestion, RunRecord, TiRecord, TryRecord,
+    XComRecord,
 };
 use crate::{
     id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},
@@ -47,6 +48,8 @@ pub struct Decisions {
     pub changed: Vec<(DagId, RunId)>,
     /// What the records are to be asked, once these decisions are written; each answer is an [`super::event::Event::Past`].
     pub questions: Vec<PastQuestion>,
+    /// The runs that are waited for and not in memory; each answer is an [`super::event::Event::Other`].
+    pub lookups: Vec<RunQuestion>,
 }
 
 /// A new form of a record, and what the record must still be for it to be written.
@@ -90,6 +93,7 @@ impl Decisions {
             && self.stop.is_empty()
             && self.changed.is_empty()
             && self.questions.is_empty()
+            && self.lookups.is_empty()
     }
 
     /// Nothing is to be written.

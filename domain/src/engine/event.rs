@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, Standing, WorkerRecord};
+use super::record::{AdmissionRecord, DagRecord, PoolRecord, RunAnswer, RunSnapshot, Standing, WorkerRecord};
 use crate::{
     id::{DagId, RunKey, TryKey},
     intent::Intent,
@@ -37,6 +37,13 @@ pub enum Event {
         run: RunKey,
         /// The answer.
         before: Option<Standing>,
+    },
+    /// The answer to a question of [`super::decision::Decisions::lookups`]: how the run stands that a try waits for.
+    Other {
+        /// Who asked.
+        asker: TryKey,
+        /// The answer.
+        found: RunAnswer,
     },
     /// These tries are still queued in the records [`MAX_QUEUED`] after they were handed to the ready queue, although a
     /// live worker of their queue has had a free slot: something keeps workers from claiming them.

@@ -65,12 +65,7 @@ impl Engine {
         if dag.record.is_stale {
             return Err(format!("the file of DAG `{}` is gone", trigger.dag_id));
         }
-        if RESERVED.iter().any(|prefix| trigger.run_id.as_str().starts_with(prefix)) {
-            return Err(format!(
-                "run ids that start with one of {} are given by the scheduler",
-                RESERVED.join(" ")
-            ));
-        }
+        check_free(&trigger.run_id)?;
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
         }
@@ -202,10 +197,13 @@ impl Engine {
         if run.record.state.is_finished() && run.unfinished == 0 && run.record.state != verdict {
             run.record.state = verdict;
             run.dirty = true;
+            if run.is_watched {
+                self.noteworthy.insert(key);
+            }
         }
     }
 
-    fn mark_run(
+    pub(super) fn mark_run(
         &mut self,
         dag_id: &DagId,
         run_id: &RunId,
@@ -292,6 +290,15 @@ impl Engine {
         chosen.dedup();
         Ok((key, chosen))
     }
+}
+
+/// Whether whoever asks for a run may name it so.
+pub(super) fn check_free(run_id: &RunId) -> Result<(), Refusal> {
+    if RESERVED.iter().any(|prefix| run_id.as_str().starts_with(prefix)) {
+        let prefixes = RESERVED.join(" ");
+        return Err(format!("run ids that start with one of {prefixes} are given by the scheduler"));
+    }
+    Ok(())
 }
 
 const fn is_broken(state: TaskState) -> bool {

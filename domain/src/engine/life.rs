@@ -129,9 +129,9 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.try_number += 1;
         record.scheduled_at = Some(now);
-        record.next_try_at = None;
+        (record.next_try_at, record.wait) = (None, None);
         if node < self.run.graph.len() && self.run.graph.node(node).is_instant {
-            record.started_at = Some(now);
+            (record.started_at, record.ended_at, record.reason) = (Some(now), None, None);
             return self.carry_out(index, node);
         }
         (record.queued_at, record.started_at, record.ended_at, record.worker) = (None, None, None, None);
@@ -154,25 +154,21 @@ impl Life<'_> {
 
     /// Ends an instance by decree: by its rule, by a person, or because its run ends. A try in flight is stopped.
     pub fn end_by_decree(&mut self, index: u32, state: TaskState, reason: &str) {
-        if self.run.tis[index as usize].record.state.is_in_flight() {
-            self.stop(index, state, reason);
-        }
+        self.stop(index, state, reason);
         self.end_without_try(index, state, Some(reason));
     }
 
     pub fn end_without_try(&mut self, index: u32, state: TaskState, reason: Option<&str>) {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(self.now);
-        record.next_try_at = None;
+        (record.next_try_at, record.wait) = (None, None);
         record.reason = reason.map(str::to_owned);
         self.set(index, state);
     }
 
     /// Lets an instance run again as if it never had. Source: Airflow 3.3.2 `models/taskinstance.py:357`.
     pub fn clear(&mut self, index: u32) {
-        if self.run.tis[index as usize].record.state.is_in_flight() {
-            self.stop(index, TaskState::Failed, "stopped, because it was cleared");
-        }
+        self.stop(index, TaskState::Failed, "stopped, because it was cleared");
         let node = self.run.tis[index as usize].node;
         let Some(retries) = (node < self.run.graph.len()).then(|| self.run.graph.task(node).retry.retries)
         else {
@@ -183,7 +179,7 @@ impl Life<'_> {
         record.lost = 0;
         record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
-        (record.ended_at, record.next_try_at, record.worker) = (None, None, None);
+        (record.ended_at, record.next_try_at, record.worker, record.wait) = (None, None, None, None);
         let xcoms = (record.key.run, record.task_id.clone(), record.map_index);
         self.run.forget_lengths(index);
         self.run.choices.remove(&index);
@@ -196,9 +192,14 @@ impl Life<'_> {
         self.run.review_node(node);
     }
 
+    // A try that has begun becomes history; whoever runs it is told.
     fn stop(&mut self, index: u32, state: TaskState, reason: &str) {
-        let attempt = self.attempt(index);
-        self.out.stop.push(attempt);
+        let record = &self.run.tis[index as usize].record;
+        if record.state.is_in_flight() {
+            self.out.stop.push(self.attempt(index));
+        } else if record.wait.is_none() {
+            return;
+        }
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(self.now);
         record.reason = Some(reason.to_owned());
@@ -236,6 +237,7 @@ impl Life<'_> {
         }
         self.count(node, from, to);
         if from.is_finished() || to.is_finished() {
+            self.run.has_news |= self.run.is_watched;
             self.tell_downstream(node, from, to);
         }
     }
@@ -312,7 +314,12 @@ impl Life<'_> {
     pub fn withdraw(&mut self, index: u32) {
         let record = &mut self.run.tis[index as usize].record;
         if record.state == TaskState::Scheduled {
-            record.try_number -= 1;
+            // A try in which a worker has looked already is never begun anew under its number.
+            if record.wait.take().is_some_and(|wait| wait.pokes > 0) {
+                record.max_tries += 1;
+            } else {
+                record.try_number -= 1;
+            }
             record.scheduled_at = None;
             let node = self.run.tis[index as usize].node;
             self.set(index, TaskState::None);

@@ -7,6 +7,7 @@
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
 mod branch;
+mod collect;
 mod control;
 mod counts;
 pub mod decision;
@@ -29,6 +30,9 @@ mod step;
 mod timer;
 mod tries;
 mod why;
+pub mod triggering;
+mod waits;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -38,7 +42,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use self::{
-    decision::{Decisions, Expected, Persisted},
+    decision::Decisions,
     durations::DurationRecord,
     event::Event,
     floor::{Floor, Sleep},
@@ -49,6 +53,7 @@ use self::{
     record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
     run::Run,
     timer::{Timer, Timers},
+    watch::Watch,
 };
 use crate::{
     id::{DagId, RunId, RunKey},
@@ -58,9 +63,6 @@ use crate::{
 
 /// Why a run failed in which nothing can happen any more.
 const DEADLOCK: &str = "the run was at a deadlock: nothing in it could start any more";
-
-/// At most so many learned durations are written in one turn; the others follow.
-const LEARNED: usize = 500;
 
 /// Everything in the records that the engine starts from.
 #[derive(Debug, Clone, Default)]
@@ -100,6 +102,12 @@ pub struct Engine {
     easing: BTreeSet<RunKey>,
     /// Runs whose previous run has ended, or was changed after its end.
     heirs: BTreeSet<RunKey>,
+    /// Who waits for which run.
+    watch: Watch,
+    /// Runs in which somebody has begun to wait for another run.
+    attentive: BTreeSet<RunKey>,
+    /// Runs that are waited for, and in which something ended.
+    noteworthy: BTreeSet<RunKey>,
     next_run: i64,
 }
 
@@ -148,6 +156,7 @@ impl Engine {
                 }
             }
             Event::Past { run, before } => self.answer_past(run, before, now),
+            Event::Other { asker, found } => self.answer_other(asker, found, now),
         }
     }
 
@@ -172,6 +181,10 @@ impl Engine {
             self.ease(key, now);
         } else if let Some(key) = self.heirs.pop_first() {
             self.with_run(key, now, |life| life.run.review_blocked());
+        } else if let Some(key) = self.attentive.pop_first() {
+            self.attend(key, now);
+        } else if let Some(key) = self.noteworthy.pop_first() {
+            self.spread_news(key, now);
         } else if let Some(dag_id) = self.due.pop_first() {
             self.advance(&dag_id, now);
         } else {
@@ -190,6 +203,12 @@ impl Engine {
     #[must_use]
     pub fn knows_run(&self, dag_id: &DagId, run_id: &RunId) -> bool {
         self.names.contains_key(&(dag_id.clone(), run_id.clone()))
+    }
+
+    /// Whether it has heard of a DAG; an intent about one that it has not must be preceded by [`Event::Dag`], if the records have it.
+    #[must_use]
+    pub fn knows_dag(&self, dag_id: &DagId) -> bool {
+        self.dags.contains_key(dag_id)
     }
 
     /// How many runs are in memory.
@@ -214,8 +233,11 @@ impl Engine {
         }
     }
 
-    fn report(&mut self, outcome: Outcome, now: DateTime<Utc>) {
+    fn report(&mut self, mut outcome: Outcome, now: DateTime<Utc>) {
         self.learn(&outcome);
+        if let (TryResult::Deferred, Some(request)) = (outcome.result, outcome.trigger.take()) {
+            return self.trigger_for(outcome, *request, now);
+        }
         self.with_run(outcome.attempt.ti.run, now, |life| life.report(outcome));
     }
 
@@ -225,6 +247,7 @@ impl Engine {
                 self.due.insert(dag_id);
             }
             Timer::Retry(attempt) => self.with_run(attempt.ti.run, now, |life| life.retry(attempt)),
+            Timer::Wait(attempt) => self.with_run(attempt.ti.run, now, |life| life.wake(attempt)),
             Timer::RunTimeout(run) => self.time_out(run, now),
         }
     }
@@ -242,9 +265,7 @@ impl Engine {
         act(&mut life);
         life.settle();
         run.past = ended;
-        if !run.eased.is_empty() {
-            self.easing.insert(key);
-        }
+        self.take_note(&run);
         let is_running = run.record.state == RunState::Running;
         let verdict = (is_running && run.unfinished == 0).then(|| run.verdict());
         let is_stuck = is_running && run.is_deadlocked();
@@ -262,10 +283,25 @@ impl Engine {
         self.dirty.insert(key);
         let (floor, timers, out) = (&mut self.floor, &mut self.timers, &mut self.out);
         act(&mut Life { run, floor, timers, out, past: Past::Unknown, now });
+        if let Some(run) = self.runs.remove(&key) {
+            self.take_note(&run);
+            self.runs.insert(key, run);
+        }
+        self.hand_over(key);
+    }
+
+    // What a change in a run leaves to do for others.
+    fn take_note(&mut self, run: &Run) {
+        let key = run.record.key;
         if !run.eased.is_empty() {
             self.easing.insert(key);
         }
-        self.hand_over(key);
+        if !run.listeners.is_empty() {
+            self.attentive.insert(key);
+        }
+        if run.has_news {
+            self.noteworthy.insert(key);
+        }
     }
 
     fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
@@ -276,6 +312,9 @@ impl Engine {
         run.record.ended_at = Some(now);
         run.record.is_paused = false;
         run.dirty = true;
+        if run.is_watched {
+            self.noteworthy.insert(key);
+        }
         self.dirty.insert(key);
         let dag_id = run.record.dag_id.clone();
         if let Some(dag) = self.dags.get_mut(&dag_id) {
@@ -365,9 +404,12 @@ impl Engine {
             self.due.insert(run.record.dag_id.clone());
         }
         self.names.insert((run.record.dag_id.clone(), run.record.run_id.clone()), key);
+        run.is_watched = self.watch.has(&run);
+        run.has_news = run.is_watched;
+        let asleep = run.asleep();
         self.runs.insert(key, run);
         self.ask_past(key);
-        self.with_run(key, now, |_| {});
+        self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);
     }
 
@@ -387,45 +429,4 @@ impl Engine {
         self.graphs.insert(version, Arc::downgrade(&graph));
         graph
     }
-
-    // Turns everything that changed into decisions, and forgets runs that have ended.
-    fn collect(&mut self) {
-        self.out.durations = self.floor.durations.take_changed(LEARNED);
-        for key in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.runs.get_mut(&key) else {
-                continue;
-            };
-            if collect_run(run, &mut self.out) {
-                self.out.changed.push((run.record.dag_id.clone(), run.record.run_id.clone()));
-            }
-            if run.record.state.is_finished() {
-                let tasks = run.graph.dag.tasks.iter().map(|task| task.task_id.clone());
-                self.floor.forget_run(key, tasks);
-                self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
-                self.runs.remove(&key);
-            }
-        }
-    }
-}
-
-fn collect_run(run: &mut Run, out: &mut Decisions) -> bool {
-    let mut changed = run.dirty || !run.dirty_tis.is_empty();
-    if run.dirty {
-        run.dirty = false;
-        match run.persisted.replace(run.record.state) {
-            Some(old) => out.runs_changed.push(Expected { new: run.record.clone(), old }),
-            None => out.runs_created.push(run.record.clone()),
-        }
-    }
-    for index in std::mem::take(&mut run.dirty_tis) {
-        let ti = &mut run.tis[index as usize];
-        ti.dirty = false;
-        changed = true;
-        let persisted = Persisted { state: ti.record.state, try_number: ti.record.try_number };
-        match ti.persisted.replace(persisted) {
-            Some(old) => out.tis_changed.push(Expected { new: ti.record.clone(), old }),
-            None => out.tis_created.push(ti.record.clone()),
-        }
-    }
-    changed
 }

@@ -157,6 +157,8 @@ impl Engine {
                 if let Some(run) = self.runs.remove(key) {
                     self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
                     run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
+                    self.watch.forget(*key);
+                    self.mourn(&run);
                 }
             }
         }
@@ -226,6 +228,7 @@ impl Engine {
             triggered_by: None,
             note: None,
             clear_number: 0,
+            depth: 0,
             is_paused: false,
         };
         let graph = dag.graph.clone();

@@ -16,6 +16,7 @@ use crate::{
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
+    wait::{RunStanding, Wait, Which},
 };
 
 /// The number of a DAG version in the records.
@@ -76,6 +77,8 @@ pub struct RunRecord {
     pub note: Option<String>,
     /// How often it was cleared.
     pub clear_number: u32,
+    /// So many runs before it triggered one the other, the last of them this one.
+    pub depth: u32,
     /// Nothing new starts in it until an operator lets it go on; what is in flight ends. Its timeout goes on counting.
     pub is_paused: bool,
 }
@@ -105,8 +108,10 @@ pub struct TiRecord {
     pub started_at: Option<DateTime<Utc>>,
     /// When its last try ended, or it was decided without one.
     pub ended_at: Option<DateTime<Utc>>,
-    /// When it may try again, while it is up for retry.
+    /// When it may try again, while it is up for retry; when a worker looks again, while it is up for reschedule.
     pub next_try_at: Option<DateTime<Utc>>,
+    /// What it waits for, while its try has begun and no worker has it; and between two looks of workers.
+    pub wait: Option<Box<Wait>>,
     /// The worker of its current or last try.
     pub worker: Option<Uuid>,
     /// Why it is in its state, in words, where that is worth saying.
@@ -317,6 +322,22 @@ pub struct PastQuestion {
     /// Manual runs do not count, because the DAG catches up.
     pub without_manual: bool,
 }
+
+/// A question to the records: how a run stands that is not in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunQuestion {
+    /// Who waits for it; goes back with the answer.
+    pub asker: TryKey,
+    /// Its DAG.
+    pub dag_id: DagId,
+    /// Which of its runs.
+    pub which: Which,
+    /// The task of it whose instances matter.
+    pub task_id: Option<TaskId>,
+}
+
+/// The answer to a [`RunQuestion`]; `None` when there is no such run.
+pub type RunAnswer = Option<RunStanding>;
 
 /// A flag of a DAG that the engine changes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     dag::Expand,
     id::{TaskId, TiKey},
+    outcome::Outcome,
     state::{RunState, TaskState},
     trigger_rule::Tally,
 };
@@ -53,6 +54,12 @@ pub struct Run {
     pub eased: Vec<usize>,
     /// The first final failure in a run with `fail_fast` has ended the rest.
     pub failed_fast: bool,
+    /// Instances that wait for other runs since the last time somebody looked.
+    pub listeners: Vec<u32>,
+    /// Somebody waits for it, or for a task in it,
+    pub is_watched: bool,
+    /// and a task in it has ended since.
+    pub has_news: bool,
     /// How long the longest chain from each task to the end takes, in milliseconds; empty while nobody asks.
     pub paths: Vec<u64>,
     lengths: HashMap<(TaskId, i32, String), Option<usize>>,
@@ -176,6 +183,9 @@ impl Run {
             late: None,
             eased: Vec::new(),
             failed_fast: false,
+            listeners: Vec::new(),
+            is_watched: false,
+            has_news: false,
             paths: Vec::new(),
             lengths: HashMap::new(),
         }
@@ -186,6 +196,7 @@ impl Run {
             let ti = &mut self.tis[index as usize];
             if ti.record.state != TaskState::Removed && !ti.record.state.is_finished() {
                 ti.record.state = TaskState::Removed;
+                ti.record.wait = None;
                 self.touch(index);
             }
         }
@@ -235,6 +246,7 @@ impl Run {
             started_at: None,
             ended_at: None,
             next_try_at: None,
+            wait: None,
             worker: None,
             reason: None,
             is_held: false,
@@ -349,6 +361,22 @@ impl Run {
             queue: record.placement.queue.clone(),
             gates,
         }
+    }
+
+    /// The instances whose try has begun and waits without a worker.
+    pub fn asleep(&self) -> Vec<u32> {
+        let asleep = self.tis.iter().filter(|ti| ti.record.state.is_asleep());
+        asleep.map(|ti| ti.record.key.index).collect()
+    }
+
+    /// Whether a worker's word is about the current try of an instance in flight, and about its current look.
+    pub fn expects(&self, outcome: &Outcome) -> bool {
+        self.tis.get(outcome.attempt.ti.index as usize).map(|ti| &ti.record).is_some_and(|record| {
+            let pokes = record.wait.as_ref().map_or(0, |wait| wait.pokes);
+            record.try_number == outcome.attempt.try_number
+                && outcome.pokes.is_none_or(|told| told == pokes)
+                && record.state.is_in_flight()
+        })
     }
 
     /// The gates that this run brings with it, and their room.

@@ -13,6 +13,8 @@ pub enum Timer {
     Dag(DagId),
     /// The next try of a task instance.
     Retry(TryKey),
+    /// The next look of a worker, or the end of a wait by the clock.
+    Wait(TryKey),
     /// The end of a run's `dagrun_timeout`.
     RunTimeout(RunKey),
 }

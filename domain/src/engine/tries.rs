@@ -7,6 +7,7 @@ use crate::{
     id::TryKey,
     outcome::{Outcome, TryResult},
     state::TaskState,
+    wait::OtherRun,
 };
 
 /// A try that is lost with its worker more often than this in a row counts as failed: a task that kills its worker must not
@@ -20,15 +21,35 @@ pub const MAX_UNCLAIMED: u32 = 2;
 impl Life<'_> {
     /// A worker reports. What is not about the current try of an instance in flight is too late, and changes nothing.
     pub fn report(&mut self, outcome: Outcome) {
-        let Some(ti) = self.run.tis.get_mut(outcome.attempt.ti.index as usize) else {
-            return;
-        };
-        if ti.record.try_number != outcome.attempt.try_number || !ti.record.state.is_in_flight() {
-            return;
+        if self.run.expects(&outcome) {
+            let index = outcome.attempt.ti.index;
+            self.meet_worker(index, &outcome);
+            self.end(index, outcome);
         }
-        ti.record.started_at = Some(outcome.started_at);
-        ti.record.worker = Some(outcome.worker);
+    }
+
+    /// A worker reports that its try may start a run, and it was started. Source: Airflow's operator leaves its XComs before it waits.
+    pub(super) fn has_triggered(&mut self, outcome: Outcome, waits: Option<OtherRun>) {
         let index = outcome.attempt.ti.index;
+        self.meet_worker(index, &outcome);
+        match waits {
+            Some(other) => {
+                self.keep_xcoms(index, outcome.xcoms);
+                self.wait_for_run(index, other);
+            }
+            None => self.end(index, outcome),
+        }
+    }
+
+    // A try that goes on keeps the moment of its beginning. Source: Airflow 3.3.2, `start_date` of rescheduled and deferred tries.
+    fn meet_worker(&mut self, index: u32, outcome: &Outcome) {
+        let record = &mut self.run.tis[index as usize].record;
+        record.started_at = Some(record.wait.as_ref().map_or(outcome.started_at, |wait| wait.since));
+        record.worker = Some(outcome.worker);
+    }
+
+    /// Ends a try, or takes it as far as its outcome says.
+    pub(super) fn end(&mut self, index: u32, outcome: Outcome) {
         match outcome.result {
             TryResult::Success => self.succeed(index, outcome),
             TryResult::Skipped => {
@@ -39,6 +60,11 @@ impl Life<'_> {
             TryResult::FailedForGood => self.fail_for_good(index, &outcome),
             TryResult::Returned => {
                 self.requeue(index, outcome.reason.as_deref().unwrap_or("given back by its worker"));
+            }
+            TryResult::Rescheduled => self.reschedule(index, &outcome),
+            TryResult::Deferred => {
+                let reason = "its worker left it to the engine without saying what is to be done";
+                self.conclude(index, TryResult::FailedForGood, Some(reason.to_owned()));
             }
         }
     }
@@ -105,7 +131,7 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
-        record.lost = 0;
+        (record.lost, record.wait, record.next_try_at) = (0, None, None);
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);
     }
@@ -161,17 +187,7 @@ impl Life<'_> {
         if record.lost <= most {
             return self.requeue(index, reason);
         }
-        let outcome = Outcome {
-            attempt,
-            result: TryResult::Failed,
-            started_at: record.started_at.unwrap_or(self.now),
-            ended_at: self.now,
-            worker: record.worker.unwrap_or_default(),
-            exit_code: None,
-            reason: Some(last),
-            xcoms: indexmap::IndexMap::new(),
-        };
-        self.fail(index, &outcome);
+        self.conclude(index, TryResult::Failed, Some(last));
     }
 
     fn requeue(&mut self, index: u32, reason: &str) {
@@ -180,7 +196,11 @@ impl Life<'_> {
         record.reason = Some(reason.to_owned());
         record.max_tries += 1;
         self.archive(index, TaskState::Failed, None);
+        // A wait goes on where it was: its timeout counts on.
+        let wait = self.run.tis[index as usize].record.wait.take();
         self.schedule(index);
+        let record = &mut self.run.tis[index as usize].record;
+        record.wait = wait.filter(|_| record.state == TaskState::Scheduled);
     }
 
     /// The retry's time has come.

@@ -65,6 +65,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::zone::first_at;
 pub use self::{
     blackout::{Blackout, OnBlackout, Window},
     calendar::{Calendar, OnHoliday},

@@ -71,7 +71,7 @@ pub(super) fn fires_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
 }
 
 /// The first moment at which the clock reads `reading` or something later.
-pub(super) fn first_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
+pub(crate) fn first_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
     match zone.from_local_datetime(&reading) {
         MappedLocalTime::Single(moment) | MappedLocalTime::Ambiguous(moment, _) => moment.to_utc(),
         MappedLocalTime::None => Era::around(zone, fires_at(zone, reading)).start,

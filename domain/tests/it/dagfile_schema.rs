@@ -35,6 +35,15 @@ fn the_reader_knows_and_reads_every_published_key() {
         ("/definitions/task/properties/python/anyOf/1/properties", "tasks: {t: {python: {KEY: WRONG}}}"),
         ("/definitions/task/properties/sql/properties", "tasks: {t: {sql: {KEY: WRONG}}}"),
         ("/definitions/task/properties/http/anyOf/1/properties", "tasks: {t: {http: {KEY: WRONG}}}"),
+        ("/definitions/task/properties/wait_for/properties", "tasks: {t: {wait_for: {KEY: WRONG}}}"),
+        (
+            "/definitions/task/properties/wait_for/properties/expect/properties",
+            "tasks: {t: {wait_for: {http: 'http://x', expect: {KEY: WRONG}}}}",
+        ),
+        (
+            "/definitions/task/properties/trigger_dag/anyOf/1/properties",
+            "tasks: {t: {trigger_dag: {KEY: WRONG}}}",
+        ),
     ] {
         for key in keys(pointer) {
             let told = said(&text.replace("KEY", &key).replace("WRONG", wrong));
@@ -74,6 +83,10 @@ fn both_refuse_the_same_mistakes() {
         json!({"tasks": {"a": {"sql": {"conn_id": "w"}}}}),
         json!({"tasks": {"a": {"http": "example.org"}}}),
         json!({"tasks": {"a": {"docker": {}}}}),
+        json!({"tasks": {"a": {"wait_for": {}}}}),
+        json!({"tasks": {"a": {"wait_for": {"for": "1m", "file": "x"}}}}),
+        json!({"tasks": {"a": {"wait_for": {"dag": "b", "states": "done"}}}}),
+        json!({"tasks": {"a": {"trigger_dag": {"conf": {}}}}}),
         json!({"tasks": {"a": {"bash": "x"}}, "max_active_runs": 0}),
         json!({"tasks": {"a": {"bash": "x"}}, "schedule": {"evry": "1m"}}),
         json!({"tasks": {"a": {"bash": "x"}}, "schedul": "@daily"}),

@@ -17,6 +17,7 @@ use domain::{
     id::{RunKey, TaskId, TiKey},
     state::{RunState, RunType, TaskState},
     timetable::{Catchup, Overlap},
+    wait::{Awaited, Heard},
 };
 
 impl World {
@@ -72,6 +73,45 @@ impl World {
             let task = dag.task(self.records.tis[key].task_id.as_str()).unwrap();
             let fate = Scene { dag: &dag, tis }.fate(task);
             assert_eq!(fate, Fate::Waits, "{} could have gone on", task.task_id);
+        }
+    }
+
+    /// A wait has not come to a good end before what it is for.
+    pub fn check_wait(&self, old: &TiRecord) {
+        let new = &self.records.tis[&old.key];
+        let Some(wait) = old.wait.as_ref().filter(|_| old.state.is_asleep()) else { return };
+        let is_good = new.state == TaskState::Success && new.reason.is_none() && !self.has_wishes;
+        match &wait.until {
+            Awaited::Time(at) if is_good => assert!(*at <= self.now, "{new:?} ended before {at}"),
+            Awaited::Run(other) if is_good => {
+                let standings: Vec<_> = self.meant(other).map(|run| self.stands(run, other)).collect();
+                let is_met = standings.iter().any(|standing| other.judge(standing) == Some(Heard::Met));
+                assert!(is_met, "{new:?} waited for {standings:?}");
+            }
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => {}
+        }
+        let deadline = wait.deadline.filter(|_| new.state.is_asleep() && !new.is_held && *new == *old);
+        assert!(deadline.is_none_or(|at| at > self.now), "{new:?} waits for too long");
+    }
+
+    /// No try has started two runs, and none is behind too many others.
+    pub fn check_triggered(&self, decisions: &Decisions) {
+        for run in decisions.runs_created.iter().filter(|run| run.run_type == RunType::OperatorTriggered) {
+            assert!((1..=3).contains(&run.depth), "{run:?}");
+            let by = run.note.as_deref().unwrap();
+            let alike = self.records.runs.values().filter(|run| run.note.as_deref() == Some(by)).count();
+            let tries: u32 = self
+                .records
+                .runs
+                .values()
+                .flat_map(|parent| self.tis(parent.key).map(move |ti| (parent, ti)))
+                .filter(|(parent, ti)| {
+                    let (task, run, dag) = (&ti.task_id, &parent.run_id, &parent.dag_id);
+                    by == format!("triggered by task `{task}` of run `{run}` of DAG `{dag}`")
+                })
+                .map(|(_, ti)| ti.try_number)
+                .sum();
+            assert!(alike <= tries as usize, "{alike} runs were {by}, which had {tries} tries");
         }
     }
 
@@ -137,6 +177,13 @@ impl World {
         let mut rebuilt = Engine::restore(self.snapshot(), self.now);
         let decisions = rebuilt.poll(self.now);
         self.assert_idle(&decisions);
+        if self.lookups.is_empty() && self.inbox.is_empty() {
+            for question in &decisions.lookups {
+                let found = self.other(question);
+                rebuilt.handle(Event::Other { asker: question.asker, found }, self.now);
+            }
+            self.assert_idle(&rebuilt.poll(self.now));
+        }
         if self.questions.is_empty() && self.inbox.is_empty() {
             for question in &decisions.questions {
                 rebuilt.handle(Event::Past { run: question.run, before: self.past(question) }, self.now);

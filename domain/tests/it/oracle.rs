@@ -125,6 +125,8 @@ impl Scene<'_> {
                 | Operator::Python { .. }
                 | Operator::Sql { .. }
                 | Operator::Http { .. }
+                | Operator::WaitFor(_)
+                | Operator::TriggerDag(_)
                 | Operator::Empty => false,
             }
         })

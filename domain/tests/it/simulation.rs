@@ -11,6 +11,7 @@ use domain::{
     state::{RunState, TaskState},
     timetable::{Catchup, Overlap, Timetable},
     trigger_rule::TriggerRule,
+    wait::{AfterTrigger, Clock, OtherDag, Poke, TriggerDag, Until, WaitFor},
 };
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -168,7 +169,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
     let max_active_runs = if schedule == Timetable::Continuous { 1 } else { 1 + chance.below(3) as u32 };
     let overlap = if chance.one_in(2) { Overlap::Allow } else { Overlap::ALL[chance.below(4) as usize] };
     let fail_fast = chance.one_in(8);
-    let mut tasks: Vec<Task> = (0..count).map(|n| random_task(n, chance)).collect();
+    let mut tasks: Vec<Task> = (0..count).map(|n| random_task(n, number, chance)).collect();
     set_up(&mut tasks, chance);
     Dag {
         dag_id: DagId::new(&format!("dag{number}")).unwrap(),
@@ -196,7 +197,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
     }
 }
 
-fn random_task(number: u64, chance: &mut Chance) -> Task {
+fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
     let mut upstream: Vec<u64> = (0..number).filter(|_| chance.one_in(3)).collect();
     let expand = random_expand(number, &mut upstream, chance);
     let rule = match chance.below(8) {
@@ -211,7 +212,10 @@ fn random_task(number: u64, chance: &mut Chance) -> Task {
     Task {
         task_id: name(number),
         group: None,
-        operator: random_operator(!expand.is_empty(), chance),
+        operator: match random_wait(dag, chance) {
+            Some(wait) => wait,
+            None => random_operator(!expand.is_empty(), chance),
+        },
         upstream: upstream.into_iter().map(name).collect(),
         trigger_rule: rule,
         setup: false,
@@ -245,6 +249,43 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
         7 if chance.one_in(2) => Operator::LatestOnly,
         _ => Operator::Bash { command: "true".into() },
     }
+}
+
+// A wait, or the start of a run of a DAG with a lower number: so every cascade ends.
+fn random_wait(dag: u64, chance: &mut Chance) -> Option<Operator> {
+    if !chance.one_in(7) {
+        return None;
+    }
+    let until = match chance.below(6) {
+        0 if dag > 0 => return Some(random_trigger(dag, chance)),
+        0 | 1 => Until::For(Span::from_secs(chance.below(4) * 200)),
+        2 => Until::Time(Clock::Daily(chrono::NaiveTime::from_hms_opt(0, 45, 0).unwrap())),
+        3 => Until::File("there".into()),
+        _ => Until::Dag(OtherDag {
+            dag_id: DagId::new(&format!("dag{}", chance.below(3))).unwrap(),
+            task_id: chance.one_in(2).then(|| name(chance.below(4))),
+            states: vec![TaskState::Success],
+            failed_states: if chance.one_in(3) { vec![TaskState::Failed] } else { Vec::new() },
+            offset: Span::from_secs(chance.below(2) * 1800),
+            logical_date: None,
+        }),
+    };
+    let poke = Poke { interval: Span::from_secs(30), exponential_backoff: chance.one_in(2), max_wait: None };
+    let timeout = Span::from_secs(1200 + chance.below(4) * 1800);
+    Some(Operator::WaitFor(Box::new(WaitFor { until, timeout, soft_fail: chance.one_in(3), poke })))
+}
+
+fn random_trigger(dag: u64, chance: &mut Chance) -> Operator {
+    let then = AfterTrigger {
+        wait_for_completion: chance.one_in(2),
+        allowed_states: vec![TaskState::Success],
+        failed_states: vec![TaskState::Failed],
+        skip_when_already_exists: chance.one_in(3),
+        reset_dag_run: chance.one_in(3),
+    };
+    let dag_id = format!("dag{}", chance.below(dag));
+    let conf = serde_json::Map::new();
+    Operator::TriggerDag(Box::new(TriggerDag { dag_id, conf, run_id: None, logical_date: None, then }))
 }
 
 // Makes some tasks setups, and some of those that wait for them teardowns.

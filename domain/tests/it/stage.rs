@@ -12,8 +12,8 @@ use domain::{
         Engine, Snapshot,
         event::Event,
         record::{
-            AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunRecord, TiRecord, VersionId,
-            WorkerRecord,
+            AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, TiRecord,
+            VersionId, WorkerRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -33,6 +33,7 @@ pub struct Stage {
     pub flags: Vec<DagFlags>,
     pub audit: Vec<AuditRecord>,
     pub questions: Vec<PastQuestion>,
+    pub lookups: Vec<RunQuestion>,
     /// What was last said to come next by schedule.
     pub next: Option<NextRun>,
     pub stopped: Vec<TryKey>,
@@ -43,11 +44,10 @@ impl Stage {
     pub fn new(yaml: &str) -> Self {
         let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
         assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
-        let dag = parsed.dags[0].dag.clone();
-        let dag_id = dag.dag_id.clone();
-        let record = DagRecord {
-            version: VersionId(1),
-            dag: Arc::new(dag),
+        let dag_id = parsed.dags[0].dag.dag_id.clone();
+        let record = |(number, loaded): (i64, &dagfile::Loaded)| DagRecord {
+            version: VersionId(number),
+            dag: Arc::new(loaded.dag.clone()),
             is_paused: false,
             is_stale: false,
             cursor: None,
@@ -57,7 +57,7 @@ impl Stage {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
         let snapshot = Snapshot {
-            dags: vec![record],
+            dags: (1..).zip(&parsed.dags).map(record).collect(),
             pools: vec![PoolRecord::new(PoolName::default_pool(), None)],
             workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
             next_run: 1,
@@ -65,8 +65,10 @@ impl Stage {
         };
         let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
         let engine = Engine::restore(snapshot, now);
-        let (flags, audit, questions, stopped) = (vec![], vec![], vec![], vec![]);
-        let mut stage = Self { engine, now, tis, runs, flags, audit, questions, next: None, stopped, dag_id };
+        let (flags, audit, questions, lookups, stopped) = (vec![], vec![], vec![], vec![], vec![]);
+        let next = None;
+        let mut stage =
+            Self { engine, now, tis, runs, flags, audit, questions, lookups, next, stopped, dag_id };
         stage.poll();
         stage
     }
@@ -88,6 +90,7 @@ impl Stage {
         self.flags.extend(decisions.dags);
         self.audit.extend(decisions.audit);
         self.questions.extend(decisions.questions);
+        self.lookups.extend(decisions.lookups);
         self.stopped.extend(decisions.stop);
     }
 
@@ -112,9 +115,13 @@ impl Stage {
 
     /// Triggers a run that is due now, with a logical date on that day of January when one is given.
     pub fn trigger(&mut self, run_id: &str, day: Option<u32>) {
+        self.trigger_of(self.dag_id(), run_id, day);
+    }
+
+    pub fn trigger_of(&mut self, dag_id: DagId, run_id: &str, day: Option<u32>) {
         let logical_date = day.map(|day| format!("2026-01-{day:02}T00:00:00Z").parse().unwrap());
         self.ask(Wish::Trigger(Trigger {
-            dag_id: self.dag_id.clone(),
+            dag_id,
             run_id: RunId::new(run_id).unwrap(),
             logical_date,
             data_interval: None,
@@ -171,8 +178,26 @@ impl Stage {
             exit_code,
             reason: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
+            pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
+            trigger: None,
         };
         self.handle(Event::Outcome(Box::new(outcome)));
+    }
+
+    /// What a worker would report of a try, as a success.
+    pub fn outcome(&self, run_id: &str, task_id: &str) -> Outcome {
+        Outcome {
+            attempt: self.attempt(run_id, task_id),
+            result: TryResult::Success,
+            started_at: self.now,
+            ended_at: self.now,
+            worker: Uuid::nil(),
+            exit_code: None,
+            reason: None,
+            xcoms: indexmap::IndexMap::new(),
+            pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
+            trigger: None,
+        }
     }
 
     pub fn succeed(&mut self, task_id: &str) {

@@ -17,11 +17,12 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunRecord, RunSnapshot, Standing, TiRecord,
-            VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, RunSnapshot,
+            Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
         },
+        triggering::named_run,
     },
-    id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey, TryKey},
+    id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     intent::{Intent, Message, Wish},
     outcome::{CHOICE, Outcome, TryResult},
     state::{RunState, RunType, TaskState},
@@ -57,8 +58,11 @@ pub struct World {
     pub workers: Vec<Uuid>,
     pub lost: Vec<(Uuid, Vec<TryKey>)>,
     pub questions: Vec<PastQuestion>,
+    pub lookups: Vec<RunQuestion>,
     pub has_wishes: bool,
-    pub claimed: BTreeSet<TryKey>,
+    pub claimed: BTreeSet<(TryKey, u32)>,
+    /// The look that each running try is.
+    pub pokes: BTreeMap<TryKey, u32>,
 }
 
 pub const SLOTS: u32 = 4;
@@ -94,8 +98,10 @@ impl World {
             workers: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
             lost: Vec::new(),
             questions: Vec::new(),
+            lookups: Vec::new(),
             has_wishes: false,
             claimed: BTreeSet::new(),
+            pokes: BTreeMap::new(),
         };
         world.restart();
         world
@@ -104,6 +110,7 @@ impl World {
     /// The engine forgets everything and starts from the records.
     pub fn restart(&mut self) {
         self.questions.clear();
+        self.lookups.clear();
         self.engine = Engine::restore(self.snapshot(), self.now);
     }
 
@@ -193,6 +200,11 @@ impl World {
             let before = self.past(&question);
             self.engine.handle(Event::Past { run: question.run, before }, self.now);
         }
+        let answered = if faults && self.chance.one_in(3) { 0 } else { self.lookups.len() };
+        for question in self.lookups.drain(..answered).collect::<Vec<_>>() {
+            let found = self.other(&question);
+            self.engine.handle(Event::Other { asker: question.asker, found }, self.now);
+        }
         for (worker, tries) in self.lost.clone() {
             self.engine.handle(Event::WorkerLost { worker, tries }, self.now);
         }
@@ -209,6 +221,7 @@ impl World {
             return self.restart();
         }
         self.questions.extend(decisions.questions.iter().cloned());
+        self.lookups.extend(decisions.lookups.iter().cloned());
         self.queue.extend(decisions.ready.iter().map(|ready| ready.attempt));
         for stop in &decisions.stop {
             self.running.remove(stop);
@@ -218,23 +231,35 @@ impl World {
 
     fn tell(&mut self, message: Message) {
         match message {
-            Message::Outcome(outcome) => self.engine.handle(Event::Outcome(Box::new(outcome)), self.now),
+            Message::Outcome(outcome) => {
+                if let Some((dag_id, Some(run_id))) = named_run(&outcome) {
+                    self.bring_back(dag_id, run_id);
+                }
+                self.engine.handle(Event::Outcome(Box::new(outcome)), self.now);
+            }
             Message::Intent(intent) => {
-                let (dag_id, run_id) = intent.wish.subject();
-                let run = run_id.and_then(|id| {
-                    self.records.runs.values().find(|run| run.dag_id == *dag_id && run.run_id == *id)
-                });
-                if let Some(run) = run.filter(|run| !self.engine.knows_run(dag_id, &run.run_id)) {
-                    let snapshot = self.run_snapshot(run);
-                    self.engine.handle(Event::Run(Box::new(snapshot)), self.now);
+                if let (dag_id, Some(run_id)) = intent.wish.subject() {
+                    self.bring_back(dag_id, run_id);
                 }
                 self.engine.handle(Event::Intent(Box::new(intent)), self.now);
             }
         }
     }
 
+    // A run that has ended is not in memory.
+    fn bring_back(&mut self, dag_id: &DagId, run_id: &RunId) {
+        let mut runs = self.records.runs.values();
+        let run = runs.find(|run| run.dag_id == *dag_id && run.run_id == *run_id);
+        if let Some(run) = run.filter(|run| !self.engine.knows_run(dag_id, &run.run_id)) {
+            let snapshot = self.run_snapshot(run);
+            self.engine.handle(Event::Run(Box::new(snapshot)), self.now);
+        }
+    }
+
     fn write(&mut self, decisions: &Decisions) {
         for run in &decisions.runs_created {
+            let is_same = |other: &RunRecord| other.dag_id == run.dag_id && other.run_id == run.run_id;
+            assert!(!self.records.runs.values().any(is_same), "there are two runs like {run:?}");
             assert!(self.records.runs.insert(run.key, run.clone()).is_none(), "run {:?} exists", run.key);
         }
         for change in &decisions.runs_changed {
@@ -278,7 +303,9 @@ impl World {
         }
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
             let is_first = old.state == TaskState::None || old.state.is_finished();
-            if is_first && matches!(change.new.state, TaskState::Scheduled | TaskState::Queued) {
+            let starts =
+                matches!(change.new.state, TaskState::Scheduled | TaskState::Queued | TaskState::Deferred);
+            if is_first && starts {
                 self.check_start(change.new.key, decisions, allowed);
             }
         }
@@ -288,6 +315,8 @@ impl World {
             self.check_start(ti.key, decisions, false);
         }
         self.check_deadlocks(decisions);
+        before.iter().for_each(|old| self.check_wait(old));
+        self.check_triggered(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
         }
@@ -335,7 +364,9 @@ impl World {
             record.state = TaskState::Running;
             record.worker = Some(worker);
             record.started_at = Some(self.now);
-            assert!(self.claimed.insert(attempt), "{attempt} ran twice");
+            let pokes = record.wait.as_ref().map_or(0, |wait| wait.pokes);
+            assert!(self.claimed.insert((attempt, pokes)), "{attempt} ran twice");
+            self.pokes.insert(attempt, pokes);
             self.running.insert(attempt, worker);
         }
     }
@@ -361,6 +392,7 @@ impl World {
             Some(value) => drop(xcoms.insert("return_value".to_owned(), value)),
             None => {}
         }
+        let (result, trigger) = self.waits(attempt, result, faults);
         let outcome = Outcome {
             attempt,
             result,
@@ -370,6 +402,8 @@ impl World {
             exit_code,
             reason: None,
             xcoms,
+            pokes: Some(self.pokes[&attempt]),
+            trigger,
         };
         self.inbox.push_back(Message::Outcome(outcome.clone()));
         if faults && self.chance.one_in(15) {

@@ -120,22 +120,29 @@ impl House {
     }
 
     pub async fn report(&self, tries: &[TryKey], result: TryResult) {
+        self.store
+            .post(&tries.iter().map(|&attempt| self.outcome(attempt, result)).collect::<Vec<_>>())
+            .await
+            .unwrap();
+        self.queue.ring(Bell::Engine).await.unwrap();
+    }
+
+    /// What its worker says of a try.
+    pub fn outcome(&self, attempt: TryKey, result: TryResult) -> Message {
         #[expect(clippy::disallowed_methods, reason = "a test with a real database lives in real time")]
         let now = Utc::now();
-        let outcome = |&attempt: &TryKey| {
-            Message::Outcome(Outcome {
-                attempt,
-                result,
-                started_at: now,
-                ended_at: now,
-                worker: self.worker,
-                exit_code: Some(0),
-                reason: None,
-                xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
-            })
-        };
-        self.store.post(&tries.iter().map(outcome).collect::<Vec<_>>()).await.unwrap();
-        self.queue.ring(Bell::Engine).await.unwrap();
+        Message::Outcome(Outcome {
+            attempt,
+            result,
+            started_at: now,
+            ended_at: now,
+            worker: self.worker,
+            exit_code: Some(0),
+            reason: None,
+            xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
+            pokes: None,
+            trigger: None,
+        })
     }
 
     /// Claims and reports success until the run has ended.

@@ -18,7 +18,7 @@ tasks:
   end: {empty: {}, depends_on: each}
 ";
 
-async fn know(house: &House, dag_id: &str) {
+pub async fn know(house: &House, dag_id: &str) {
     house
         .until("the DAG is known", async || {
             house.store.paused_flags().await.unwrap().iter().any(|flag| flag.dag_id.as_str() == dag_id)

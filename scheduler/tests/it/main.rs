@@ -5,3 +5,4 @@
 mod folder;
 mod house;
 mod leading;
+mod waiting;

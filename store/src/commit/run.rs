@@ -46,6 +46,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         note: &column(&note, |text| text.as_deref()),
         clear_number: &column(runs, |run| int(run.clear_number)),
         is_paused: &column(runs, |run| run.is_paused),
+        depth: &column(runs, |run| int(run.depth)),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -72,6 +73,7 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         ended_at: &column(runs, |run| run.new.ended_at),
         clear_number: &column(runs, |run| int(run.new.clear_number)),
         is_paused: &column(runs, |run| run.new.is_paused),
+        depth: &column(runs, |run| int(run.new.depth)),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == runs.len() {
@@ -122,6 +124,7 @@ hot_query! {
         note: [Option<&'a str>] => Array<Nullable<Text>>,
         clear_number: [i32] => Array<Integer>,
         is_paused: [bool] => Array<Bool>,
+        depth: [i32] => Array<Integer>,
     }
     include_str!("insert_runs.sql")
 }
@@ -138,6 +141,7 @@ hot_query! {
         ended_at: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
         clear_number: [i32] => Array<Integer>,
         is_paused: [bool] => Array<Bool>,
+        depth: [i32] => Array<Integer>,
     }
     include_str!("update_runs.sql")
 }

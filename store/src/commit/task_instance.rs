@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::engine::{
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{MOST_ROWS, Sent, column};
 use crate::{
     Error,
-    column::{int, storable},
+    column::{ToJson, int, storable},
     hot::hot_query,
 };
 
@@ -50,6 +50,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
         priority: &column(tis, |ti| ti.placement.priority),
         operator: &column(tis, |ti| ti.placement.operator),
         is_held: &column(tis, |ti| ti.is_held),
+        wait: &waits(tis.iter())?,
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -82,6 +83,7 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
         reason: &column(&reason, |text| text.as_deref()),
         priority: &column(tis, |ti| ti.new.placement.priority),
         is_held: &column(tis, |ti| ti.new.is_held),
+        wait: &waits(tis.iter().map(|ti| &ti.new))?,
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == tis.len() {
@@ -113,6 +115,10 @@ fn mismatch(tis: &[Changed], found: &[FoundTi], updated: usize) -> String {
         tis.len(),
         first.join("; ")
     )
+}
+
+fn waits<'a>(tis: impl Iterator<Item = &'a TiRecord>) -> Result<Vec<Option<ToJson>>, Error> {
+    tis.map(|ti| ti.wait.as_deref().map(ToJson::of).transpose()).collect()
 }
 
 fn small(count: u32) -> i16 {
@@ -154,6 +160,7 @@ hot_query! {
         priority: [i32] => Array<Integer>,
         operator: [&'a str] => Array<Text>,
         is_held: [bool] => Array<Bool>,
+        wait: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("insert_task_instances.sql")
 }
@@ -178,6 +185,7 @@ hot_query! {
         reason: [Option<&'a str>] => Array<Nullable<Text>>,
         priority: [i32] => Array<Integer>,
         is_held: [bool] => Array<Bool>,
+        wait: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("update_task_instances.sql")
 }

@@ -16,6 +16,7 @@ use domain::{
     id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey},
     outcome::CHOICE,
     state::TaskState,
+    wait::Wait,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -115,6 +116,8 @@ pub(crate) struct TiRow {
     operator: String,
     #[diesel(sql_type = Bool)]
     is_held: bool,
+    #[diesel(sql_type = Nullable<Json>)]
+    wait: Option<FromJson<Wait>>,
 }
 
 impl TiRow {
@@ -135,6 +138,7 @@ impl TiRow {
             worker: self.worker,
             reason: self.reason,
             is_held: self.is_held,
+            wait: self.wait.map(|wait| Box::new(wait.0)),
             placement: Placement {
                 pool: Names::get(&mut names.pools, &self.pool, PoolName::new)?,
                 pool_slots: count(self.pool_slots),

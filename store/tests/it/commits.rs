@@ -31,6 +31,8 @@ fn outcome(ti: &TiRecord) -> Message {
         exit_code: Some(0),
         reason: None,
         xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))].into_iter().collect(),
+        pokes: None,
+        trigger: None,
     })
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         triggered_by: None,
         note: Some("a note".to_owned()),
         clear_number: 0,
+        depth: 0,
         is_paused: false,
     }
 }
@@ -109,6 +110,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         started_at: None,
         ended_at: None,
         next_try_at: None,
+        wait: None,
         worker: None,
         reason: None,
         is_held: false,

@@ -21,4 +21,5 @@ mod migrations;
 mod secrets;
 mod snapshots;
 mod views;
+mod waits;
 mod xcoms;

@@ -11,9 +11,10 @@ use domain::{
         obstacle::Question,
         record::{AdmissionRecord, VersionId},
     },
-    id::{QueueName, TryKey},
+    id::{DagId, QueueName, TryKey},
     intent::{Message, Wish},
     outcome::{Outcome, TryResult},
+    wait::{TriggerDag, TriggerRequest},
 };
 use indexmap::IndexMap;
 use queue::{Bell, BellKind, Bells, Note, Queue};
@@ -156,14 +157,29 @@ impl Leader {
         let mut outcomes = Vec::new();
         for claimed in claimed {
             let (dag, _) = self.store.version(claimed.version).await.unwrap().unwrap();
-            let Operator::Bash { command } = &dag.task(claimed.task_id.as_str()).unwrap().operator else {
-                panic!("only bash is played here")
-            };
+            let operator = &dag.task(claimed.task_id.as_str()).unwrap().operator;
+            if let Operator::TriggerDag(task) = operator {
+                outcomes.push(Message::Outcome(self.trigger(claimed.attempt, task)));
+                continue;
+            }
+            let Operator::Bash { command } = operator else { panic!("only bash is played here") };
             if !command.contains("wait") {
                 outcomes.push(Message::Outcome(self.outcome(claimed.attempt, command)));
             }
         }
         self.store.post(&outcomes).await.unwrap();
+    }
+
+    fn trigger(&self, attempt: TryKey, task: &TriggerDag) -> Outcome {
+        let request = TriggerRequest {
+            dag_id: DagId::new(&task.dag_id).unwrap(),
+            run_id: None,
+            logical_date: None,
+            conf: task.conf.clone(),
+            then: task.then.clone(),
+        };
+        let (result, trigger) = (TryResult::Deferred, Some(Box::new(request)));
+        Outcome { result, trigger, xcoms: IndexMap::new(), ..self.outcome(attempt, "") }
     }
 
     fn outcome(&self, attempt: TryKey, command: &str) -> Outcome {
@@ -178,6 +194,8 @@ impl Leader {
             exit_code: Some(i32::from(fails)),
             reason: fails.then(|| "exit code 1".to_owned()),
             xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
+            pokes: None,
+            trigger: None,
         }
     }
 }

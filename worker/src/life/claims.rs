@@ -214,6 +214,8 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         exit_code: None,
         reason: Some(reason),
         xcoms: indexmap::IndexMap::new(),
+        pokes: Some(claimed.pokes),
+        trigger: None,
     })));
 }
 
@@ -235,6 +237,7 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
         },
         map_index: claimed.map_index,
         max_tries: claimed.max_tries,
+        pokes: claimed.pokes,
         started_at: claimed.started_at,
     }
 }
@@ -258,5 +261,7 @@ fn outcome(done: Done, assignment: &Assignment, term: &Term, now: chrono::DateTi
         exit_code: done.exit_code,
         reason: done.reason,
         xcoms: done.xcoms,
+        pokes: Some(assignment.pokes),
+        trigger: done.trigger,
     }
 }

@@ -102,5 +102,7 @@ fn returned(attempt: TryKey, term: &Term) -> Outcome {
         exit_code: None,
         reason: Some("its worker never learnt that it had claimed it".to_owned()),
         xcoms: indexmap::IndexMap::new(),
+        pokes: None,
+        trigger: None,
     }
 }

@@ -106,7 +106,7 @@ impl Work for Http {
 
 impl Http {
     /// With the connection's host in front, as Airflow's HttpHook puts it together.
-    fn whole_url(&self) -> String {
+    pub(crate) fn whole_url(&self) -> String {
         let Some(connection) = self.connection.as_ref().filter(|_| !self.url.contains("://")) else {
             return self.url.clone();
         };
@@ -173,6 +173,29 @@ fn client() -> Result<Client, String> {
         builder.build().map_err(|error| format!("this worker cannot send requests: {}", in_words(&error)))
     });
     made.clone()
+}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub(crate) enum Silence {
+    /// There may be one later.
+    Now(String),
+    /// There will never be one.
+    Never(String),
+}
+
+impl Http {
+    /// Asks once: the status and as much of the body as an XCom may have.
+    pub(crate) async fn probe(&self) -> Result<(u16, String), Silence> {
+        let request = self.request(&self.whole_url()).map_err(Silence::Never)?;
+        let response = request.send().await.map_err(|error| {
+            let words = in_words(&error);
+            if error.is_builder() { Silence::Never(words) } else { Silence::Now(words) }
+        })?;
+        let status = response.status().as_u16();
+        let (body, _) = read(response).await.map_err(|error| Silence::Now(in_words(&error)))?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
 }
 
 async fn send(request: RequestBuilder, on: &On<'_>) -> Done {

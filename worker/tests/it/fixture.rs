@@ -146,6 +146,7 @@ impl Bench {
                 triggered_by: None,
             },
             map_index: self.map_index,
+            pokes: 0,
             max_tries: 3,
             started_at: "2026-01-03T00:00:05Z".parse().unwrap(),
         }

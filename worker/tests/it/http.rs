@@ -7,7 +7,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::fixture::{Bench, end, xcoms};
 
-async fn answering(answer: ResponseTemplate) -> MockServer {
+pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(method("GET")).and(path("/x")).respond_with(answer).mount(&server).await;
     server

@@ -10,6 +10,7 @@ mod processes;
 mod site;
 mod sql;
 mod templates;
+mod waits;
 mod warden;
 mod working;
 mod xcoms;

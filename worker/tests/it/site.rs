@@ -181,6 +181,7 @@ impl Site {
             started_at: None,
             ended_at: None,
             next_try_at: None,
+            wait: None,
             worker: None,
             reason: None,
             is_held: false,
@@ -219,6 +220,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         triggered_by: None,
         note: None,
         clear_number: 0,
+        depth: 0,
         is_paused: false,
     }
 }

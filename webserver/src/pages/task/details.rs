@@ -5,7 +5,7 @@ use actix_web::{
     web::{Path, Query},
 };
 use askama::Template;
-use domain::dag::Task;
+use domain::{dag::Task, state::TaskState};
 use store::view::task::Instance;
 
 use super::{Params, Seen, TaskHead, View};
@@ -75,7 +75,7 @@ fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
         moment("Queued", instance.queued_at),
         moment("Started", instance.started_at),
         moment("Ended", instance.ended_at),
-        moment("Next try", instance.next_try_at),
+        moment(next(instance.state), instance.next_try_at),
         instance.hostname.clone().and_then(|host| fact("Worker's machine", host)),
         instance.worker.and_then(|worker| fact("Worker", worker.to_string())),
         instance.pid.and_then(|pid| fact("Process", pid.to_string())),
@@ -83,6 +83,25 @@ fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
         instance.note.clone().and_then(|note| fact("Note", note)),
     ];
     facts.into_iter().flatten().collect()
+}
+
+/// What happens at the moment for which an instance has set its alarm.
+const fn next(state: TaskState) -> &'static str {
+    match state {
+        TaskState::UpForReschedule => "Next look",
+        TaskState::Deferred | TaskState::AwaitingInput => "Waits until, at the latest",
+        TaskState::None
+        | TaskState::Scheduled
+        | TaskState::Queued
+        | TaskState::Running
+        | TaskState::Restarting
+        | TaskState::Success
+        | TaskState::Failed
+        | TaskState::UpForRetry
+        | TaskState::UpstreamFailed
+        | TaskState::Skipped
+        | TaskState::Removed => "Next try",
+    }
 }
 
 fn of_task(task: &Task, owner: &str) -> Vec<Fact> {

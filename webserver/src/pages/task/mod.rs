@@ -13,7 +13,13 @@ pub(crate) mod why;
 pub(crate) mod xcom;
 
 use actix_web::{HttpResponse, http::header::LOCATION};
-use domain::{dag::Task, id::TaskId, state::TaskState, trigger_rule::TriggerRule};
+use domain::{
+    dag::{Operator, Task},
+    id::TaskId,
+    state::TaskState,
+    trigger_rule::TriggerRule,
+    wait::{TRIGGER_DAG_ID, TRIGGER_RUN_ID},
+};
 use serde::Deserialize;
 use store::view::task::Instance;
 
@@ -70,6 +76,8 @@ pub(crate) struct TaskHead {
     pub(crate) explanation: Option<Explanation>,
     /// What is in its way, while it waits.
     pub(crate) why: Option<Why>,
+    /// The run that it started.
+    pub(crate) started_run: Option<StartedRun>,
     /// What may be done to it while it waits.
     pub(crate) controls: Controls,
     /// What is known of one instance; nothing for a mapped task as a whole.
@@ -88,6 +96,14 @@ pub(crate) struct Figures {
     pub(crate) duration: String,
     pub(crate) waited: String,
     pub(crate) worker: Option<String>,
+}
+
+/// A run that a task started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartedRun {
+    pub(crate) dag_id: String,
+    pub(crate) name: String,
+    pub(crate) href: String,
 }
 
 /// Why the task is in its state, in words: how it failed, what it waits for.
@@ -209,6 +225,7 @@ impl Seen {
             running: matches!(state, TaskState::Queued | TaskState::Running | TaskState::Restarting),
             explanation: explain::explain(visit, self, why.as_ref()).await?,
             why,
+            started_run: self.started_run(visit).await?,
             controls,
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
@@ -216,6 +233,23 @@ impl Seen {
             clear_href: self.clear_href(),
             href: self.href(),
         })
+    }
+
+    async fn started_run(&self, visit: &Visit) -> Result<Option<StartedRun>, Error> {
+        let starts_runs = self.spec().is_some_and(|task| matches!(task.operator, Operator::TriggerDag(_)));
+        let Some(instance) = self.instance.as_ref().filter(|_| starts_runs) else {
+            return Ok(None);
+        };
+        let (store, run) = (&visit.state.store, self.run.run.key);
+        let dag_id = store.xcom(run, &self.task_id, instance.map_index, TRIGGER_DAG_ID).await?;
+        let run_id = store.xcom(run, &self.task_id, instance.map_index, TRIGGER_RUN_ID).await?;
+        let (Some(dag_id), Some(run_id)) = (dag_id, run_id) else { return Ok(None) };
+        let named = dag_id.as_str().zip(run_id.as_str());
+        Ok(named.map(|(dag_id, run_id)| StartedRun {
+            dag_id: dag_id.to_owned(),
+            name: words::run_name(run_id, visit.now),
+            href: paths::run(dag_id, run_id),
+        }))
     }
 
     fn operator(&self) -> String {

@@ -2,9 +2,10 @@
 
 use runtime::logs::{ArtifactLimits, LogKey};
 use store::account::Role;
+use webserver::Settings;
 
 use super::{browser::Browser, with_a_run};
-use crate::app::App;
+use crate::app::{App, PIPELINE};
 
 const CHECK: &str = "/dags/pipeline/runs/one/tasks/check";
 
@@ -139,4 +140,23 @@ async fn every_view_of_a_run_and_a_task_is_there() {
             );
         }
     }
+}
+
+const STARTER: &str =
+    "dag_id: starter\ntasks: {start: {trigger_dag: {dag_id: pipeline, wait_for_completion: true}}}";
+
+#[tokio::test]
+async fn a_task_that_started_a_run_leads_to_it() {
+    let mut app = App::without_leader(Settings::default()).await;
+    app.load("pipeline.yaml", PIPELINE).await;
+    app.load("starter.yaml", STARTER).await;
+    app.lead().await;
+    let program = app.program(Role::User).await;
+    program.run("starter", "one").await;
+    let mut person = Browser::of(&app, Role::Viewer).await;
+    let page = person.open("/dags/starter/runs/one/tasks/start").await;
+    let address = page.attr(".head-facts a", "href");
+    assert!(address.starts_with("/dags/pipeline/runs/manual__"), "{address}");
+    let run = person.open(&address).await;
+    assert!(run.has("h1"), "the run has a page");
 }

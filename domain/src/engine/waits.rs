@@ -1,0 +1,188 @@
+//! Waits: how a try goes to sleep, what wakes it, and how it ends.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{life::Life, timer::Timer};
+use crate::{
+    dag::Operator,
+    id::TryKey,
+    outcome::{Outcome, TryResult},
+    span::Span,
+    state::TaskState,
+    wait::{Awaited, Heard, OtherRun, Until, Wait, WaitFor},
+};
+
+impl Life<'_> {
+    /// Begins a wait that the engine watches itself.
+    pub(super) fn begin_wait(&mut self, index: u32, wait: &WaitFor) {
+        let (now, zone) = (self.now, self.run.graph.dag.timezone);
+        let run = &self.run.record;
+        let until = match &wait.until {
+            Until::Time(clock) => {
+                let from = run.data_interval.map_or(run.run_after, |interval| interval.end);
+                Awaited::Time(clock.moment(zone, from))
+            }
+            Until::For(span) => Awaited::Time(now + span.delta()),
+            // Airflow's `ExternalTaskSensor` takes `run_after` for a run without a logical date, too.
+            Until::Dag(other) => Awaited::Run(other.of(zone, run.logical_date.unwrap_or(run.run_after))),
+            Until::File(_) | Until::Http { .. } | Until::Sql { .. } => Awaited::Poke,
+        };
+        let deadline = Some(now + wait.timeout.delta());
+        self.fall_asleep(index, Wait { until, since: now, deadline, pokes: 0 });
+    }
+
+    /// Waits for a run that this try has triggered.
+    pub(super) fn wait_for_run(&mut self, index: u32, run: OtherRun) {
+        let wait = Wait { until: Awaited::Run(run), since: self.now, deadline: None, pokes: 0 };
+        self.fall_asleep(index, wait);
+    }
+
+    fn fall_asleep(&mut self, index: u32, wait: Wait) {
+        let record = &mut self.run.tis[index as usize].record;
+        record.reason = Some(wait.words());
+        record.next_try_at = wait.ends_at();
+        record.wait = Some(Box::new(wait));
+        self.set(index, TaskState::Deferred);
+        self.listen(index);
+        // What was over before it began takes no time at all.
+        self.wake(self.attempt(index));
+    }
+
+    /// A worker has looked in vain: the next one looks after a pause, under the same number. Source: Airflow 3.3.2
+    /// `BaseSensorOperator.execute` in mode `reschedule`; its last look is at the deadline here, not a pause before.
+    pub(super) fn reschedule(&mut self, index: u32, outcome: &Outcome) {
+        let Some((poke, timeout)) = self.wait_for(index).map(|wait| (wait.poke, wait.timeout)) else {
+            let reason = "it asked to be taken up again later, but does not wait for anything";
+            return self.conclude(index, TryResult::FailedForGood, Some(reason.to_owned()));
+        };
+        let before = self.run.tis[index as usize].record.wait.take();
+        let since = before.as_ref().map_or(outcome.started_at, |wait| wait.since);
+        let pokes = before.map_or(0, |wait| wait.pokes) + 1;
+        let deadline = since + timeout.delta();
+        if outcome.ended_at >= deadline || self.now >= deadline {
+            return self.time_out(index, timeout, outcome.reason.as_deref());
+        }
+        let at = (outcome.ended_at + poke.pause(pokes).delta()).min(deadline);
+        let wait = Wait { until: Awaited::Poke, since, deadline: Some(deadline), pokes };
+        let record = &mut self.run.tis[index as usize].record;
+        let found = outcome.reason.as_deref().map(|reason| format!("{reason}; ")).unwrap_or_default();
+        record.reason = Some(format!("{found}{}", wait.words()));
+        (record.ended_at, record.next_try_at, record.lost) = (Some(outcome.ended_at), Some(at), 0);
+        record.wait = Some(Box::new(wait));
+        self.set(index, TaskState::UpForReschedule);
+        self.listen(index);
+    }
+
+    /// Sets the alarm of what waits, and notes who waits for another run: when a wait begins, and when it comes into memory.
+    pub(super) fn listen(&mut self, index: u32) {
+        let record = &self.run.tis[index as usize].record;
+        if !record.state.is_asleep() {
+            return;
+        }
+        if let Some(at) = record.next_try_at {
+            self.timers.set(at, Timer::Wait(self.attempt(index)));
+        }
+        let waits_for_run = record.wait.as_ref().is_some_and(|wait| matches!(wait.until, Awaited::Run(_)));
+        if waits_for_run {
+            self.run.listeners.push(index);
+        }
+    }
+
+    /// The alarm of a wait has rung.
+    pub(super) fn wake(&mut self, attempt: TryKey) {
+        let index = attempt.ti.index;
+        let Some(record) = self.run.tis.get(index as usize).map(|ti| &ti.record) else { return };
+        let is_due = record.next_try_at.is_some_and(|at| at <= self.now);
+        if record.try_number != attempt.try_number || !record.state.is_asleep() || !is_due {
+            return;
+        }
+        if record.state == TaskState::UpForReschedule {
+            if !record.is_held {
+                self.look_again(index);
+            }
+            return;
+        }
+        let until = record.wait.as_ref().map(|wait| &wait.until);
+        match until {
+            Some(Awaited::Time(at)) if *at <= self.now => self.conclude(index, TryResult::Success, None),
+            Some(Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke) | None => {
+                let timeout = self.wait_for(index).map(|wait| wait.timeout).unwrap_or(crate::wait::TIMEOUT);
+                self.time_out(index, timeout, None);
+            }
+        }
+    }
+
+    /// The next look: the try goes on under its number.
+    pub(super) fn look_again(&mut self, index: u32) {
+        let node = self.run.tis[index as usize].node;
+        let record = &mut self.run.tis[index as usize].record;
+        record.scheduled_at = Some(self.now);
+        record.next_try_at = None;
+        (record.queued_at, record.started_at, record.ended_at, record.worker) = (None, None, None, None);
+        // Another version of its DAG may leave it to the engine.
+        if node < self.run.graph.len() && self.run.graph.node(node).is_instant {
+            return self.carry_out(index, node);
+        }
+        self.set(index, TaskState::Scheduled);
+        self.floor.wait(self.run.candidate(index));
+    }
+
+    /// The run that a try waits for has news for it.
+    pub(super) fn hear(&mut self, attempt: TryKey, heard: Heard) {
+        match heard {
+            Heard::Met => self.conclude(attempt.ti.index, TryResult::Success, None),
+            Heard::Failed(reason) => {
+                let result =
+                    if self.is_soft(attempt.ti.index) { TryResult::Skipped } else { TryResult::Failed };
+                self.conclude(attempt.ti.index, result, Some(reason));
+            }
+        }
+    }
+
+    // A timeout is never tried again. Source: Airflow's `AirflowSensorTimeout`.
+    fn time_out(&mut self, index: u32, timeout: Span, last: Option<&str>) {
+        let last = last.map(|last| format!(": {last}")).unwrap_or_default();
+        let reason = format!("it has waited for longer than its timeout of {timeout}{last}");
+        let result = if self.is_soft(index) { TryResult::Skipped } else { TryResult::FailedForGood };
+        self.conclude(index, result, Some(reason));
+    }
+
+    /// Ends a try without a worker's word.
+    pub(super) fn conclude(&mut self, index: u32, result: TryResult, reason: Option<String>) {
+        let record = &self.run.tis[index as usize].record;
+        let outcome = Outcome {
+            attempt: self.attempt(index),
+            result,
+            started_at: record.started_at.unwrap_or(self.now),
+            ended_at: self.now,
+            worker: record.worker.unwrap_or_default(),
+            exit_code: None,
+            reason,
+            xcoms: IndexMap::<String, Value>::new(),
+            pokes: None,
+            trigger: None,
+        };
+        self.end(index, outcome);
+    }
+
+    fn is_soft(&self, index: u32) -> bool {
+        self.wait_for(index).is_some_and(|wait| wait.soft_fail)
+    }
+
+    fn wait_for(&self, index: u32) -> Option<&WaitFor> {
+        let node = Some(self.run.tis[index as usize].node).filter(|&node| node < self.run.graph.len())?;
+        match &self.run.graph.task(node).operator {
+            Operator::WaitFor(wait) => Some(wait),
+            Operator::Bash { .. }
+            | Operator::Python { .. }
+            | Operator::Sql { .. }
+            | Operator::Http { .. }
+            | Operator::Branch { .. }
+            | Operator::ShortCircuit { .. }
+            | Operator::TriggerDag(_)
+            | Operator::LatestOnly
+            | Operator::Empty => None,
+        }
+    }
+}

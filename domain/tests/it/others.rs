@@ -1,0 +1,69 @@
+//! What concerns other runs in the simulated world: waiting for them, and starting them.
+
+use domain::{
+    dag::Operator,
+    engine::record::{RunAnswer, RunQuestion, RunRecord},
+    id::{DagId, RunId, TryKey},
+    outcome::TryResult,
+    wait::{OtherRun, RunStanding, TriggerRequest, Which},
+};
+
+use crate::world::World;
+
+impl World {
+    /// The answer of the records to a question about another run.
+    pub fn other(&self, question: &RunQuestion) -> RunAnswer {
+        let other = OtherRun {
+            dag_id: question.dag_id.clone(),
+            which: question.which.clone(),
+            task_id: question.task_id.clone(),
+            states: Vec::new(),
+            failed_states: Vec::new(),
+        };
+        self.meant(&other).last().map(|run| self.stands(run, &other))
+    }
+
+    /// The runs that somebody may mean who waits: several may have the same date.
+    pub fn meant<'a>(&'a self, other: &'a OtherRun) -> impl Iterator<Item = &'a RunRecord> {
+        self.records.runs.values().filter(|run| {
+            run.dag_id == other.dag_id
+                && match &other.which {
+                    Which::Date(date) => run.logical_date == Some(*date),
+                    Which::Id(run_id) => run.run_id == *run_id,
+                }
+        })
+    }
+
+    /// How a run stands for who waits for it.
+    pub fn stands(&self, run: &RunRecord, other: &OtherRun) -> RunStanding {
+        let tasks = other.task_id.as_ref().map(|id| {
+            self.tis(run.key).filter(|ti| ti.task_id == *id).map(|ti| ti.state).collect::<Vec<_>>()
+        });
+        RunStanding { state: run.state, tasks: tasks.filter(|states| !states.is_empty()) }
+    }
+
+    // What looks for something finds it sooner or later, and what starts runs asks for one.
+    pub fn waits(
+        &mut self,
+        attempt: TryKey,
+        result: TryResult,
+        faults: bool,
+    ) -> (TryResult, Option<Box<TriggerRequest>>) {
+        let dag = self.dag(&self.records.runs[&attempt.ti.run]);
+        let task = dag.task(self.records.tis[&attempt.ti].task_id.as_str());
+        match (task.map(|task| &task.operator), result) {
+            (Some(Operator::WaitFor(_)), TryResult::Success) if faults && !self.chance.one_in(3) => {
+                (TryResult::Rescheduled, None)
+            }
+            (Some(Operator::TriggerDag(task)), TryResult::Success) => {
+                let named = format!("named__{}", self.chance.below(8));
+                let run_id = self.chance.one_in(3).then(|| RunId::new(&named).unwrap());
+                let dag_id = DagId::new(&task.dag_id).unwrap();
+                let (conf, then) = (task.conf.clone(), task.then.clone());
+                let request = TriggerRequest { dag_id, run_id, logical_date: None, conf, then };
+                (TryResult::Deferred, Some(Box::new(request)))
+            }
+            (_, result) => (result, None),
+        }
+    }
+}
