@@ -6,6 +6,7 @@
 //!
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
+pub mod backfill;
 mod branch;
 mod control;
 mod counts;
@@ -35,6 +36,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use self::{
+    backfill::BackfillSnapshot,
     decision::{Decisions, Expected, Persisted},
     durations::DurationRecord,
     event::Event,
@@ -66,6 +68,8 @@ pub struct Snapshot {
     pub dags: Vec<DagRecord>,
     /// All active runs.
     pub runs: Vec<RunSnapshot>,
+    /// All backfills that are not over.
+    pub backfills: Vec<BackfillSnapshot>,
     /// All pools.
     pub pools: Vec<PoolRecord>,
     /// The installation's rules of admission.
@@ -114,6 +118,9 @@ impl Engine {
             engine.load_dag(dag);
         }
         engine.share_out();
+        for backfill in snapshot.backfills {
+            engine.load_backfill(backfill);
+        }
         for run in snapshot.runs {
             engine.load_run(run, now);
         }
@@ -145,6 +152,10 @@ impl Engine {
                 }
             }
             Event::Past { run, before } => self.answer_past(run, before, now),
+            Event::Surveyed { dag_id, backfill, found } => self.survey(&dag_id, backfill, found),
+            Event::Recalled { dag_id, backfill, ordinal, run } => {
+                self.recall(&dag_id, backfill, ordinal, run, now);
+            }
         }
     }
 
@@ -286,6 +297,7 @@ impl Engine {
             dag.forget(run, was);
         }
         self.hand_over(key);
+        self.meet_backfill(key);
         if !was.is_finished() {
             self.count_failure(&dag_id, key, now);
         }
@@ -370,6 +382,7 @@ impl Engine {
         }
         self.names.insert((run.record.dag_id.clone(), run.record.run_id.clone()), key);
         self.runs.insert(key, run);
+        self.meet_backfill(key);
         self.ask_past(key);
         self.with_run(key, now, |_| {});
         self.step_in(key, now);

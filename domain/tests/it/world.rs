@@ -13,6 +13,7 @@ use domain::{
     dag::{Dag, Operator},
     engine::{
         Engine, Snapshot,
+        backfill::{Recall, Survey},
         decision::{Decisions, Persisted},
         durations::DurationRecord,
         event::Event,
@@ -30,7 +31,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{chance::Chance, inspect::blocks_next};
+use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -42,6 +43,7 @@ pub struct Records {
     pub tries: BTreeSet<TryKey>,
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
+    pub backfills: Backfills,
 }
 
 pub struct World {
@@ -55,6 +57,8 @@ pub struct World {
     pub workers: Vec<Uuid>,
     pub lost: Vec<(Uuid, Vec<TryKey>)>,
     pub questions: Vec<PastQuestion>,
+    pub surveys: Vec<Survey>,
+    pub recalls: Vec<Recall>,
     pub has_wishes: bool,
     pub claimed: BTreeSet<TryKey>,
 }
@@ -77,6 +81,7 @@ impl World {
             cursor: None,
             disabled: BTreeSet::new(),
             failed_runs: 0,
+            taken: BTreeSet::new(),
         });
         let records =
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
@@ -91,6 +96,8 @@ impl World {
             workers: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
             lost: Vec::new(),
             questions: Vec::new(),
+            surveys: Vec::new(),
+            recalls: Vec::new(),
             has_wishes: false,
             claimed: BTreeSet::new(),
         };
@@ -101,13 +108,16 @@ impl World {
     /// The engine forgets everything and starts from the records.
     pub fn restart(&mut self) {
         self.questions.clear();
+        self.surveys.clear();
+        self.recalls.clear();
         self.engine = Engine::restore(self.snapshot(), self.now);
     }
 
     pub fn snapshot(&self) -> Snapshot {
         let active = self.records.runs.values().filter(|run| !run.state.is_finished());
         Snapshot {
-            dags: self.records.dags.clone(),
+            dags: self.dags(),
+            backfills: self.backfills(),
             runs: active.map(|run| self.run_snapshot(run)).collect(),
             pools: self.records.pools.clone(),
             workers: self.live_workers(),
@@ -122,7 +132,7 @@ impl World {
         self.workers.iter().map(record).collect()
     }
 
-    fn run_snapshot(&self, run: &RunRecord) -> RunSnapshot {
+    pub fn run_snapshot(&self, run: &RunRecord) -> RunSnapshot {
         let lengths = self.records.xcoms.iter().filter(|((key, ..), _)| *key == run.key);
         RunSnapshot {
             run: run.clone(),
@@ -190,6 +200,9 @@ impl World {
             let before = self.past(&question);
             self.engine.handle(Event::Past { run: question.run, before }, self.now);
         }
+        if answered > 0 || !faults || self.chance.one_in(2) {
+            self.answer();
+        }
         for (worker, tries) in self.lost.clone() {
             self.engine.handle(Event::WorkerLost { worker, tries }, self.now);
         }
@@ -206,6 +219,8 @@ impl World {
             return self.restart();
         }
         self.questions.extend(decisions.questions.iter().cloned());
+        self.surveys.extend(decisions.surveys.iter().cloned());
+        self.recalls.extend(decisions.recalls.iter().cloned());
         self.queue.extend(decisions.ready.iter().map(|ready| ready.attempt));
         for stop in &decisions.stop {
             self.running.remove(stop);
@@ -268,6 +283,7 @@ impl World {
             self.records.xcoms.insert(place, xcom.value.clone());
         }
         self.write_flags(decisions);
+        self.write_backfills(decisions);
         for cursor in &decisions.cursors {
             let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
             dag.cursor = cursor.cursor;
