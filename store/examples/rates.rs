@@ -160,6 +160,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         note: None,
         clear_number: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 

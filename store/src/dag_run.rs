@@ -9,7 +9,11 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
-    engine::record::{PastQuestion, RunRecord, Standing, VersionId},
+    backfill::BackfillId,
+    engine::{
+        backfill::Place,
+        record::{PastQuestion, RunRecord, Standing, VersionId},
+    },
     id::{DagId, RunId, RunKey, TaskId},
     state::{RunState, RunType},
 };
@@ -60,6 +64,10 @@ pub(crate) struct RunRow {
     clear_number: i32,
     #[diesel(sql_type = Bool)]
     is_paused: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    backfill_id: Option<i64>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    backfill_ordinal: Option<i32>,
 }
 
 impl Store {
@@ -108,6 +116,10 @@ hot_query! {
      ORDER BY r.logical_date DESC, r.key DESC LIMIT 1"
 }
 
+fn place(id: Option<i64>, ordinal: Option<i32>) -> Option<Place> {
+    Some(Place { id: BackfillId(id?), ordinal: count(ordinal?) })
+}
+
 impl From<RunRow> for RunRecord {
     fn from(row: RunRow) -> Self {
         Self {
@@ -128,6 +140,7 @@ impl From<RunRow> for RunRecord {
             note: row.note,
             clear_number: count(row.clear_number),
             is_paused: row.is_paused,
+            backfill: place(row.backfill_id, row.backfill_ordinal),
         }
     }
 }

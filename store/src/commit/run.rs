@@ -46,6 +46,8 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         note: &column(&note, |text| text.as_deref()),
         clear_number: &column(runs, |run| int(run.clear_number)),
         is_paused: &column(runs, |run| run.is_paused),
+        backfill_id: &column(runs, |run| run.backfill.map(|place| place.id.0)),
+        backfill_ordinal: &column(runs, |run| run.backfill.map(|place| int(place.ordinal))),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -122,6 +124,8 @@ hot_query! {
         note: [Option<&'a str>] => Array<Nullable<Text>>,
         clear_number: [i32] => Array<Integer>,
         is_paused: [bool] => Array<Bool>,
+        backfill_id: [Option<i64>] => Array<Nullable<BigInt>>,
+        backfill_ordinal: [Option<i32>] => Array<Nullable<Integer>>,
     }
     include_str!("insert_runs.sql")
 }

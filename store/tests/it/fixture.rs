@@ -91,6 +91,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         note: Some("a note".to_owned()),
         clear_number: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 

@@ -220,6 +220,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         note: None,
         clear_number: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 
