@@ -64,6 +64,13 @@ fn succeed(stage: &mut Stage, hour: u32) {
     stage.end(&name(hour), "t", TryResult::Success, Some(0), None);
 }
 
+/// A run as the records have it.
+fn snapshot(stage: &Stage, run_id: &str) -> RunSnapshot {
+    let run = stage.run(run_id).clone();
+    let tis = stage.tis.values().filter(|ti| ti.key.run == run.key).cloned().collect();
+    RunSnapshot { run, dag: dag(HOURLY).into(), tis, lengths: vec![], choices: vec![] }
+}
+
 fn dag(yaml: &str) -> Dag {
     let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
     assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
@@ -214,6 +221,8 @@ fn a_cancelled_one_ends_what_waits_and_lets_go_on_what_runs() {
     let mut stage = Stage::new(HOURLY);
     create(&mut stage, 1, Order { max_active_runs: 1, ..four() });
     succeed(&mut stage, 0);
+    let first = snapshot(&stage, &name(0));
+    stage.handle(Event::Run(Box::new(first)));
     let selection = stage.selection(&name(0), &[]);
     stage.ask(Wish::Clear(domain::intent::Clear { selection, only_failed: false }));
     assert_eq!(runs(&stage), [(0, RunState::Queued), (1, RunState::Running)], "no room for what was cleared");
@@ -251,18 +260,15 @@ fn a_run_that_exists_runs_again_as_one_of_the_backfill() {
     let mut stage = Stage::new(HOURLY);
     stage.trigger("mine", None);
     stage.end("mine", "t", TryResult::FailedForGood, Some(2), None);
-    let mut run = stage.run("mine").clone();
-    run.logical_date = Some(at("2025-12-31T01:00:00Z"));
+    let mut mine = snapshot(&stage, "mine");
+    mine.run.logical_date = Some(at("2025-12-31T01:00:00Z"));
     let order = Order { reprocess: Reprocess::Failed, max_active_runs: 4, ..four() };
     stage.ask(Wish::CreateBackfill { id: BackfillId(1), order });
-    survey(&mut stage, vec![Found { ordinal: 1, run_id: run.run_id.clone(), state: run.state }]);
+    survey(&mut stage, vec![Found { ordinal: 1, run_id: mine.run.run_id.clone(), state: mine.run.state }]);
     let recall = stage.recalls.pop().unwrap();
     assert_eq!(runs(&stage).len(), 3);
-    let tis = stage.tis.values().filter(|ti| ti.key.run == run.key).cloned().collect();
-    let (lengths, choices) = (vec![], vec![]);
-    let snapshot = RunSnapshot { run, dag: dag(HOURLY).into(), tis, lengths, choices };
     let (backfill, ordinal) = (recall.place.id, recall.place.ordinal);
-    let run = Some(Box::new(snapshot));
+    let run = Some(Box::new(mine));
     stage.handle(Event::Recalled { dag_id: recall.dag_id, backfill, ordinal, run });
     let run = stage.run("mine");
     assert_eq!((run.state, run.run_type, run.backfill), (RunState::Running, RunType::Backfill, Some(recall.place)));

@@ -117,6 +117,7 @@ const COLUMNS: Columns = Columns {
         ("conf", "r.conf::text"),
         ("triggering_user_name", "r.triggered_by"),
         ("dag_version", "v.number::bigint"),
+        ("backfill_id", "r.backfill_id"),
     ],
     tie: "r.key",
 };

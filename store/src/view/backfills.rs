@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
     engine::backfill::BackfillRecord,
-    id::{DagId, RunKey},
+    id::DagId,
     state::RunState,
 };
 
@@ -125,25 +125,6 @@ impl Store {
         }
         Ok(progress)
     }
-
-    /// The backfills that runs belong to; runs that belong to none are left out.
-    ///
-    /// # Errors
-    /// Only when the database fails.
-    pub async fn backfills_of_runs(&self, runs: &[RunKey]) -> Result<HashMap<RunKey, BackfillId>, Error> {
-        let keys: Vec<i64> = runs.iter().map(|run| run.0).collect();
-        let mut conn = self.conn().await?;
-        let rows: Vec<MemberRow> = Members { keys: &keys }.load(&mut conn).await?;
-        Ok(rows.into_iter().map(|row| (RunKey(row.key), BackfillId(row.backfill_id))).collect())
-    }
-}
-
-#[derive(QueryableByName)]
-struct MemberRow {
-    #[diesel(sql_type = BigInt)]
-    key: i64,
-    #[diesel(sql_type = BigInt)]
-    backfill_id: i64,
 }
 
 #[derive(QueryableByName)]
@@ -186,9 +167,4 @@ hot_query! {
     "SELECT d.backfill_id, d.deed IS NULL AS is_waiting, d.run_key IS NOT NULL AS has_run, r.state, count(*) AS total
      FROM backfill_date d LEFT JOIN dag_run r ON r.key = d.run_key
      WHERE d.backfill_id = ANY($1) GROUP BY 1, 2, 3, 4"
-}
-
-hot_query! {
-    Members { keys: [i64] => Array<BigInt> }
-    "SELECT key, backfill_id FROM dag_run WHERE key = ANY($1) AND backfill_id IS NOT NULL"
 }
