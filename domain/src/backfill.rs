@@ -3,7 +3,7 @@
 //!
 //! Source: Airflow 3.3.2 `models/backfill.py`.
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,22 @@ pub struct Order {
     /// Runs that run again do so on the newest version of the DAG.
     #[serde(default = "yes")]
     pub run_on_latest_version: bool,
+}
+
+impl Order {
+    /// Of planned dates those that get a run, when these are the runs that some of them have already, by their places.
+    #[must_use]
+    pub fn wanted(
+        &self,
+        dates: Vec<DataInterval>,
+        existing: impl IntoIterator<Item = (u32, RunState)>,
+    ) -> Vec<DataInterval> {
+        let is_left = |state: RunState| matches!(self.reprocess.judge(state), Judgement::Leave(_));
+        let left: HashSet<u32> =
+            existing.into_iter().filter(|(_, state)| is_left(*state)).map(|(place, _)| place).collect();
+        let others = (0..).zip(dates).filter(|(place, _)| !left.contains(place));
+        others.map(|(_, date)| date).collect()
+    }
 }
 
 const fn yes() -> bool {

@@ -1,10 +1,8 @@
 //! Planning and ordering backfills, for programs and for people alike.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use domain::{
-    backfill::{BackfillId, Judgement, Order, Refusal, plan},
+    backfill::{BackfillId, Order, Refusal, plan},
     dag::Dag,
     engine::{backfill::BackfillRecord, record::VersionId},
     id::DagId,
@@ -32,11 +30,7 @@ pub(crate) async fn preview(state: &AppState, order: &Order) -> Result<Vec<DataI
         Err(fault) => return Err(fault.into()),
     };
     let found = state.store.survey_dates(&order.dag_id, &dates).await?;
-    let is_left = |state| matches!(order.reprocess.judge(state), Judgement::Leave(_));
-    let left: HashSet<u32> =
-        found.into_iter().filter(|found| is_left(found.state)).map(|found| found.ordinal).collect();
-    let others = (0..).zip(dates).filter(|(ordinal, _)| !left.contains(ordinal));
-    Ok(others.map(|(_, date)| date).collect())
+    Ok(order.wanted(dates, found.into_iter().map(|found| (found.ordinal, found.state))))
 }
 
 /// Has a backfill created by the engine.
@@ -47,10 +41,7 @@ pub(crate) async fn create(state: &AppState, by: &str, order: Order) -> Result<B
     // The engine checks all of this again, at the moment that counts; here it is known whose fault each refusal is.
     let checked = planned(state, &order).await;
     if state.store.active_backfill(&order.dag_id).await?.is_some() {
-        return Err(Error::Conflict(format!(
-            "There is already a running backfill for dag {}",
-            order.dag_id
-        )));
+        return Err(Error::Conflict(format!("There is already a running backfill for dag {}", order.dag_id)));
     }
     checked?;
     let id = state.store.next_backfill().await?;

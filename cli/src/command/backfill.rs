@@ -1,11 +1,11 @@
 //! `tradewind backfill`
 
-use std::{collections::HashSet, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use domain::{
-    backfill::{BackfillId, Judgement, Order, Refusal, plan},
+    backfill::{BackfillId, Order, Refusal, plan},
     engine::backfill::BackfillRecord,
     id::DagId,
     intent::Wish,
@@ -62,7 +62,8 @@ pub async fn run(common: &Common, command: Backfill) -> Result<ExitCode> {
         Backfill::Pause(which) => change(common, &which, "paused", pausing(true)).await?,
         Backfill::Unpause(which) => change(common, &which, "going on", pausing(false)).await?,
         Backfill::Cancel(which) => {
-            let wish = |record: BackfillRecord| Wish::CancelBackfill { dag_id: record.order.dag_id, id: record.id };
+            let wish =
+                |record: BackfillRecord| Wish::CancelBackfill { dag_id: record.order.dag_id, id: record.id };
             change(common, &which, "cancelled", wish).await?;
         }
     }
@@ -91,7 +92,10 @@ async fn create(common: &Common, order: Order) -> Result<()> {
     let (line, dag) = dags::known(&store, &order.dag_id).await?;
     plan(&dag, &order, Clock::system().now())?;
     if line.is_paused {
-        output::note(&format!("note: {} is paused, so nothing starts before `tradewind dags unpause`", dag.dag_id));
+        output::note(&format!(
+            "note: {} is paused, so nothing starts before `tradewind dags unpause`",
+            dag.dag_id
+        ));
     }
     let id = store.next_backfill().await?;
     if !inbox::ask(&config, &store, Wish::CreateBackfill { id, order }).await? {
@@ -110,15 +114,13 @@ async fn preview(common: &Common, order: Order) -> Result<()> {
         Err(refusal) => bail!(refusal),
     };
     let found = store.survey_dates(&order.dag_id, &dates).await?;
-    let left = found.iter().filter(|run| matches!(order.reprocess.judge(run.state), Judgement::Leave(_)));
-    let left: HashSet<u32> = left.map(|run| run.ordinal).collect();
-    let dates = (0..).zip(dates).filter(|(ordinal, _)| !left.contains(ordinal));
-    let row = |(_, date): (u32, DataInterval)| Date {
+    let dates = order.wanted(dates, found.iter().map(|found| (found.ordinal, found.state)));
+    let row = |date: &DataInterval| Date {
         logical_date: date.start,
         data_interval_start: date.start,
         data_interval_end: date.end,
     };
-    output::list(common.output, &dates.map(row).collect::<Vec<_>>())
+    output::list(common.output, &dates.iter().map(row).collect::<Vec<_>>())
 }
 
 async fn list(common: &Common, dag_id: &DagId, limit: u32) -> Result<()> {
@@ -146,11 +148,7 @@ async fn change(
         output::note("note: no scheduler has done it yet; the first one that runs will");
         return Ok(());
     }
-    output::done(
-        common.output,
-        &format!("backfill {} is {done}", which.id),
-        &shown(&store, which.id).await?,
-    )
+    output::done(common.output, &format!("backfill {} is {done}", which.id), &shown(&store, which.id).await?)
 }
 
 async fn show(common: &Common, store: &Store, id: BackfillId) -> Result<()> {
@@ -164,7 +162,9 @@ async fn shown(store: &Store, id: BackfillId) -> Result<Row> {
 }
 
 async fn find(store: &Store, id: BackfillId) -> Result<BackfillRecord> {
-    let none = || format!("there is no backfill {id}; `tradewind backfill list --dag-id DAG_ID` shows those of a DAG");
+    let none = || {
+        format!("there is no backfill {id}; `tradewind backfill list --dag-id DAG_ID` shows those of a DAG")
+    };
     store.backfill(id).await?.with_context(none)
 }
 

@@ -111,7 +111,8 @@ impl Backfill {
 
     // Lets the first of its queued runs start, if one may.
     fn start_next(&mut self) -> Option<RunKey> {
-        let (_, key) = if self.has_room(self.running.len()) { self.queued.pop_first()? } else { return None };
+        let (_, key) =
+            if self.has_room(self.running.len()) { self.queued.pop_first()? } else { return None };
         self.running.insert(key);
         Some(key)
     }

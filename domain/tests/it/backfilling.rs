@@ -103,8 +103,7 @@ impl World {
         for (ordinal, (date, _)) in self.dates_of(survey.backfill).filter(|(_, (_, deed))| deed.is_none()) {
             let name = run_id(date).unwrap();
             let is_its = |run: &&RunRecord| {
-                run.dag_id == survey.dag_id
-                    && (run.logical_date == Some(date.start) || run.run_id == name)
+                run.dag_id == survey.dag_id && (run.logical_date == Some(date.start) || run.run_id == name)
             };
             let runs = self.records.runs.values().filter(is_its);
             found.extend(runs.map(|run| Found { ordinal, run_id: run.run_id.clone(), state: run.state }));

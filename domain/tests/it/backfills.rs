@@ -15,8 +15,7 @@ use test_case::test_case;
 
 use crate::stage::Stage;
 
-const HOURLY: &str =
-    "dag_id: play\nschedule: '0 * * * *'\nstart_date: 2026-01-01T00:30\nmax_active_runs: 1\ntasks: {t: {bash: t}}";
+const HOURLY: &str = "dag_id: play\nschedule: '0 * * * *'\nstart_date: 2026-01-01T00:30\nmax_active_runs: 1\ntasks: {t: {bash: t}}";
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -81,7 +80,10 @@ fn dag(yaml: &str) -> Dag {
 fn dates(schedule: &str, order: &Order, now: &str) -> Vec<String> {
     let dag = dag(&format!("dag_id: play\nschedule: {schedule}\ntasks: {{t: {{bash: t}}}}"));
     let dates = plan(&dag, order, at(now)).unwrap();
-    dates.iter().map(|date| format!("{}-{}", date.start.format("%d %H:%M"), date.end.format("%d %H:%M"))).collect()
+    dates
+        .iter()
+        .map(|date| format!("{}-{}", date.start.format("%d %H:%M"), date.end.format("%d %H:%M")))
+        .collect()
 }
 
 #[test_case("'0 */6 * * *'", &["01 00:00-01 00:00", "01 06:00-01 06:00", "01 12:00-01 12:00"]; "both ends count")]
@@ -120,7 +122,8 @@ fn a_change_of_the_clocks_leaves_no_date_out_and_none_twice() {
 
 #[test]
 fn what_cannot_be_is_refused() {
-    let refused = |yaml: &str, order: Order| plan(&dag(yaml), &order, at("2026-01-01T00:00:00Z")).unwrap_err();
+    let refused =
+        |yaml: &str, order: Order| plan(&dag(yaml), &order, at("2026-01-01T00:00:00Z")).unwrap_err();
     let (a, b) = ("2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z");
     for schedule in ["null", "'@once'", "'@continuous'"] {
         let yaml = format!("dag_id: play\nschedule: {schedule}\ntasks: {{t: {{bash: t}}}}");
@@ -271,7 +274,10 @@ fn a_run_that_exists_runs_again_as_one_of_the_backfill() {
     let run = Some(Box::new(mine));
     stage.handle(Event::Recalled { dag_id: recall.dag_id, backfill, ordinal, run });
     let run = stage.run("mine");
-    assert_eq!((run.state, run.run_type, run.backfill), (RunState::Running, RunType::Backfill, Some(recall.place)));
+    assert_eq!(
+        (run.state, run.run_type, run.backfill),
+        (RunState::Running, RunType::Backfill, Some(recall.place))
+    );
     assert_eq!((run.clear_number, stage.ti("mine", "t").try_number), (1, 2));
     assert_eq!(stage.dates.last().map(|date| date.deed), Some(Deed::Reprocessed));
 }
@@ -279,7 +285,8 @@ fn a_run_that_exists_runs_again_as_one_of_the_backfill() {
 #[test]
 fn a_run_that_was_deleted_meanwhile_is_replaced_by_a_new_one() {
     let mut stage = Stage::new(HOURLY);
-    let order = Order { reprocess: Reprocess::Completed, ..order("2025-12-31T00:00:00Z", "2025-12-31T00:00:00Z") };
+    let order =
+        Order { reprocess: Reprocess::Completed, ..order("2025-12-31T00:00:00Z", "2025-12-31T00:00:00Z") };
     stage.ask(Wish::CreateBackfill { id: BackfillId(1), order });
     survey(&mut stage, vec![Found { ordinal: 0, run_id: "old".parse().unwrap(), state: RunState::Success }]);
     let recall = stage.recalls.pop().unwrap();
@@ -315,7 +322,9 @@ fn the_schedule_passes_over_what_a_backfill_has_run() {
     create(&mut stage, 1, order("2025-12-31T21:00:00Z", "2025-12-31T22:00:00Z"));
     stage.end(&tick(20), "t", TryResult::Success, Some(0), None);
     assert_eq!(stage.run_state(&tick(23)), RunState::Running, "21 and 22 have run");
-    assert!(stage.runs.values().all(|run| run.run_id.as_str() != tick(21) && run.run_id.as_str() != tick(22)));
+    assert!(
+        stage.runs.values().all(|run| run.run_id.as_str() != tick(21) && run.run_id.as_str() != tick(22))
+    );
 }
 
 #[test]
@@ -324,8 +333,7 @@ fn the_first_run_waits_for_none_before_it_the_next_for_the_first() {
     let mut stage = Stage::new(&yaml);
     create(&mut stage, 1, Order { reprocess: Reprocess::Failed, ..four() });
     let unmet = [("t".parse().unwrap())].into();
-    let standing =
-        domain::engine::record::Standing { logical_date: at("2025-12-30T23:00:00Z"), unmet };
+    let standing = domain::engine::record::Standing { logical_date: at("2025-12-30T23:00:00Z"), unmet };
     for question in std::mem::take(&mut stage.questions) {
         stage.handle(Event::Past { run: question.run, before: Some(standing.clone()) });
     }

@@ -7,12 +7,7 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
-use domain::{
-    backfill::BackfillId,
-    engine::backfill::BackfillRecord,
-    id::DagId,
-    state::RunState,
-};
+use domain::{backfill::BackfillId, engine::backfill::BackfillRecord, id::DagId, state::RunState};
 
 use super::{Listing, Page};
 use crate::{
@@ -116,7 +111,10 @@ impl Store {
     ///
     /// # Errors
     /// Only when the database fails.
-    pub async fn backfill_progress(&self, ids: &[BackfillId]) -> Result<HashMap<BackfillId, Progress>, Error> {
+    pub async fn backfill_progress(
+        &self,
+        ids: &[BackfillId],
+    ) -> Result<HashMap<BackfillId, Progress>, Error> {
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
         let mut conn = self.conn().await?;
         let mut progress: HashMap<BackfillId, Progress> = HashMap::new();

@@ -81,8 +81,7 @@ async fn what_is_left_of_a_backfill_is_loaded() {
     assert_eq!(loaded.waiting, [(0, date(20)), (1, date(10)), (2, date(0))]);
 
     let mut first = run(8, &dag, 20);
-    (first.run_type, first.backfill) =
-        (RunType::Backfill, Some(Place { id: BackfillId(1), ordinal: 0 }));
+    (first.run_type, first.backfill) = (RunType::Backfill, Some(Place { id: BackfillId(1), ordinal: 0 }));
     let decisions = Decisions {
         runs_created: vec![first.clone()],
         dates: vec![done(0, Deed::Created, Some(8)), done(2, Deed::InFlight, None)],
@@ -149,8 +148,8 @@ async fn nothing_is_done_twice_and_nothing_after_the_end() {
     assert!(db.store.commit(&proof, &early, &[]).await.is_err(), "one active backfill for each DAG");
     decisions.backfills_created.push(second);
     db.store.commit(&proof, &decisions, &[]).await.unwrap();
-    let late = db.store.commit(&proof, &Decisions { backfills_changed: vec![over], ..Decisions::default() }, &[]);
-    assert!(matches!(late.await, Err(Error::Conflict(_))));
+    let late = Decisions { backfills_changed: vec![over], ..Decisions::default() };
+    assert!(matches!(db.store.commit(&proof, &late, &[]).await, Err(Error::Conflict(_))));
 
     let ids = |newest| {
         let store = db.store.clone();
@@ -170,7 +169,11 @@ async fn the_schedule_learns_which_dates_were_taken_before_it() {
     let (db, proof, dag) = started().await;
     let turn = Decisions {
         runs_created: vec![run(8, &dag, 20), run(9, &dag, 0)],
-        dates: vec![done(0, Deed::Created, Some(8)), done(2, Deed::Created, Some(9)), done(1, Deed::InFlight, None)],
+        dates: vec![
+            done(0, Deed::Created, Some(8)),
+            done(2, Deed::Created, Some(9)),
+            done(1, Deed::InFlight, None),
+        ],
         ..Decisions::default()
     };
     db.store.commit(&proof, &turn, &[]).await.unwrap();
@@ -193,5 +196,8 @@ async fn numbers_are_never_given_twice_and_old_backfills_are_forgotten() {
     assert_eq!(db.store.count_old(at(50)).await.unwrap().backfills, 0);
     assert_eq!(db.store.count_old(at(51)).await.unwrap().backfills, 1);
     assert_eq!(db.store.clean(at(51)).await.unwrap().backfills, 1);
-    assert_eq!(db.store.backfill_progress(&[BackfillId(1)]).await.unwrap(), BTreeMap::new().into_iter().collect());
+    assert_eq!(
+        db.store.backfill_progress(&[BackfillId(1)]).await.unwrap(),
+        BTreeMap::new().into_iter().collect()
+    );
 }

@@ -50,7 +50,8 @@ impl New {
     fn order(self) -> Result<Order, Error> {
         let missing = |name: &str| wrong(name, "Input should be a valid datetime", Value::Null);
         let active = self.max_active_runs.unwrap_or(i64::from(USUAL_ACTIVE));
-        let too_few = || wrong("max_active_runs", "Input should be greater than or equal to 1", active.into());
+        let too_few =
+            || wrong("max_active_runs", "Input should be greater than or equal to 1", active.into());
         Ok(Order {
             dag_id: DagId::new(&self.dag_id)
                 .map_err(|_| Error::NotFound(format!("Could not find dag {}", self.dag_id)))?,

@@ -53,8 +53,18 @@ async fn a_backfill_runs_every_date_and_is_completed() {
     let made = create(&program, json!({"dag_run_conf": {"day": "b"}, "max_active_runs": 2}), 200).await;
     let fields: Vec<&str> = made.as_object().unwrap().keys().map(String::as_str).collect();
     let wanted = [
-        "id", "dag_id", "from_date", "to_date", "dag_run_conf", "is_paused", "reprocess_behavior", "max_active_runs",
-        "created_at", "completed_at", "updated_at", "dag_display_name",
+        "id",
+        "dag_id",
+        "from_date",
+        "to_date",
+        "dag_run_conf",
+        "is_paused",
+        "reprocess_behavior",
+        "max_active_runs",
+        "created_at",
+        "completed_at",
+        "updated_at",
+        "dag_display_name",
     ];
     assert!(wanted.iter().all(|name| fields.contains(name)) && fields.len() == wanted.len(), "{fields:?}");
     let path = format!("/backfills/{}", made["id"]);
@@ -132,10 +142,22 @@ async fn what_cannot_be_is_refused_in_airflows_words() {
         (json!({"dag_id": "past"}), 422, "You must set reprocess behavior"),
         (json!({"dag_id": "past", "run_backwards": true}), 422, "cannot be run in reverse"),
         (json!({"to_date": "2019-01-01T00:00:00Z"}), 422, "must not be after to_date"),
-        (json!({"from_date": "2999-01-01T00:00:00Z", "to_date": "2999-01-02T00:00:00Z"}), 422, "future dates"),
+        (
+            json!({"from_date": "2999-01-01T00:00:00Z", "to_date": "2999-01-02T00:00:00Z"}),
+            422,
+            "future dates",
+        ),
         (json!({"to_date": "2025-01-01T00:00:00Z"}), 422, "at most"),
-        (json!({"to_date": "2020-01-01T00:00:00Z", "from_date": "2020-01-01T00:00:00Z", "dag_run_conf": {"day": 7}}), 422, "day"),
-        (json!({"from_date": "2020-01-01T00:10:00Z", "to_date": "2020-01-01T00:20:00Z"}), 422, "No runs to create"),
+        (
+            json!({"to_date": "2020-01-01T00:00:00Z", "from_date": "2020-01-01T00:00:00Z", "dag_run_conf": {"day": 7}}),
+            422,
+            "day",
+        ),
+        (
+            json!({"from_date": "2020-01-01T00:10:00Z", "to_date": "2020-01-01T00:20:00Z"}),
+            422,
+            "No runs to create",
+        ),
         (json!({"max_active_runs": 0}), 422, "max_active_runs"),
         (json!({"max_active_runs": -1}), 422, "max_active_runs"),
         (json!({"reprocess_behavior": "sometimes"}), 422, "sometimes"),

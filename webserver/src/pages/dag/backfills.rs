@@ -22,8 +22,9 @@ use store::view::{Page, backfills::Progress};
 use self::form::{Sent, Wrong};
 use super::{DagHead, Seen, View, zone};
 use crate::{
-    AppState, backfill,
+    AppState,
     auth::{Form, User},
+    backfill,
     error::Error,
     pages::{
         deed, pager,

@@ -21,10 +21,16 @@ async fn dates_are_previewed_then_run_and_a_run_says_whose_it_is() {
     let previewed = person.submit(&page, FORM, &preview).await;
     assert!(previewed.said("section[aria-label='Preview']").starts_with("3 runs"), "{}", previewed.text);
     let program = app.program(Role::User).await;
-    assert_eq!(program.get("/backfills?dag_id=hourly").await["total_entries"], 0, "a preview changes nothing");
+    assert_eq!(
+        program.get("/backfills?dag_id=hourly").await["total_entries"],
+        0,
+        "a preview changes nothing"
+    );
     let started = person.submit(&previewed, FORM, &[range[0], range[1], ("do", "create")]).await;
     assert_eq!(started.said(".note-good"), "hourly is backfilled.");
-    program.wait_for("/backfills?dag_id=hourly", |list| !list["backfills"][0]["completed_at"].is_null()).await;
+    program
+        .wait_for("/backfills?dag_id=hourly", |list| !list["backfills"][0]["completed_at"].is_null())
+        .await;
     let page = person.open(PAGE).await;
     assert_eq!(page.said("td.lead"), "completed");
     assert!(page.text.contains("3 of 3"), "{}", page.text);
@@ -41,7 +47,11 @@ async fn a_form_that_does_not_fit_says_why_and_keeps_what_was_written() {
     let wrong = [("from_date", "soon"), ("max_active_runs", "0"), ("dag_run_conf", "[]"), ("do", "create")];
     let refused = person.submit(&page, FORM, &wrong).await;
     assert_eq!(refused.status, 422);
-    assert!(refused.text.contains("not a date and time") && refused.text.contains("JSON object"), "{}", refused.text);
+    assert!(
+        refused.text.contains("not a date and time") && refused.text.contains("JSON object"),
+        "{}",
+        refused.text
+    );
     let range = [("from_date", "2020-01-02T00:00"), ("to_date", "2020-01-01T00:00"), ("do", "create")];
     let refused = person.submit(&page, FORM, &range).await;
     assert!(refused.said(".note-bad").contains("must not be after to_date"), "{}", refused.text);

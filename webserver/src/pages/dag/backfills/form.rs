@@ -122,9 +122,27 @@ pub(super) fn fields(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> 
                 choice(Reprocess::Failed, "run again if they failed"),
                 choice(Reprocess::Completed, "run again"),
             ],
-            ..field("reprocess_behavior", "Runs that exist", "choice", "none", "Active ones are always left alone.")
+            ..field(
+                "reprocess_behavior",
+                "Runs that exist",
+                "choice",
+                "none",
+                "Active ones are always left alone.",
+            )
         },
-        field("run_backwards", "The latest date first", "checkbox", "", "Not for tasks with depends_on_past."),
-        field("dag_run_conf", "Params, as JSON", "json", "", "An object for every run; empty for the defaults."),
+        field(
+            "run_backwards",
+            "The latest date first",
+            "checkbox",
+            "",
+            "Not for tasks with depends_on_past.",
+        ),
+        field(
+            "dag_run_conf",
+            "Params, as JSON",
+            "json",
+            "",
+            "An object for every run; empty for the defaults.",
+        ),
     ]
 }
