@@ -282,12 +282,8 @@ impl World {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
             self.records.xcoms.insert(place, xcom.value.clone());
         }
-        self.write_flags(decisions);
+        self.write_dags(decisions);
         self.write_backfills(decisions);
-        for cursor in &decisions.cursors {
-            let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
-            dag.cursor = cursor.cursor;
-        }
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
             let is_first = old.state == TaskState::None || old.state.is_finished();
             if is_first && matches!(change.new.state, TaskState::Scheduled | TaskState::Queued) {
@@ -309,7 +305,11 @@ impl World {
         self.check_limits();
     }
 
-    fn write_flags(&mut self, decisions: &Decisions) {
+    fn write_dags(&mut self, decisions: &Decisions) {
+        for cursor in &decisions.cursors {
+            let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
+            dag.cursor = cursor.cursor;
+        }
         for flags in &decisions.dags {
             let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == flags.dag_id).unwrap();
             dag.failed_runs = flags.failed_runs;

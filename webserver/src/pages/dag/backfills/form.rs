@@ -99,7 +99,6 @@ pub(super) fn fields(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> 
         error: wrong.get(name).cloned(),
         ..Field::default()
     };
-    let choice = |value: Reprocess, label: &str| Choice { value: value.to_string(), label: label.to_owned() };
     vec![
         Field {
             required: true,
@@ -117,11 +116,7 @@ pub(super) fn fields(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> 
             "They do not count against the DAG's own max_active_runs.",
         ),
         Field {
-            choices: vec![
-                choice(Reprocess::None, "are left alone"),
-                choice(Reprocess::Failed, "run again if they failed"),
-                choice(Reprocess::Completed, "run again"),
-            ],
+            choices: choices(),
             ..field(
                 "reprocess_behavior",
                 "Runs that exist",
@@ -145,4 +140,14 @@ pub(super) fn fields(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> 
             "An object for every run; empty for the defaults.",
         ),
     ]
+}
+
+fn choices() -> Vec<Choice> {
+    let label = |value: Reprocess| match value {
+        Reprocess::None => "are left alone",
+        Reprocess::Failed => "run again if they failed",
+        Reprocess::Completed => "run again",
+    };
+    let choice = |value: Reprocess| Choice { value: value.to_string(), label: label(value).to_owned() };
+    Reprocess::ALL.into_iter().map(choice).collect()
 }
