@@ -225,7 +225,7 @@ fn a_cancelled_one_ends_what_waits_and_lets_go_on_what_runs() {
     create(&mut stage, 1, Order { max_active_runs: 1, ..four() });
     succeed(&mut stage, 0);
     let first = snapshot(&stage, &name(0));
-    stage.handle(Event::Run(Box::new(first)));
+    stage.engine.handle(Event::Run(Box::new(first)), stage.now);
     let selection = stage.selection(&name(0), &[]);
     stage.ask(Wish::Clear(domain::intent::Clear { selection, only_failed: false }));
     assert_eq!(runs(&stage), [(0, RunState::Queued), (1, RunState::Running)], "no room for what was cleared");

@@ -131,10 +131,12 @@ async fn a_backfill_is_paused_let_go_on_and_cancelled() {
 
 #[tokio::test]
 async fn what_cannot_be_is_refused_in_airflows_words() {
-    let mut app = app("echo").await;
+    let mut app = App::without_leader(Settings::default()).await;
+    app.load("hourly.yaml", HOURLY).await;
     app.load("never.yaml", "dag_id: never\nschedule: null\ntasks: {t: {bash: echo}}").await;
     let past = "dag_id: past\nschedule: '0 * * * *'\nend_date: 2020-01-01\ntasks: {t: {bash: echo, depends_on_past: true}}";
     app.load("past.yaml", past).await;
+    app.lead().await;
     let program = app.program(Role::User).await;
     for (more, status, words) in [
         (json!({"dag_id": "nowhere"}), 404, "Could not find dag nowhere"),
