@@ -33,11 +33,15 @@ pub(crate) async fn preview(state: &AppState, order: &Order) -> Result<Vec<DataI
     Ok(order.wanted(dates, found.into_iter().map(|found| (found.ordinal, found.state))))
 }
 
-/// Has a backfill created by the engine.
+/// Has a backfill created by the engine, and tells whether that has happened or is still to come.
 ///
 /// # Errors
 /// [`Error::Rejected`] says what does not fit, [`Error::Conflict`] that the DAG has an active backfill.
-pub(crate) async fn create(state: &AppState, by: &str, order: Order) -> Result<BackfillRecord, Error> {
+pub(crate) async fn create(
+    state: &AppState,
+    by: &str,
+    order: Order,
+) -> Result<(BackfillRecord, Outcome), Error> {
     // The engine checks all of this again, at the moment that counts; here it is known whose fault each refusal is.
     let checked = planned(state, &order).await;
     if state.store.active_backfill(&order.dag_id).await?.is_some() {
@@ -46,13 +50,12 @@ pub(crate) async fn create(state: &AppState, by: &str, order: Order) -> Result<B
     checked?;
     let id = state.store.next_backfill().await?;
     let wish = Wish::CreateBackfill { id, order: order.clone() };
-    match wish::ask(state, by, wish).await? {
-        Outcome::Refused(reason) => Err(Error::Conflict(reason)),
-        Outcome::Done | Outcome::Pending => {
-            let found = state.store.backfill(id).await?;
-            Ok(found.unwrap_or_else(|| pending(id, order, by, state.clock.now())))
-        }
+    let outcome = wish::ask(state, by, wish).await?;
+    if let Outcome::Refused(reason) = &outcome {
+        return Err(Error::Conflict(reason.clone()));
     }
+    let found = state.store.backfill(id).await?;
+    Ok((found.unwrap_or_else(|| pending(id, order, by, state.clock.now())), outcome))
 }
 
 // Without a scheduler it is written down but not yet among the records: it is shown as it will be.

@@ -104,7 +104,7 @@ pub(super) async fn create(
     user: User,
     body: Body<New>,
 ) -> Result<HttpResponse, Error> {
-    let record = backfill::create(&state, user.name(), body.0.order()?).await?;
+    let (record, _) = backfill::create(&state, user.name(), body.0.order()?).await?;
     Ok(HttpResponse::Ok().json(shape::backfill(&record)))
 }
 

@@ -33,6 +33,7 @@ use crate::{
         visit::{self, Visit},
         words,
     },
+    wish::{self, Outcome},
 };
 
 /// Most dates that a preview lists; how many there are in all is told.
@@ -137,18 +138,22 @@ pub(crate) async fn start(
     };
     let is_preview = sent.text("do") == Some("preview");
     let result = if is_preview {
-        backfill::preview(&visit.state, &order).await.map(Some)
+        backfill::preview(&visit.state, &order).await.map(Answer::Dates)
     } else {
-        backfill::create(&visit.state, user.name(), order.clone()).await.map(|_| None)
+        backfill::create(&visit.state, user.name(), order).await.map(|(_, outcome)| Answer::Asked(outcome))
     };
+    let dag_id = &seen.line.dag_id;
     match result {
-        Ok(Some(dates)) => {
+        Ok(Answer::Dates(dates)) => {
             let preview = Some(preview(&dates, visit.now, zone(&seen.version.dag)));
             let filled = Filled { sent: Some(sent), preview, ..Filled::default() };
             visit.answer(page(&visit, &seen, None, &filled).await?.render())
         }
-        Ok(None) => {
-            Ok(visit::go(&path(&seen.line.dag_id), Mood::Good, &format!("{} is backfilled.", order.dag_id)))
+        Ok(Answer::Asked(Outcome::Done)) => {
+            Ok(visit::go(&path(dag_id), Mood::Good, &format!("{dag_id} is backfilled.")))
+        }
+        Ok(Answer::Asked(Outcome::Pending | Outcome::Refused(_))) => {
+            Ok(visit::go(&path(dag_id), Mood::Warn, wish::PENDING))
         }
         Err(Error::Rejected(text) | Error::Conflict(text)) => {
             let filled = Filled { sent: Some(sent), problem: Some(text), ..Filled::default() };
@@ -156,6 +161,12 @@ pub(crate) async fn start(
         }
         Err(fault) => Err(fault),
     }
+}
+
+// What came of a form that fits.
+enum Answer {
+    Dates(Vec<DataInterval>),
+    Asked(Outcome),
 }
 
 /// Whether new runs of it start.
