@@ -3,6 +3,7 @@
 //! Everything that can be checked without asking anybody is checked here, so that wrong usage is found first and ends with
 //! exit status 2.
 
+pub mod backfill;
 pub mod dags;
 pub mod db;
 pub mod records;
@@ -75,6 +76,9 @@ pub enum Command {
     /// Work with DAGs and their runs.
     #[command(subcommand)]
     Dags(dags::Dags),
+    /// Run DAGs for dates that have passed.
+    #[command(subcommand)]
+    Backfill(backfill::Backfill),
     /// Work with tasks and their instances.
     #[command(subcommand)]
     Tasks(tasks::Tasks),

@@ -54,6 +54,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Worker(flags) => process::worker(common, &flags).await.map(succeeded),
         Command::Webserver(flags) => process::webserver(common, &flags).await.map(succeeded),
         Command::Dags(dags) => command::dags::run(common, dags).await,
+        Command::Backfill(backfill) => command::backfill::run(common, backfill).await,
         Command::Tasks(tasks) => command::tasks::run(common, tasks).await,
         Command::Pools(pools) => command::pools::run(common, pools).await.map(succeeded),
         Command::Variables(variables) => command::variables::run(common, variables).await.map(succeeded),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    backfill::{BackfillId, Order},
     id::{DagId, RunId, TaskId},
     outcome::Outcome,
     state::{RunState, TaskState},
@@ -88,6 +89,29 @@ pub enum Wish {
         task_id: TaskId,
         /// On, or off.
         enabled: bool,
+    },
+    /// Run a DAG for dates that have passed.
+    CreateBackfill {
+        /// The number it gets, fresh from the records.
+        id: BackfillId,
+        /// What is asked for.
+        order: Order,
+    },
+    /// Let no new run of a backfill start while active ones go on, or let it go on.
+    PauseBackfill {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The backfill.
+        id: BackfillId,
+        /// Pause, or go on.
+        paused: bool,
+    },
+    /// End a backfill: its queued runs are ended, those that run go on, its other dates get no run.
+    CancelBackfill {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The backfill.
+        id: BackfillId,
     },
 }
 
@@ -173,7 +197,10 @@ impl Wish {
             Self::MarkRun { dag_id, run_id, .. }
             | Self::AdoptVersion { dag_id, run_id }
             | Self::PauseRun { dag_id, run_id, .. } => (dag_id, Some(run_id)),
-            Self::SwitchTask { dag_id, .. } => (dag_id, None),
+            Self::SwitchTask { dag_id, .. }
+            | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
+            | Self::PauseBackfill { dag_id, .. }
+            | Self::CancelBackfill { dag_id, .. } => (dag_id, None),
         }
     }
 
@@ -193,6 +220,10 @@ impl Wish {
             Self::PauseRun { paused: false, .. } => "resume_dag_run",
             Self::SwitchTask { enabled: true, .. } => "enable_task",
             Self::SwitchTask { enabled: false, .. } => "disable_task",
+            Self::CreateBackfill { .. } => "create_backfill",
+            Self::PauseBackfill { paused: true, .. } => "pause_backfill",
+            Self::PauseBackfill { paused: false, .. } => "unpause_backfill",
+            Self::CancelBackfill { .. } => "cancel_backfill",
         }
     }
 }

@@ -134,6 +134,7 @@ impl<'a> Term<'a> {
         let memory = Snapshot {
             dags: snapshot.dags,
             runs: snapshot.runs,
+            backfills: snapshot.backfills,
             pools: snapshot.pools,
             admission: AdmissionRecord::default(),
             durations: snapshot.durations,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     engine::{
+        backfill::{Recall, Survey},
         event::Event,
         record::{PastQuestion, RunQuestion},
         triggering::named_run,
@@ -104,7 +105,9 @@ impl Term<'_> {
         self.act(&decisions).await;
         self.answer(&decisions.questions).await?;
         self.look_up(&decisions.lookups).await?;
-        Ok(!decisions.questions.is_empty() || !decisions.lookups.is_empty())
+        self.survey(&decisions.surveys).await?;
+        self.recall(&decisions.recalls).await?;
+        Ok(decisions.asks())
     }
 
     // A run that has ended is not kept in memory. How the last one ended is read once for each run that waits for it.
@@ -123,6 +126,27 @@ impl Term<'_> {
             let found = self.scheduler.store.run_standing(question).await?;
             let now = self.scheduler.clock.now();
             self.engine.handle(Event::Other { asker: question.asker, found }, now);
+        }
+        Ok(())
+    }
+
+    // Read once for each backfill that comes into memory.
+    async fn survey(&mut self, surveys: &[Survey]) -> Result<(), Error> {
+        for survey in surveys {
+            let found = self.scheduler.store.survey(survey).await?;
+            let (dag_id, backfill) = (survey.dag_id.clone(), survey.backfill);
+            self.engine.handle(Event::Surveyed { dag_id, backfill, found }, self.scheduler.clock.now());
+        }
+        Ok(())
+    }
+
+    // A run that has ended and is to run again comes back as a whole.
+    async fn recall(&mut self, recalls: &[Recall]) -> Result<(), Error> {
+        for Recall { place, dag_id, run_id } in recalls {
+            let run = self.scheduler.store.run(dag_id, run_id).await?.map(Box::new);
+            let (dag_id, backfill, ordinal) = (dag_id.clone(), place.id, place.ordinal);
+            let event = Event::Recalled { dag_id, backfill, ordinal, run };
+            self.engine.handle(event, self.scheduler.clock.now());
         }
         Ok(())
     }

@@ -161,6 +161,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         clear_number: 0,
         depth: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Adding a task writes the DAG's next version and asks the engine for what follows from it in one transaction, so no
 //! task is ever written without being run. No file stands behind this DAG.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -139,6 +139,7 @@ impl Store {
             cursor: interval(row.cursor_start, row.cursor_end),
             disabled: row.disabled.into_iter().map(|id| id.0).collect(),
             failed_runs: count(row.failed_runs),
+            taken: BTreeSet::new(),
         }))
     }
 }

@@ -15,6 +15,8 @@ const AT_ONCE: i64 = 500;
 pub struct Cleaned {
     /// Ended runs, with their task instances, tries, rendered fields and XComs.
     pub runs: usize,
+    /// Backfills that are over, with their dates.
+    pub backfills: usize,
     /// DAG versions that no run and no DAG uses any more.
     pub versions: usize,
     /// Lines of the audit log.
@@ -35,6 +37,7 @@ impl Store {
         RaiseRunKey {}.execute(conn).await?;
         Ok(Cleaned {
             runs: in_batches(conn, CleanRuns { before: &before, limit: &AT_ONCE }).await?,
+            backfills: in_batches(conn, CleanBackfills { before: &before, limit: &AT_ONCE }).await?,
             versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
             events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
             jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
@@ -55,6 +58,7 @@ impl Store {
         };
         Ok(Cleaned {
             runs: count("dag_run"),
+            backfills: count("backfill"),
             versions: 0,
             events: count("event_log"),
             jobs: count("job"),
@@ -120,6 +124,13 @@ hot_query! {
 }
 
 hot_query! {
+    CleanBackfills { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
+    "DELETE FROM backfill WHERE id IN (
+         SELECT id FROM backfill WHERE completed_at < $1 ORDER BY completed_at LIMIT $2
+     )"
+}
+
+hot_query! {
     CleanVersions { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
     "DELETE FROM dag_version WHERE id IN (
          SELECT v.id FROM dag_version v WHERE v.created_at < $1
@@ -143,6 +154,7 @@ hot_query! {
     CountOld { before: DateTime<Utc> => Timestamptz }
     "SELECT 'dag_run' AS table, count(*) AS count FROM dag_run r WHERE r.ended_at < $1
        AND EXISTS (SELECT FROM dag_run n WHERE n.dag_id = r.dag_id AND (n.run_after, n.key) > (r.run_after, r.key))
+     UNION ALL SELECT 'backfill', count(*) FROM backfill WHERE completed_at < $1
      UNION ALL SELECT 'event_log', count(*) FROM event_log WHERE at < $1
      UNION ALL SELECT 'job', count(*) FROM job WHERE state IN ('stopped', 'lost') AND renewed_at < $1"
 }

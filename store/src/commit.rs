@@ -4,6 +4,7 @@
 //! A record is changed only if it still is what the engine believed (its state, and for a task instance its try number).
 //! The one difference allowed is a queued instance that a worker has claimed meanwhile.
 
+mod backfill;
 mod dag;
 mod run;
 mod task_instance;
@@ -48,6 +49,7 @@ impl Store {
         trace::insert_tries(conn, &decisions.tries, &mut statements);
         trace::clear_xcoms(conn, &decisions.xcoms_cleared, &mut statements);
         trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
+        backfill::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);

@@ -207,6 +207,7 @@ hot_query! {
     DeleteDag { dag_id: str => Text, by: str => Text }
     "WITH gone AS (DELETE FROM dag WHERE dag_id = $1 RETURNING dag_id),
           versions AS (DELETE FROM dag_version WHERE dag_id = $1),
-          learned AS (DELETE FROM task_duration WHERE dag_id = $1)
+          learned AS (DELETE FROM task_duration WHERE dag_id = $1),
+          backfills AS (DELETE FROM backfill WHERE dag_id = $1)
      INSERT INTO event_log (at, event, owner, dag_id) SELECT now(), 'delete_dag', $2, dag_id FROM gone"
 }

@@ -9,7 +9,11 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
-    engine::record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
+    backfill::BackfillId,
+    engine::{
+        backfill::Place,
+        record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
+    },
     id::{DagId, RunId, RunKey, TaskId},
     state::{RunState, RunType, TaskState},
     wait::{RunStanding, Which},
@@ -63,6 +67,10 @@ pub(crate) struct RunRow {
     is_paused: bool,
     #[diesel(sql_type = Integer)]
     depth: i32,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    backfill_id: Option<i64>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    backfill_ordinal: Option<i32>,
 }
 
 impl Store {
@@ -157,6 +165,10 @@ hot_query! {
      ORDER BY r.logical_date DESC, r.key DESC LIMIT 1"
 }
 
+fn place(id: Option<i64>, ordinal: Option<i32>) -> Option<Place> {
+    Some(Place { id: BackfillId(id?), ordinal: count(ordinal?) })
+}
+
 impl From<RunRow> for RunRecord {
     fn from(row: RunRow) -> Self {
         Self {
@@ -178,6 +190,7 @@ impl From<RunRow> for RunRecord {
             clear_number: count(row.clear_number),
             is_paused: row.is_paused,
             depth: count(row.depth),
+            backfill: place(row.backfill_id, row.backfill_ordinal),
         }
     }
 }

@@ -16,6 +16,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
     dag::{Dag, Expand},
     engine::{
+        backfill::BackfillSnapshot,
         durations::DurationRecord,
         record::{
             DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength, XComRecord,
@@ -28,7 +29,7 @@ use futures_util::{Stream, TryStreamExt};
 
 use self::rows::{ChoiceRow, DagRow, LengthRow, Names, NextKey, TiRow};
 use crate::{
-    Error, LeaderProof, Store,
+    Error, LeaderProof, Store, backfill,
     dag_run::RunRow,
     dag_version,
     hot::hot_query,
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub dags: Vec<DagRecord>,
     /// The runs that have not ended, oldest first. Runs of the same version share its DAG.
     pub runs: Vec<RunSnapshot>,
+    /// The backfills that are not over.
+    pub backfills: Vec<BackfillSnapshot>,
     /// Every pool.
     pub pools: Vec<PoolRecord>,
     /// How long tasks took.
@@ -90,6 +93,7 @@ impl Store {
         let snapshot = Snapshot {
             dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
             runs,
+            backfills: backfill::active(conn).await?,
             pools: pool::records(conn).await?,
             durations: task_duration::all(conn).await?,
             workers: job::live_workers(conn).await?,
@@ -275,7 +279,11 @@ fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
 
 hot_query! {
     Dags {}
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, ARRAY(
+         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
+         WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
+           AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
+     ) AS taken
      FROM dag ORDER BY dag_id"
 }
 

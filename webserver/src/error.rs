@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// Parts of the request are not what they should be.
     #[error("{}", in_words(.0))]
     Unprocessable(Vec<Problem>),
+    /// The request is understood, and cannot be.
+    #[error("{0}")]
+    Rejected(String),
     /// The body is too long.
     #[error("the body is longer than the {limit} bytes that are accepted")]
     TooLarge {
@@ -153,7 +156,7 @@ impl ResponseError for Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unprocessable(_) | Self::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -264,6 +267,7 @@ fn to_program(error: &Error) -> HttpResponse {
         | Error::Method(_)
         | Error::Invalid(_)
         | Error::Conflict(_)
+        | Error::Rejected(_)
         | Error::TooLarge { .. }
         | Error::TooMany(_)
         | Error::Unavailable(_)
@@ -312,7 +316,9 @@ const fn title(error: &Error) -> &'static str {
         Error::NotSignedIn(_) => "Sign in first",
         Error::Forbidden(_) => "You may not do this",
         Error::NotFound(_) => "Not found",
-        Error::Method(_) | Error::Invalid(_) | Error::Unprocessable(_) => "That cannot be done",
+        Error::Method(_) | Error::Invalid(_) | Error::Unprocessable(_) | Error::Rejected(_) => {
+            "That cannot be done"
+        }
         Error::Conflict(_) => "That does not fit",
         Error::TooLarge { .. } => "Too much at once",
         Error::TooMany(_) => "Too many at once",

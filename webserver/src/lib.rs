@@ -11,6 +11,7 @@ mod app;
 mod artifacts;
 mod assets;
 mod auth;
+mod backfill;
 mod body;
 mod error;
 mod front;

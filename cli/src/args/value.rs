@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use domain::backfill::BackfillId;
 use serde_json::{Map, Value};
 use store::job::Kind;
 
@@ -47,6 +48,12 @@ pub fn slots(text: &str) -> Result<Option<u32>, String> {
         Ok(number) if number >= 0 => Ok(u32::try_from(number).ok()),
         Ok(_) | Err(_) => Err("write a number of slots from 0 to 2147483647, or -1 for no limit".to_owned()),
     }
+}
+
+/// The number of a backfill.
+pub fn backfill_id(text: &str) -> Result<BackfillId, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(BackfillId).ok_or_else(|| "write a number, as `backfill list` shows it".to_owned())
 }
 
 /// The kind of a process, in our words or Airflow's.

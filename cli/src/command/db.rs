@@ -25,6 +25,7 @@ struct Migrated {
 #[derive(Serialize)]
 struct Old {
     runs: usize,
+    backfills: usize,
     versions: usize,
     events: usize,
     processes: usize,
@@ -88,6 +89,7 @@ async fn clean(common: &Common, config: &Config, clean: &Clean) -> Result<()> {
 fn old(cleaned: &Cleaned) -> Old {
     Old {
         runs: cleaned.runs,
+        backfills: cleaned.backfills,
         versions: cleaned.versions,
         events: cleaned.events,
         processes: cleaned.jobs,

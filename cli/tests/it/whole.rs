@@ -116,6 +116,43 @@ fn why_it_waits(place: &Place) {
         .bad(1, &["no instance -1 of a task `none`"]);
 }
 
+#[test]
+fn a_backfill_is_previewed_created_and_cancelled_from_the_command_line() {
+    let place = Place::new();
+    place.file("dags/shaky.yaml", DAG);
+    let past = "dag_id: past\nschedule: '0 0 * * *'\nend_date: 2020-02-01\ntasks: {t: {bash: echo done}}";
+    place.file("dags/past.yaml", past);
+    let standalone = Standalone::start(&place);
+    wait_until_listed(&place);
+    until(|| place.run(&["dags", "list", "-o", "plain"]).good().contains("past"));
+    let create = |more: &[&str]| {
+        let range = ["--dag-id", "past", "--from-date", "2020-01-01", "--to-date", "2020-01-03"];
+        place.run(&[&["backfill", "create"], range.as_slice(), more].concat())
+    };
+    let dates = create(&["--dry-run", "--run-backwards", "-o", "json"]).json();
+    assert_eq!(
+        (dates.as_array().unwrap().len(), &dates[0]["logical_date"]),
+        (3, &json!("2020-01-03T00:00:00Z"))
+    );
+    create(&["--reprocess-behavior", "sometimes"]).bad(2, &["none, failed or completed"]);
+    create(&["--max-active-runs", "0"]).bad(2, &["1..="]);
+    let made = create(&["--max-active-runs", "1", "-o", "json"]).json();
+    let id = made["id"].to_string();
+    let listed = || place.run(&["backfill", "list", "--dag-id", "past", "-o", "json"]).json()[0].clone();
+    until(|| listed()["state"] == "completed");
+    assert_eq!(
+        (&listed()["dates"], &listed()["done"], &listed()["failed"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
+    assert_eq!(create(&["--dry-run", "-o", "json"]).json(), json!([]), "all dates have runs");
+    place.run(&["backfill", "pause", &id]).bad(1, &["already completed"]);
+    place.run(&["backfill", "cancel", "4711"]).bad(1, &["no backfill 4711"]);
+    let shaky =
+        ["backfill", "create", "--dag-id", "shaky", "--from-date", "2020-01-01", "--to-date", "2020-01-03"];
+    place.run(&shaky).bad(1, &["non-periodic schedule"]);
+    standalone.stop();
+}
+
 /// The scheduler reads the folder soon after it starts.
 fn wait_until_listed(place: &Place) {
     until(|| place.run(&["dags", "list", "-o", "plain"]).good().contains("shaky"));

@@ -105,8 +105,7 @@ impl Engine {
         } else {
             dag.record.disabled.insert(task_id.clone());
         }
-        let queued = dag.queued.iter().map(|(_, key)| *key);
-        let active: Vec<RunKey> = dag.running.iter().copied().chain(queued).collect();
+        let active: Vec<RunKey> = dag.active().chain(dag.backfilling()).collect();
         let disabled = dag.record.disabled.clone();
         self.flags_of(dag_id).disabled = Some(disabled);
         for key in active {

@@ -1,5 +1,6 @@
 //! What the engine decides. The shell writes a batch of decisions in one transaction, then acts on the rest.
 
+use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AuditRecord, CursorRecord, DagFlags, PastQuestion, RunQuestion, RunRecord, TiRecord, TryRecord,
@@ -31,6 +32,13 @@ pub struct Decisions {
     pub xcoms_cleared: Vec<(RunKey, TaskId, i32)>,
     /// XComs to write; replaces the one of the same key.
     pub xcoms: Vec<XComRecord>,
+    /// Backfills to insert, with all their dates.
+    pub backfills_created: Vec<NewBackfill>,
+    /// Backfills to update. None of them was over before.
+    pub backfills_changed: Vec<BackfillRecord>,
+    /// Dates of backfills that are done with. None of them was before. The runs of those that are reprocessed belong to the
+    /// backfill from now on: its number, its type and its conf, if it has one, are theirs.
+    pub dates: Vec<DateRecord>,
     /// Schedules that moved on.
     pub cursors: Vec<CursorRecord>,
     /// Flags of DAGs that changed.
@@ -50,6 +58,10 @@ pub struct Decisions {
     pub questions: Vec<PastQuestion>,
     /// The runs that are waited for and not in memory; each answer is an [`super::event::Event::Other`].
     pub lookups: Vec<RunQuestion>,
+    /// More questions: which dates have runs; each answer is an [`super::event::Event::Surveyed`].
+    pub surveys: Vec<Survey>,
+    /// More questions: runs that are to run again; each answer is an [`super::event::Event::Recalled`].
+    pub recalls: Vec<Recall>,
 }
 
 /// A new form of a record, and what the record must still be for it to be written.
@@ -92,8 +104,16 @@ impl Decisions {
             && self.ready.is_empty()
             && self.stop.is_empty()
             && self.changed.is_empty()
-            && self.questions.is_empty()
-            && self.lookups.is_empty()
+            && !self.asks()
+    }
+
+    /// The records are asked something.
+    #[must_use]
+    pub const fn asks(&self) -> bool {
+        !self.questions.is_empty()
+            || !self.lookups.is_empty()
+            || !self.surveys.is_empty()
+            || !self.recalls.is_empty()
     }
 
     /// Nothing is to be written.
@@ -106,6 +126,9 @@ impl Decisions {
             && self.tries.is_empty()
             && self.xcoms_cleared.is_empty()
             && self.xcoms.is_empty()
+            && self.backfills_created.is_empty()
+            && self.backfills_changed.is_empty()
+            && self.dates.is_empty()
             && self.cursors.is_empty()
             && self.durations.is_empty()
             && self.dags.is_empty()

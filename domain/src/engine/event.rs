@@ -2,8 +2,12 @@
 
 use uuid::Uuid;
 
-use super::record::{AdmissionRecord, DagRecord, PoolRecord, RunAnswer, RunSnapshot, Standing, WorkerRecord};
+use super::{
+    backfill::Found,
+    record::{AdmissionRecord, DagRecord, PoolRecord, RunAnswer, RunSnapshot, Standing, WorkerRecord},
+};
 use crate::{
+    backfill::BackfillId,
     id::{DagId, RunKey, TryKey},
     intent::Intent,
     outcome::Outcome,
@@ -44,6 +48,26 @@ pub enum Event {
         asker: TryKey,
         /// The answer.
         found: RunAnswer,
+    },
+    /// The answer to a question of [`super::decision::Decisions::surveys`].
+    Surveyed {
+        /// The DAG of the backfill.
+        dag_id: DagId,
+        /// The backfill that asked.
+        backfill: BackfillId,
+        /// The runs that its dates have; of several runs of one date the one that counts comes last.
+        found: Vec<Found>,
+    },
+    /// The answer to a question of [`super::decision::Decisions::recalls`].
+    Recalled {
+        /// The DAG of the backfill.
+        dag_id: DagId,
+        /// The backfill that asked.
+        backfill: BackfillId,
+        /// The date that it is about.
+        ordinal: u32,
+        /// The run; none when it was deleted meanwhile.
+        run: Option<Box<RunSnapshot>>,
     },
     /// These tries are still queued in the records [`MAX_QUEUED`] after they were handed to the ready queue, although a
     /// live worker of their queue has had a free slot: something keeps workers from claiming them.

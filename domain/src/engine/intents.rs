@@ -55,6 +55,9 @@ impl Engine {
             Wish::SwitchTask { dag_id, task_id, enabled } => {
                 self.switch_task(&dag_id, &task_id, enabled, now)
             }
+            Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
+            Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
+            Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
         }
     }
 
@@ -76,8 +79,8 @@ impl Engine {
                 .unwrap_or(crate::timetable::DataInterval { start: logical_date, end: logical_date }),
             run_after: trigger.run_after,
         });
-        let new =
-            NewRun { run_type: RunType::Manual, run_id: trigger.run_id, next, run_after: trigger.run_after };
+        let (run_type, run_after) = (RunType::Manual, trigger.run_after);
+        let new = NewRun { run_type, run_id: trigger.run_id, next, run_after, backfill: None };
         let key = self.create_run(&trigger.dag_id, new, now).ok_or("its DAG is gone")?;
         if let Some(run) = self.runs.get_mut(&key) {
             run.record.conf = Arc::new(trigger.conf);
@@ -109,7 +112,7 @@ impl Engine {
         run.graph.company(&nodes).into_iter().flat_map(|node| run.nodes[node].instances.clone()).collect()
     }
 
-    fn clear_chosen(
+    pub(super) fn clear_chosen(
         &mut self,
         key: RunKey,
         chosen: &[u32],
@@ -131,7 +134,7 @@ impl Engine {
     }
 
     // A finished run in which something is to run again is queued again; a running one goes on.
-    fn reopen(&mut self, key: RunKey, now: DateTime<Utc>) {
+    pub(super) fn reopen(&mut self, key: RunKey, now: DateTime<Utc>) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -150,6 +153,7 @@ impl Engine {
                 self.due.insert(run.record.dag_id.clone());
             }
         }
+        self.meet_backfill(key);
         self.ask_past(key);
         self.with_run(key, now, |_| {});
         self.step_in(key, now);
@@ -200,6 +204,7 @@ impl Engine {
             if run.is_watched {
                 self.noteworthy.insert(key);
             }
+            self.meet_backfill(key);
         }
     }
 
@@ -254,7 +259,7 @@ impl Engine {
         Ok(())
     }
 
-    fn everything(&self, key: RunKey) -> Vec<u32> {
+    pub(super) fn everything(&self, key: RunKey) -> Vec<u32> {
         let count = self.runs.get(&key).map_or(0, |run| run.tis.len());
         (0..u32::try_from(count).unwrap_or(u32::MAX)).collect()
     }

@@ -6,6 +6,7 @@
 //!
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
+pub mod backfill;
 mod branch;
 mod collect;
 mod control;
@@ -29,10 +30,10 @@ mod shares;
 mod step;
 mod timer;
 mod tries;
-mod why;
 pub mod triggering;
 mod waits;
 mod watch;
+mod why;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -42,6 +43,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use self::{
+    backfill::BackfillSnapshot,
     decision::Decisions,
     durations::DurationRecord,
     event::Event,
@@ -71,6 +73,8 @@ pub struct Snapshot {
     pub dags: Vec<DagRecord>,
     /// All active runs.
     pub runs: Vec<RunSnapshot>,
+    /// All backfills that are not over.
+    pub backfills: Vec<BackfillSnapshot>,
     /// All pools.
     pub pools: Vec<PoolRecord>,
     /// The installation's rules of admission.
@@ -125,6 +129,9 @@ impl Engine {
             engine.load_dag(dag);
         }
         engine.share_out();
+        for backfill in snapshot.backfills {
+            engine.load_backfill(backfill);
+        }
         for run in snapshot.runs {
             engine.load_run(run, now);
         }
@@ -157,6 +164,10 @@ impl Engine {
             }
             Event::Past { run, before } => self.answer_past(run, before, now),
             Event::Other { asker, found } => self.answer_other(asker, found, now),
+            Event::Surveyed { dag_id, backfill, found } => self.survey(&dag_id, backfill, found),
+            Event::Recalled { dag_id, backfill, ordinal, run } => {
+                self.recall(&dag_id, backfill, ordinal, run, now);
+            }
         }
     }
 
@@ -321,6 +332,7 @@ impl Engine {
             dag.forget(run, was);
         }
         self.hand_over(key);
+        self.meet_backfill(key);
         if !was.is_finished() {
             self.count_failure(&dag_id, key, now);
         }
@@ -408,6 +420,7 @@ impl Engine {
         run.has_news = run.is_watched;
         let asleep = run.asleep();
         self.runs.insert(key, run);
+        self.meet_backfill(key);
         self.ask_past(key);
         self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);

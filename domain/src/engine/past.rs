@@ -97,7 +97,7 @@ fn wait(task: &Task, date: Option<DateTime<Utc>>) -> String {
     format!("waits until {who} in the previous run{date}")
 }
 
-/// What is known of the run before `run`.
+/// What is known of the run before `run`. The first run of a backfill waits for none, as in Airflow.
 pub fn past_of<'a>(
     runs: &'a HashMap<RunKey, Run>,
     dags: &BTreeMap<DagId, DagState>,
@@ -107,6 +107,9 @@ pub fn past_of<'a>(
     let Some(date) = run.record.logical_date.filter(|_| run.graph.looks_back) else {
         return Past::None;
     };
+    if run.record.backfill.is_some_and(|place| place.ordinal == 0) {
+        return Past::None;
+    }
     let Some(ended) = ended else { return Past::Unknown };
     let without_manual = ignores_manual(run);
     let earlier = dags.get(&run.record.dag_id).into_iter();

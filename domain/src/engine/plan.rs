@@ -10,6 +10,7 @@ use serde_json::Map;
 
 use super::{
     Engine,
+    backfill::{Backfill, Place},
     graph::Graph,
     overlap::Meeting,
     record::{CursorRecord, DagRecord, RunRecord},
@@ -24,17 +25,19 @@ use crate::{
 };
 
 /// At most this many runs of one DAG are created in one turn; the rest follow in the next, so that a long catch-up holds nobody up.
-const RUNS_PER_TURN: usize = 20;
+pub(super) const RUNS_PER_TURN: usize = 20;
 
 /// A DAG in the engine's memory.
 #[derive(Debug)]
 pub struct DagState {
     pub record: DagRecord,
     pub graph: Arc<Graph>,
-    /// Its running runs.
+    /// Its running runs, without those of the active backfill.
     pub running: BTreeSet<RunKey>,
-    /// Its queued runs in the order in which they start.
+    /// Its queued runs in the order in which they start, without those of the active backfill.
     pub queued: BTreeSet<(DateTime<Utc>, RunKey)>,
+    /// Its active backfill, with its active runs.
+    pub backfill: Option<Backfill>,
     /// Its active runs that have a logical date, by that date.
     pub dated: BTreeSet<(DateTime<Utc>, RunKey)>,
     /// What was last written as its next run.
@@ -46,6 +49,11 @@ impl DagState {
     pub fn note(&mut self, run: &Run) {
         if let Some(date) = run.record.logical_date.filter(|_| !run.record.state.is_finished()) {
             self.dated.insert((date, run.record.key));
+        }
+        if let Some(backfill) = &mut self.backfill
+            && backfill.owns(&run.record)
+        {
+            return backfill.note(&run.record);
         }
         match run.record.state {
             RunState::Queued => {
@@ -63,6 +71,11 @@ impl DagState {
         if let Some(date) = run.record.logical_date {
             self.dated.remove(&(date, run.record.key));
         }
+        if let Some(backfill) = &mut self.backfill
+            && backfill.owns(&run.record)
+        {
+            return backfill.forget(&run.record, was);
+        }
         match was {
             RunState::Queued => self.queued.remove(&(run.record.run_after, run.record.key)),
             RunState::Running => self.running.remove(&run.record.key),
@@ -75,9 +88,14 @@ impl DagState {
         self.running.len() < self.record.dag.max_active_runs as usize
     }
 
-    /// Its active runs: those that run, then those that wait.
+    /// Its active runs: those that run, then those that wait; without those of the active backfill, which have room of their own.
     pub fn active(&self) -> impl Iterator<Item = RunKey> {
         self.running.iter().copied().chain(self.queued.iter().map(|(_, key)| *key))
+    }
+
+    /// The active runs of its active backfill.
+    pub fn backfilling(&self) -> impl Iterator<Item = RunKey> {
+        self.backfill.iter().flat_map(Backfill::active)
     }
 
     // What follows only the end of another run is not asked for while one is active: the answer would change all the time.
@@ -99,6 +117,16 @@ impl DagState {
     pub fn move_on(&mut self, next: &NextRun) {
         self.record.cursor = Some(next.data_interval);
         self.announced = None;
+        while self.record.taken.first().is_some_and(|date| *date <= next.logical_date) {
+            self.record.taken.pop_first();
+        }
+    }
+
+    /// A backfill has run this date; if the schedule still has it before it, it is not to run it again.
+    pub fn take(&mut self, date: DateTime<Utc>) {
+        if self.record.cursor.is_none_or(|cursor| cursor.start < date) {
+            self.record.taken.insert(date);
+        }
     }
 }
 
@@ -116,7 +144,8 @@ impl Engine {
                 let cursor = dag.record.cursor.or(record.cursor);
                 let disabled = std::mem::take(&mut dag.record.disabled);
                 let failed_runs = dag.record.failed_runs;
-                dag.record = DagRecord { cursor, disabled, failed_runs, ..record };
+                let taken = std::mem::take(&mut dag.record.taken);
+                dag.record = DagRecord { cursor, disabled, failed_runs, taken, ..record };
                 dag.graph = graph;
             }
             None => {
@@ -125,6 +154,7 @@ impl Engine {
                     graph,
                     running: BTreeSet::new(),
                     queued: BTreeSet::new(),
+                    backfill: None,
                     dated: BTreeSet::new(),
                     announced: None,
                 };
@@ -153,11 +183,11 @@ impl Engine {
         self.floor.durations.forget(dag_id);
         self.shares_changed = true;
         if let Some(dag) = self.dags.remove(dag_id) {
-            for key in dag.running.iter().chain(dag.queued.iter().map(|(_, key)| key)) {
-                if let Some(run) = self.runs.remove(key) {
+            for key in dag.active().chain(dag.backfilling()) {
+                if let Some(run) = self.runs.remove(&key) {
                     self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
                     run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
-                    self.watch.forget(*key);
+                    self.watch.forget(key);
                     self.mourn(&run);
                 }
             }
@@ -168,6 +198,7 @@ impl Engine {
     pub(super) fn advance(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         self.create_due_runs(dag_id, now);
         self.start_queued_runs(dag_id, now);
+        self.advance_backfill(dag_id, now);
         self.announce(dag_id, now);
     }
 
@@ -193,17 +224,21 @@ impl Engine {
         self.timers.set(now, Timer::Dag(dag_id.clone()));
     }
 
-    /// Creates a run that is due; false when it cannot be.
+    /// Creates a run that is due, unless a backfill has been there already; false when it cannot be.
     pub(super) fn create_scheduled(&mut self, dag_id: &DagId, next: NextRun, now: DateTime<Utc>) -> bool {
         let Some(dag) = self.dags.get_mut(dag_id) else {
             return false;
         };
+        let is_taken = dag.record.taken.contains(&next.logical_date);
         dag.move_on(&next);
+        if is_taken {
+            return true;
+        }
         let Ok(run_id) = scheduled_id(next.tick()) else {
             return false;
         };
-        let template =
-            NewRun { run_type: RunType::Scheduled, run_id, next: Some(next), run_after: next.run_after };
+        let (run_type, run_after) = (RunType::Scheduled, next.run_after);
+        let template = NewRun { run_type, run_id, next: Some(next), run_after, backfill: None };
         self.create_run(dag_id, template, now).is_some()
     }
 
@@ -230,6 +265,7 @@ impl Engine {
             clear_number: 0,
             depth: 0,
             is_paused: false,
+            backfill: new.backfill,
         };
         let graph = dag.graph.clone();
         self.next_run += 1;
@@ -258,7 +294,7 @@ impl Engine {
         Some(first)
     }
 
-    fn start_run(&mut self, key: RunKey, now: DateTime<Utc>) {
+    pub(super) fn start_run(&mut self, key: RunKey, now: DateTime<Utc>) {
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -298,6 +334,7 @@ pub struct NewRun {
     /// Its dates, if it has them.
     pub next: Option<NextRun>,
     pub run_after: DateTime<Utc>,
+    pub backfill: Option<Place>,
 }
 
 /// Airflow's name of a run by schedule: that of its tick, however late it starts.

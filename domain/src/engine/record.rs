@@ -10,7 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::floor::{Account, Policy};
+use super::{
+    backfill::Place,
+    floor::{Account, Policy},
+};
 use crate::{
     dag::Dag,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
@@ -40,6 +43,8 @@ pub struct DagRecord {
     pub disabled: BTreeSet<TaskId>,
     /// How many of its runs in a row, in the order of their ends, failed; kept only with `max_consecutive_failed_dag_runs`.
     pub failed_runs: u32,
+    /// Logical dates behind that of the cursor that backfills have run already: its schedule passes them over.
+    pub taken: BTreeSet<DateTime<Utc>>,
 }
 
 /// A run.
@@ -81,6 +86,8 @@ pub struct RunRecord {
     pub depth: u32,
     /// Nothing new starts in it until an operator lets it go on; what is in flight ends. Its timeout goes on counting.
     pub is_paused: bool,
+    /// The backfill that it belongs to: the one that created it, or the last one that had it run again.
+    pub backfill: Option<Place>,
 }
 
 /// A task instance.

@@ -121,8 +121,13 @@ impl Engine {
             data_interval: DataInterval { start: logical_date, end: logical_date },
             run_after: now,
         });
-        let new =
-            NewRun { run_type: RunType::OperatorTriggered, run_id: run_id.clone(), next, run_after: now };
+        let new = NewRun {
+            run_type: RunType::OperatorTriggered,
+            run_id: run_id.clone(),
+            next,
+            run_after: now,
+            backfill: None,
+        };
         let key = self.create_run(&request.dag_id, new, now)?;
         let run = self.runs.get_mut(&key)?;
         run.record.conf = Arc::new(request.conf);

@@ -50,6 +50,20 @@ pub(super) fn runs(
     Box::new(all.take_while(move |run| beat.admits(&bounds, run)))
 }
 
+pub(super) fn dates(
+    timetable: &Timetable,
+    anchor: Option<DateTime<Utc>>,
+    range: Bounds,
+) -> impl Iterator<Item = DataInterval> + use<'_> {
+    let beat = range.start.and_then(|start| {
+        let grid = grid(timetable, &Bounds { start: anchor, end: None });
+        Beat::of(timetable, grid.or(anchor).unwrap_or(start))
+    });
+    let first = beat.zip(range.start).and_then(|(beat, start)| beat.run_from(beat.first_from(start)?));
+    let all = iter::successors(first, move |run| beat?.run_from(beat?.row.next(run.tick())?));
+    all.take_while(move |run| beat.is_some_and(|beat| beat.admits(&range, run))).map(|run| run.data_interval)
+}
+
 pub(super) fn manual_interval(timetable: &Timetable, run_after: DateTime<Utc>) -> Option<DataInterval> {
     let Some(beat) = Beat::of(timetable, grid(timetable, &Bounds::default()).unwrap_or(run_after)) else {
         return Some(DataInterval::exact(run_after));

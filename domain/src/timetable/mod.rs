@@ -195,6 +195,26 @@ impl Timetable {
         law::runs(self, after, *bounds)
     }
 
+    /// The data intervals of the runs of a DAG that had these bounds and never missed one, oldest first. A schedule by elapsed
+    /// time keeps to the grid through `anchor`, the DAG's real start date; without one its grid begins with the range.
+    /// May be endless without an end; empty unless it [is periodic](Self::is_periodic).
+    pub fn dates<'a>(
+        &'a self,
+        anchor: Option<DateTime<Utc>>,
+        range: Bounds,
+    ) -> impl Iterator<Item = DataInterval> + use<'a> {
+        law::dates(self, anchor, range)
+    }
+
+    /// It names dates by itself, whatever else happens (Airflow's `periodic`).
+    #[must_use]
+    pub const fn is_periodic(&self) -> bool {
+        match self {
+            Self::Null | Self::Once | Self::Continuous => false,
+            Self::Cron(_) | Self::Every(_) | Self::Dates(_) | Self::Composed(_) => true,
+        }
+    }
+
     /// The moments at which this schedule starts runs, from `after` (itself included) on. May be endless.
     pub fn fire_times<'a>(
         &'a self,

@@ -135,9 +135,12 @@ impl World {
             assert!(dag.tasks.iter().find(over).is_none(), "run {:?}", run.key);
         }
         for dag in &self.records.dags {
-            let running = |run: &&RunRecord| run.dag_id == dag.dag.dag_id && run.state == RunState::Running;
+            let running = |run: &&RunRecord| {
+                run.dag_id == dag.dag.dag_id && run.state == RunState::Running && run.backfill.is_none()
+            };
             assert!(self.records.runs.values().filter(running).count() <= dag.dag.max_active_runs as usize);
         }
+        self.check_backfills();
     }
 
     pub fn active(&self) -> BTreeMap<RunKey, RunState> {
@@ -154,7 +157,9 @@ impl World {
             let others = || {
                 let others = active.iter().filter(|(key, _)| **key != run.key);
                 let others = others.map(|(key, was)| (&self.records.runs[key], *was));
-                others.filter(|(other, _)| other.dag_id == run.dag_id && !other.state.is_finished())
+                others.filter(|(other, _)| {
+                    other.dag_id == run.dag_id && !other.state.is_finished() && other.backfill.is_none()
+                })
             };
             let is_new = !active.contains_key(&run.key) && created.clone().any(|new| new.key == run.key);
             let starts = run.state == RunState::Running && active.get(&run.key) != Some(&RunState::Running);
@@ -184,7 +189,11 @@ impl World {
             }
             self.assert_idle(&rebuilt.poll(self.now));
         }
-        if self.questions.is_empty() && self.inbox.is_empty() {
+        let is_waiting = !self.questions.is_empty() || !self.surveys.is_empty() || !self.recalls.is_empty();
+        if !is_waiting && self.inbox.is_empty() {
+            for survey in &decisions.surveys {
+                rebuilt.handle(self.surveyed(survey), self.now);
+            }
             for question in &decisions.questions {
                 rebuilt.handle(Event::Past { run: question.run, before: self.past(question) }, self.now);
             }
@@ -198,6 +207,9 @@ impl World {
             decisions.runs_created.is_empty()
                 && decisions.runs_changed.is_empty()
                 && decisions.tis_created.is_empty()
+                && decisions.backfills_changed.is_empty()
+                && decisions.dates.is_empty()
+                && decisions.recalls.is_empty()
                 && told.count() == 0
                 && decisions.dags.is_empty(),
             "a rebuilt engine would do more: {decisions:#?}"
@@ -223,7 +235,8 @@ pub fn blocks_next(state: TaskState) -> bool {
 /// The task in the previous run that keeps this one waiting.
 pub fn waits_for_past(records: &Records, run: &RunRecord, task: &Task) -> Option<TaskId> {
     let dag = &records.dags.iter().find(|dag| dag.version == run.version)?.dag;
-    if !task.depends_on_past && !task.wait_for_downstream {
+    let is_first = run.backfill.is_some_and(|place| place.ordinal == 0);
+    if is_first || !task.depends_on_past && !task.wait_for_downstream {
         return None;
     }
     let earlier = |other: &&RunRecord| {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod backfilling;
+mod backfills;
 mod chance;
 mod control;
 mod dagfile;
@@ -13,6 +15,7 @@ mod guide;
 mod inspect;
 mod laws;
 mod makespan;
+mod mishaps;
 mod oracle;
 mod others;
 mod overlap;
@@ -32,6 +35,6 @@ mod timetable_dagfile;
 mod timetable_law;
 mod timetable_model;
 mod truth;
-mod why;
 mod waits;
+mod why;
 mod world;

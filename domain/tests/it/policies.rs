@@ -340,6 +340,7 @@ fn order(policy: Policy) -> Vec<String> {
         cursor: None,
         disabled: BTreeSet::new(),
         failed_runs: 0,
+        taken: BTreeSet::new(),
     };
     let snapshot = Snapshot {
         dags: vec![record],

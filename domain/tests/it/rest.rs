@@ -27,7 +27,8 @@ impl World {
                 self.finish(false);
             }
             self.pass(3600);
-            if self.inbox.is_empty() && self.records.runs.values().all(|run| run.state.is_finished()) {
+            let is_over = self.records.runs.values().all(|run| run.state.is_finished());
+            if self.inbox.is_empty() && is_over && self.active_backfills().next().is_none() {
                 return;
             }
             if round % 12 == 11 {
@@ -69,6 +70,11 @@ impl World {
             };
             wishes.extend(dag.disabled.iter().map(on));
         }
+        wishes.extend(self.active_backfills().map(|backfill| Wish::PauseBackfill {
+            dag_id: backfill.order.dag_id.clone(),
+            id: backfill.id,
+            paused: false,
+        }));
         self.tell_all(wishes);
     }
 

@@ -27,6 +27,7 @@ fn record(version: i64, name: &str, header: &str) -> DagRecord {
         cursor: None,
         disabled: std::collections::BTreeSet::new(),
         failed_runs: 0,
+        taken: std::collections::BTreeSet::new(),
     }
 }
 

@@ -33,6 +33,7 @@ pub fn live(story: &Story, faults: bool) -> World {
     world.let_go();
     world.come_to_rest();
     check_ended(&world);
+    world.check_dates_are_unique();
     world
 }
 
@@ -50,7 +51,8 @@ fn dags(story: &Story) -> Vec<Dag> {
 }
 
 fn step(world: &mut World, faults: bool) {
-    match world.chance.below(16) {
+    match world.chance.below(17) {
+        16 => world.backfill(),
         0 => trigger(world),
         1 if faults => world.lose_worker(),
         2 if faults && world.chance.one_in(4) => world.complain(),

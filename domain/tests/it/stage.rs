@@ -7,9 +7,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    backfill::BackfillId,
     dagfile,
     engine::{
         Engine, Snapshot,
+        backfill::{BackfillRecord, DateRecord, Recall, Survey},
         event::Event,
         record::{
             AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, TiRecord,
@@ -34,6 +36,10 @@ pub struct Stage {
     pub audit: Vec<AuditRecord>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
+    pub surveys: Vec<Survey>,
+    pub recalls: Vec<Recall>,
+    pub dates: Vec<DateRecord>,
+    pub backfills: BTreeMap<BackfillId, BackfillRecord>,
     /// What was last said to come next by schedule.
     pub next: Option<NextRun>,
     pub stopped: Vec<TryKey>,
@@ -53,6 +59,7 @@ impl Stage {
             cursor: None,
             disabled: BTreeSet::new(),
             failed_runs: 0,
+            taken: BTreeSet::new(),
         };
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
@@ -66,9 +73,24 @@ impl Stage {
         let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
         let engine = Engine::restore(snapshot, now);
         let (flags, audit, questions, lookups, stopped) = (vec![], vec![], vec![], vec![], vec![]);
-        let next = None;
-        let mut stage =
-            Self { engine, now, tis, runs, flags, audit, questions, lookups, next, stopped, dag_id };
+        let (surveys, recalls, dates, backfills) = (vec![], vec![], vec![], BTreeMap::new());
+        let mut stage = Self {
+            engine,
+            now,
+            tis,
+            runs,
+            flags,
+            audit,
+            questions,
+            lookups,
+            surveys,
+            recalls,
+            dates,
+            backfills,
+            next: None,
+            stopped,
+            dag_id,
+        };
         stage.poll();
         stage
     }
@@ -91,6 +113,13 @@ impl Stage {
         self.audit.extend(decisions.audit);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
+        self.surveys.extend(decisions.surveys);
+        self.recalls.extend(decisions.recalls);
+        self.dates.extend(decisions.dates);
+        let created = decisions.backfills_created.into_iter().map(|new| new.record);
+        for backfill in created.chain(decisions.backfills_changed) {
+            self.backfills.insert(backfill.id, backfill);
+        }
         self.stopped.extend(decisions.stop);
     }
 

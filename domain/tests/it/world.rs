@@ -13,6 +13,7 @@ use domain::{
     dag::{Dag, Operator},
     engine::{
         Engine, Snapshot,
+        backfill::{Recall, Survey},
         decision::{Decisions, Persisted},
         durations::DurationRecord,
         event::Event,
@@ -31,7 +32,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{chance::Chance, inspect::blocks_next};
+use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -43,6 +44,7 @@ pub struct Records {
     pub tries: BTreeSet<TryKey>,
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
+    pub backfills: Backfills,
 }
 
 pub struct World {
@@ -59,6 +61,8 @@ pub struct World {
     pub lost: Vec<(Uuid, Vec<TryKey>)>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
+    pub surveys: Vec<Survey>,
+    pub recalls: Vec<Recall>,
     pub has_wishes: bool,
     pub claimed: BTreeSet<(TryKey, u32)>,
     /// The look that each running try is.
@@ -83,6 +87,7 @@ impl World {
             cursor: None,
             disabled: BTreeSet::new(),
             failed_runs: 0,
+            taken: BTreeSet::new(),
         });
         let records =
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
@@ -99,6 +104,8 @@ impl World {
             lost: Vec::new(),
             questions: Vec::new(),
             lookups: Vec::new(),
+            surveys: Vec::new(),
+            recalls: Vec::new(),
             has_wishes: false,
             claimed: BTreeSet::new(),
             pokes: BTreeMap::new(),
@@ -111,13 +118,16 @@ impl World {
     pub fn restart(&mut self) {
         self.questions.clear();
         self.lookups.clear();
+        self.surveys.clear();
+        self.recalls.clear();
         self.engine = Engine::restore(self.snapshot(), self.now);
     }
 
     pub fn snapshot(&self) -> Snapshot {
         let active = self.records.runs.values().filter(|run| !run.state.is_finished());
         Snapshot {
-            dags: self.records.dags.clone(),
+            dags: self.dags(),
+            backfills: self.backfills(),
             runs: active.map(|run| self.run_snapshot(run)).collect(),
             pools: self.records.pools.clone(),
             workers: self.live_workers(),
@@ -127,12 +137,12 @@ impl World {
         }
     }
 
-    fn live_workers(&self) -> Vec<WorkerRecord> {
+    pub fn live_workers(&self) -> Vec<WorkerRecord> {
         let record = |&id| WorkerRecord { id, queues: vec![QueueName::default_queue()], slots: SLOTS };
         self.workers.iter().map(record).collect()
     }
 
-    fn run_snapshot(&self, run: &RunRecord) -> RunSnapshot {
+    pub fn run_snapshot(&self, run: &RunRecord) -> RunSnapshot {
         let lengths = self.records.xcoms.iter().filter(|((key, ..), _)| *key == run.key);
         RunSnapshot {
             run: run.clone(),
@@ -205,6 +215,9 @@ impl World {
             let found = self.other(&question);
             self.engine.handle(Event::Other { asker: question.asker, found }, self.now);
         }
+        if answered > 0 || !faults || self.chance.one_in(2) {
+            self.answer();
+        }
         for (worker, tries) in self.lost.clone() {
             self.engine.handle(Event::WorkerLost { worker, tries }, self.now);
         }
@@ -222,6 +235,8 @@ impl World {
         }
         self.questions.extend(decisions.questions.iter().cloned());
         self.lookups.extend(decisions.lookups.iter().cloned());
+        self.surveys.extend(decisions.surveys.iter().cloned());
+        self.recalls.extend(decisions.recalls.iter().cloned());
         self.queue.extend(decisions.ready.iter().map(|ready| ready.attempt));
         for stop in &decisions.stop {
             self.running.remove(stop);
@@ -296,11 +311,8 @@ impl World {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
             self.records.xcoms.insert(place, xcom.value.clone());
         }
-        self.write_flags(decisions);
-        for cursor in &decisions.cursors {
-            let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
-            dag.cursor = cursor.cursor;
-        }
+        self.write_dags(decisions);
+        self.write_backfills(decisions);
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
             let is_first = old.state == TaskState::None || old.state.is_finished();
             let starts =
@@ -326,7 +338,11 @@ impl World {
         self.check_limits();
     }
 
-    fn write_flags(&mut self, decisions: &Decisions) {
+    fn write_dags(&mut self, decisions: &Decisions) {
+        for cursor in &decisions.cursors {
+            let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
+            dag.cursor = cursor.cursor;
+        }
         for flags in &decisions.dags {
             let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == flags.dag_id).unwrap();
             dag.failed_runs = flags.failed_runs;
@@ -430,35 +446,6 @@ impl World {
             (Operator::ShortCircuit { .. }, n) => Some(Value::from(n % 2 == 0)),
             (_, n) => Some(Value::from((0..n % 4).collect::<Vec<_>>())),
         }
-    }
-
-    /// The leader's sweep finds tries that nobody claims.
-    pub fn complain(&mut self) {
-        let queued = self.records.tis.values().filter(|ti| ti.state == TaskState::Queued);
-        let old = queued.filter(|ti| ti.queued_at.is_some_and(|at| self.now - at >= TimeDelta::seconds(600)));
-        let tries: Vec<TryKey> =
-            old.take(2).map(|ti| TryKey { ti: ti.key, try_number: ti.try_number }).collect();
-        self.engine.handle(Event::Unclaimed(tries), self.now);
-    }
-
-    /// A worker dies; what it ran goes on for a while and reports too late.
-    pub fn lose_worker(&mut self) {
-        let place = self.chance.below(self.workers.len() as u64) as usize;
-        let worker =
-            std::mem::replace(&mut self.workers[place], Uuid::from_u128(u128::from(self.chance.next())));
-        let tries: Vec<TryKey> = self
-            .records
-            .tis
-            .values()
-            .filter(|ti| ti.worker == Some(worker) && ti.state == TaskState::Running)
-            .map(|ti| TryKey { ti: ti.key, try_number: ti.try_number })
-            .collect();
-        if self.chance.one_in(2) {
-            self.running.retain(|_, owner| *owner != worker);
-        }
-        self.lost.push((worker, tries));
-        let workers = self.live_workers();
-        self.engine.handle(Event::Workers(workers), self.now);
     }
 
     /// Whatever the records say is queued is rung again.

@@ -47,6 +47,8 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         clear_number: &column(runs, |run| int(run.clear_number)),
         is_paused: &column(runs, |run| run.is_paused),
         depth: &column(runs, |run| int(run.depth)),
+        backfill_id: &column(runs, |run| run.backfill.map(|place| place.id.0)),
+        backfill_ordinal: &column(runs, |run| run.backfill.map(|place| int(place.ordinal))),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -125,6 +127,8 @@ hot_query! {
         clear_number: [i32] => Array<Integer>,
         is_paused: [bool] => Array<Bool>,
         depth: [i32] => Array<Integer>,
+        backfill_id: [Option<i64>] => Array<Nullable<BigInt>>,
+        backfill_ordinal: [Option<i32>] => Array<Nullable<Integer>>,
     }
     include_str!("insert_runs.sql")
 }

@@ -1,6 +1,9 @@
 //! Writes what [`super::plan`] decided about a batch of DAG files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use diesel::{
     QueryableByName,
@@ -119,6 +122,8 @@ fn record(save: &Save<'_>, versions: &HashMap<String, i64>) -> DagRecord {
         cursor: known.and_then(|known| interval(known.cursor_start, known.cursor_end)),
         disabled: known.map(Known::disabled).unwrap_or_default(),
         failed_runs: known.map_or(0, |known| count(known.failed_runs)),
+        // The engine knows them, as it knows the cursor, from when it was restored.
+        taken: BTreeSet::new(),
         dag,
     }
 }
@@ -155,6 +160,7 @@ async fn retire(conn: &mut AsyncPgConnection, vanished: &[&Known]) -> Result<Vec
             cursor: interval(known.cursor_start, known.cursor_end),
             disabled: known.disabled(),
             failed_runs: count(known.failed_runs),
+            taken: BTreeSet::new(),
         })
     };
     Ok(vanished.iter().filter_map(record).collect())

@@ -45,6 +45,8 @@ pub(crate) struct DagRow {
     disabled: Vec<Parsed<TaskId>>,
     #[diesel(sql_type = Integer)]
     failed_runs: i32,
+    #[diesel(sql_type = Array<Timestamptz>)]
+    taken: Vec<DateTime<Utc>>,
 }
 
 impl DagRow {
@@ -68,6 +70,7 @@ impl DagRow {
             cursor,
             disabled: self.disabled.into_iter().map(|id| id.0).collect(),
             failed_runs: count(self.failed_runs),
+            taken: self.taken.into_iter().collect(),
         })
     }
 }

@@ -73,6 +73,9 @@ pub struct RunRow {
     /// A remark.
     #[diesel(sql_type = Nullable<Text>)]
     pub note: Option<String>,
+    /// The backfill that it belongs to.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub backfill_id: Option<i64>,
 }
 
 impl RunRow {
@@ -91,7 +94,7 @@ impl RunRow {
 
 const SELECT: &str = "r.key, r.dag_id, r.run_id, r.run_type, r.state, r.version_id, v.number AS version_number, \
      v.created_at AS version_created_at, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at, \
-     r.started_at, r.ended_at, r.conf, r.triggered_by, r.note";
+     r.started_at, r.ended_at, r.conf, r.triggered_by, r.note, r.backfill_id";
 const FROM: &str = "dag_run r JOIN dag_version v ON v.id = r.version_id";
 
 const COLUMNS: Columns = Columns {
@@ -114,6 +117,7 @@ const COLUMNS: Columns = Columns {
         ("conf", "r.conf::text"),
         ("triggering_user_name", "r.triggered_by"),
         ("dag_version", "v.number::bigint"),
+        ("backfill_id", "r.backfill_id"),
     ],
     tie: "r.key",
 };

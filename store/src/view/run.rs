@@ -9,6 +9,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
+    backfill::BackfillId,
     engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
     state::{RunState, RunType, TaskState},
@@ -101,6 +102,8 @@ pub struct Run {
     pub clear_number: u32,
     /// An operator paused it: nothing new starts in it.
     pub is_paused: bool,
+    /// The backfill that it belongs to.
+    pub backfill: Option<BackfillId>,
 }
 
 impl Store {
@@ -181,6 +184,7 @@ impl From<Row> for Run {
             note: run.note,
             clear_number: run.clear_number,
             is_paused: run.is_paused,
+            backfill: run.backfill.map(|place| place.id),
         }
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         clear_number: 0,
         depth: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 

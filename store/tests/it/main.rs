@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod backfills;
 mod claims;
 mod cleaning;
 mod cluster;

@@ -2,6 +2,7 @@
 //!
 //! What changes a run is an intent; the answer waits a moment for the engine to carry it out and shows what came of it.
 
+mod backfills;
 mod batch;
 pub(crate) mod clear;
 mod connections;
@@ -14,7 +15,7 @@ mod mark;
 pub(crate) mod names;
 mod platform;
 mod pools;
-mod query;
+pub(crate) mod query;
 pub(crate) mod runs;
 mod settings;
 mod shape;
@@ -83,6 +84,14 @@ operations! {
     patch "/connections/{connection_id}" patch_connection => connections::patch;
     delete "/connections/{connection_id}" delete_connection => connections::delete;
 
+    get "/backfills" list_backfills => backfills::list;
+    post "/backfills" create_backfill => backfills::create;
+    post "/backfills/dry_run" create_backfill_dry_run => backfills::dry_run;
+    get "/backfills/{backfill_id}" get_backfill => backfills::get;
+    put "/backfills/{backfill_id}/pause" pause_backfill => backfills::pause;
+    put "/backfills/{backfill_id}/unpause" unpause_backfill => backfills::unpause;
+    put "/backfills/{backfill_id}/cancel" cancel_backfill => backfills::cancel;
+
     get "/dags" get_dags => dags::list;
     patch "/dags" patch_dags => dags::patch_many;
     get "/dagTags" get_dag_tags => dags::tags;
@@ -150,8 +159,15 @@ operations! {
 
 /// The router's form of a path: what is a number matches numbers only, and the key of an XCom or a variable may have slashes.
 fn pattern(path: &str) -> String {
-    let numbers =
-        ["map_index", "try_number", "task_try_number", "version_number", "import_error_id", "event_log_id"];
+    let numbers = [
+        "map_index",
+        "try_number",
+        "task_try_number",
+        "version_number",
+        "import_error_id",
+        "event_log_id",
+        "backfill_id",
+    ];
     let mut pattern = path.to_owned();
     for name in numbers {
         pattern = pattern.replace(&format!("{{{name}}}"), &format!("{{{name}:-?\\d{{1,18}}}}"));

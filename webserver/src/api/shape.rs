@@ -1,7 +1,10 @@
 //! The shapes of Airflow's answers. Every field that its schema requires is there; what Tradewind does not have is null.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::dag::{Dag, Task, WeightRule};
+use domain::{
+    dag::{Dag, Task, WeightRule},
+    engine::backfill::BackfillRecord,
+};
 use serde_json::{Map, Value, json};
 use store::{
     import_error::ImportError,
@@ -158,7 +161,7 @@ pub(super) fn task(dag: &Dag, task: &Task) -> Value {
     })
 }
 
-/// `DAGRunResponse`
+/// `DAGRunResponse`, and `backfill_id`, which is Tradewind's own.
 pub(super) fn run(row: &RunRow) -> Value {
     let triggered_by = match row.run_type.as_str() {
         "scheduled" => "timetable",
@@ -176,6 +179,19 @@ pub(super) fn run(row: &RunRow) -> Value {
         "triggering_user_name": row.triggered_by, "conf": row.conf(), "note": row.note,
         "dag_versions": [version(row.version_id, row.version_number, &row.dag_id, row.version_created_at)],
         "bundle_version": null, "dag_display_name": row.dag_id, "partition_key": null, "partition_date": null,
+        "backfill_id": row.backfill_id,
+    })
+}
+
+/// `BackfillResponse`
+pub(super) fn backfill(record: &BackfillRecord) -> Value {
+    let order = &record.order;
+    json!({
+        "id": record.id, "dag_id": order.dag_id, "from_date": moment(order.from), "to_date": moment(order.to),
+        "dag_run_conf": order.conf, "is_paused": record.is_paused, "reprocess_behavior": order.reprocess,
+        "max_active_runs": order.max_active_runs, "created_at": moment(record.created_at),
+        "completed_at": maybe(record.completed_at), "updated_at": moment(record.updated_at),
+        "dag_display_name": order.dag_id,
     })
 }
 

@@ -218,7 +218,7 @@ fn pending(trigger: &Trigger, row: &DagRow, by: &str, now: DateTime<Utc>) -> Val
         "run_after": shape::moment(trigger.run_after), "last_scheduling_decision": null, "run_type": "manual",
         "state": "queued", "triggered_by": "rest_api", "triggering_user_name": by, "conf": trigger.conf,
         "note": trigger.note, "dag_versions": [], "bundle_version": null, "dag_display_name": row.dag_id,
-        "partition_key": null, "partition_date": null,
+        "partition_key": null, "partition_date": null, "backfill_id": null,
     })
 }
 

@@ -62,6 +62,10 @@ fn dag_routes(config: &mut ServiceConfig) {
         .route("/dags/{dag_id}/runs", web::get().to(dag::runs::show))
         .route("/dags/{dag_id}/details", web::get().to(dag::details::show))
         .route("/dags/{dag_id}/pause", web::post().to(dag::pause))
+        .route("/dags/{dag_id}/backfills", web::get().to(dag::backfills::show))
+        .route("/dags/{dag_id}/backfills", web::post().to(dag::backfills::start))
+        .route("/dags/{dag_id}/backfills/{id:\\d{1,18}}/pause", web::post().to(dag::backfills::pause))
+        .route("/dags/{dag_id}/backfills/{id:\\d{1,18}}/cancel", web::post().to(dag::backfills::cancel))
         .route("/dags/{dag_id}/trigger", web::get().to(trigger::show))
         .route("/dags/{dag_id}/trigger", web::post().to(trigger::start));
 }

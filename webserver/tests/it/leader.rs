@@ -7,6 +7,7 @@ use domain::{
     dag::Operator,
     engine::{
         Engine, Snapshot,
+        decision::Decisions,
         event::Event,
         obstacle::Question,
         record::{AdmissionRecord, VersionId},
@@ -59,6 +60,7 @@ impl Leader {
         let memory = Snapshot {
             dags: snapshot.dags,
             runs: snapshot.runs,
+            backfills: snapshot.backfills,
             pools: snapshot.pools,
             admission: AdmissionRecord::default(),
             durations: snapshot.durations,
@@ -121,11 +123,26 @@ impl Leader {
                 let before = self.store.standing(question).await.unwrap();
                 self.engine.handle(Event::Past { run: question.run, before }, self.clock.now());
             }
+            self.answer_backfills(&decisions).await;
             let changed = decisions.changed.into_iter().map(|(dag_id, run_id)| Bell::Changed {
                 dag_id: dag_id.to_string(),
                 run_id: Some(run_id.to_string()),
             });
             self.queue.ring_all(&changed.collect::<Vec<_>>()).await.unwrap();
+        }
+    }
+
+    async fn answer_backfills(&mut self, decisions: &Decisions) {
+        for survey in &decisions.surveys {
+            let found = self.store.survey(survey).await.unwrap();
+            let (dag_id, backfill) = (survey.dag_id.clone(), survey.backfill);
+            self.engine.handle(Event::Surveyed { dag_id, backfill, found }, self.clock.now());
+        }
+        for recall in &decisions.recalls {
+            let run = self.store.run(&recall.dag_id, &recall.run_id).await.unwrap().map(Box::new);
+            let (backfill, ordinal) = (recall.place.id, recall.place.ordinal);
+            let event = Event::Recalled { dag_id: recall.dag_id.clone(), backfill, ordinal, run };
+            self.engine.handle(event, self.clock.now());
         }
     }
 

@@ -155,6 +155,7 @@ async fn the_document_lists_what_there_is() {
                 "version_number",
                 "import_error_id",
                 "event_log_id",
+                "backfill_id",
             ] {
                 address = address.replace(&format!("{{{number}}}"), "1");
             }

@@ -222,6 +222,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         clear_number: 0,
         depth: 0,
         is_paused: false,
+        backfill: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A DAG: what stands above all views of it, and the switch that pauses it.
 
+pub(crate) mod backfills;
 pub(crate) mod details;
 pub(crate) mod graph;
 pub(crate) mod grid;
@@ -69,14 +70,16 @@ pub(crate) enum View {
     Grid,
     Graph,
     Runs,
+    Backfills,
     Details,
 }
 
 impl View {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Grid, "Grid", ""),
         (Self::Graph, "Graph", "/graph"),
         (Self::Runs, "Runs", "/runs"),
+        (Self::Backfills, "Backfills", "/backfills"),
         (Self::Details, "Details", "/details"),
     ];
 }

@@ -6,6 +6,7 @@ use actix_web::{
 };
 use askama::Template;
 use domain::{
+    backfill::BackfillId,
     id::RunKey,
     state::{RunState, TaskState},
 };
@@ -56,6 +57,8 @@ pub(crate) struct RunRow {
     pub(crate) kind: &'static str,
     pub(crate) by: Option<String>,
     pub(crate) note: Option<String>,
+    /// The backfill that it belongs to.
+    pub(crate) backfill: Option<BackfillId>,
     pub(crate) logical: Option<Moment>,
     pub(crate) started: Option<Moment>,
     pub(crate) duration: String,
@@ -123,6 +126,7 @@ fn row(run: &run::Run, visit: &Visit, seen: &Seen, counts: &[(TaskState, i64)]) 
         kind: words::run_kind(run.run_type),
         by: run.triggered_by.clone(),
         note: run.note.clone(),
+        backfill: run.backfill,
         logical: run.logical_date.map(|at| words::moment_in(at, visit.now, zone)),
         started: run.started_at.map(|at| words::moment(at, visit.now)),
         duration: words::took(run.started_at, run.ended_at, visit.now),

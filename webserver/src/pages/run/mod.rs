@@ -10,6 +10,7 @@ pub(crate) mod tasks;
 use std::sync::Arc;
 
 use domain::{
+    backfill::BackfillId,
     id::{DagId, RunId},
     state::{RunState, TaskState},
 };
@@ -57,6 +58,8 @@ pub(crate) struct RunHead {
     pub(crate) failed_count: i64,
     pub(crate) kind: &'static str,
     pub(crate) by: Option<String>,
+    /// The backfill that it belongs to, and the page that shows it.
+    pub(crate) backfill: Option<(BackfillId, String)>,
     pub(crate) logical: Option<Moment>,
     pub(crate) started: Option<Moment>,
     pub(crate) ended: Option<Moment>,
@@ -127,6 +130,7 @@ impl Seen {
             failed_count: tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed),
             kind: words::run_kind(run.run_type),
             by: run.triggered_by.clone(),
+            backfill: run.backfill.map(|id| (id, format!("{}/backfills", paths::dag(run.dag_id.as_str())))),
             logical: run.logical_date.map(|at| words::moment_in(at, visit.now, zone(&self.version.dag))),
             started: run.started_at.map(moment),
             ended: run.ended_at.map(moment),
