@@ -110,6 +110,50 @@ impl Tally {
         }
     }
 
+    /// Takes back what [`Tally::expect`] counted.
+    pub const fn expect_less(&mut self, count: u32, is_setup: bool) {
+        self.total = self.total.saturating_sub(count);
+        if is_setup {
+            self.setups = self.setups.saturating_sub(count);
+        }
+    }
+
+    /// What two tallies of different instances count together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            success: self.success + other.success,
+            skipped: self.skipped + other.skipped,
+            failed: self.failed + other.failed,
+            upstream_failed: self.upstream_failed + other.upstream_failed,
+            removed: self.removed + other.removed,
+            setups: self.setups + other.setups,
+            setup_success: self.setup_success + other.setup_success,
+            setup_skipped: self.setup_skipped + other.setup_skipped,
+        }
+    }
+
+    /// Everything about one summand that the verdict on a sum can depend on: whether there is any instance of a kind, and whether
+    /// all are of some kinds. While this stays the same, the summand changes no verdict.
+    pub(crate) const fn looks(&self) -> [bool; 12] {
+        let broken = self.failed + self.upstream_failed;
+        [
+            self.total == 0,
+            self.done() >= self.total,
+            self.success > 0,
+            self.skipped > 0,
+            self.failed > 0,
+            broken > 0,
+            self.success + self.removed >= self.total,
+            broken + self.removed >= self.total,
+            self.success + self.skipped + self.removed >= self.total,
+            self.skipped >= self.total,
+            self.setup_success > 0,
+            self.setups == 0 || self.setup_skipped >= self.setups,
+        ]
+    }
+
     /// Counts one upstream instance that is now in `state`; unfinished states count nowhere.
     pub fn add(&mut self, state: TaskState, is_setup: bool) {
         if let Some(count) = self.slot(state) {

@@ -134,6 +134,7 @@ impl<'n> Fields<'n> {
             | Place::Branch
             | Place::ShortCircuit
             | Place::Teardown
+            | Place::Source
             | Place::Schedule
             | Place::Calendar
             | Place::Blackout

@@ -34,6 +34,7 @@ pub fn json_schema() -> Value {
         "group": object(Place::Group, &["tasks"]),
         "default_args": object(Place::Defaults, &[]),
         "param": param(),
+        "source": source(),
         "schedule": one_schedule(),
     });
     if let Value::Object(fields) = &mut schema {
@@ -136,7 +137,11 @@ fn shape(shape: Shape) -> Value {
         Shape::Defaults => json!({"allOf": [{"$ref": "#/definitions/default_args"}]}),
         Shape::Tasks => json!({"allOf": [{"$ref": "#/definitions/tasks"}]}),
         Shape::Names => json!({"anyOf": [scalar(), {"type": "array", "items": scalar()}]}),
-        Shape::Expand => expand(),
+        Shape::Expand => {
+            json!({"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/source"}})
+        }
+        Shape::ExpandKwargs => expand_kwargs(),
+        Shape::Sources => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/source"}}),
         Shape::Environment | Shape::Headers => json!({"type": "object", "additionalProperties": scalar()}),
         Shape::TriggerRule => {
             json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
@@ -223,10 +228,18 @@ fn method() -> Value {
     json!({"enum": any_case})
 }
 
-fn expand() -> Value {
-    let pull =
-        json!({"type": "string", "pattern": "xcom_pull", "examples": ["{{ ti.xcom_pull('extract') }}"]});
-    json!({"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [{"type": "array"}, pull]}})
+fn pull() -> Value {
+    json!({"type": "string", "pattern": "xcom_pull", "examples": ["{{ ti.xcom_pull('extract') }}"]})
+}
+
+/// Where the values of a mapped name come from.
+fn source() -> Value {
+    let combined = |key: &str| object(Place::Source, &[key]);
+    json!({"anyOf": [{"type": "array"}, pull(), combined("zip"), combined("concat")]})
+}
+
+fn expand_kwargs() -> Value {
+    json!({"anyOf": [{"type": "array", "items": {"type": "object"}}, pull(), object(Place::Source, &["concat"])]})
 }
 
 /// A default, or a JSON Schema with one.

@@ -176,15 +176,15 @@ impl Life<'_> {
         record.is_held = held;
         record.reason = held.then(|| HELD.to_owned());
         self.run.touch(index);
-        let (state, node) = (self.run.tis[index as usize].record.state, self.run.tis[index as usize].node);
+        let state = self.run.tis[index as usize].record.state;
         if held {
             return self.withdraw(index);
         }
         let is_due = self.run.tis[index as usize].record.next_try_at.is_none_or(|at| at <= self.now);
         if state == TaskState::UpForRetry && is_due {
             self.schedule(index);
-        } else if node < self.run.graph.len() {
-            self.run.review_node(node);
+        } else {
+            self.run.review_instance(index);
         }
     }
 

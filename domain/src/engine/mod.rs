@@ -7,6 +7,7 @@
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
 mod branch;
+mod cells;
 mod control;
 mod counts;
 pub mod decision;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{life::Life, record::XComRecord, timer::Timer};
 use crate::{
+    dag::MAX_MAP_NAME,
     id::TryKey,
     outcome::{Outcome, TryResult},
     state::TaskState,
@@ -105,6 +106,9 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
+        if let Some(name) = &outcome.rendered_map_index {
+            record.rendered_map_index = Some(name.chars().take(MAX_MAP_NAME).collect());
+        }
         record.lost = 0;
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);
@@ -169,6 +173,7 @@ impl Life<'_> {
             worker: record.worker.unwrap_or_default(),
             exit_code: None,
             reason: Some(last),
+            rendered_map_index: None,
             xcoms: indexmap::IndexMap::new(),
         };
         self.fail(index, &outcome);

@@ -170,6 +170,7 @@ impl Stage {
             worker: Uuid::nil(),
             exit_code,
             reason: None,
+            rendered_map_index: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
         };
         self.handle(Event::Outcome(Box::new(outcome)));

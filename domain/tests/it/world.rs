@@ -291,6 +291,7 @@ impl World {
             self.check_ready(ready.attempt.ti);
         }
         self.check_limits();
+        self.check_counts();
     }
 
     fn write_flags(&mut self, decisions: &Decisions) {
@@ -365,6 +366,7 @@ impl World {
             worker,
             exit_code,
             reason: None,
+            rendered_map_index: None,
             xcoms,
         };
         self.inbox.push_back(Message::Outcome(outcome.clone()));
