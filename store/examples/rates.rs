@@ -180,6 +180,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
         next_try_at: None,
         worker: None,
         reason: None,
+        rendered_map_index: None,
         is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),

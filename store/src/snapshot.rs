@@ -3,7 +3,7 @@
 mod rows;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     pin::pin,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
-    dag::{Dag, Expand},
+    dag::{Dag, Mapping},
     engine::{
         durations::DurationRecord,
         record::{
@@ -188,27 +188,19 @@ async fn add_choices(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> 
     Ok(())
 }
 
-/// The XComs over which tasks of the run are mapped that have not been expanded yet.
+/// The XComs over which tasks of the run are mapped that have not been expanded yet, or that are in a mapped group: its tasks may have
+/// to be expanded again together.
 fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
-    let mapped: HashMap<&str, _> = run
-        .dag
-        .tasks
-        .iter()
-        .filter(|task| task.is_mapped())
-        .map(|task| (task.task_id.as_str(), task))
-        .collect();
-    if mapped.is_empty() {
-        return BTreeSet::new();
+    let (dag, mut wanted) = (&run.dag, BTreeSet::new());
+    let unexpanded: HashSet<&str> =
+        run.tis.iter().filter(|ti| ti.map_index < 0).map(|ti| ti.task_id.as_str()).collect();
+    for task in &dag.tasks {
+        let is_open = unexpanded.contains(task.task_id.as_str()) || !dag.mapped_groups(task).is_empty();
+        for (task_id, key) in dag.dimensions(task).into_iter().filter(|_| is_open).flat_map(Mapping::xcoms) {
+            wanted.insert((run.run.key.0, task_id.as_str().to_owned(), key.to_owned()));
+        }
     }
-    let unexpanded =
-        run.tis.iter().filter(|ti| ti.map_index < 0).filter_map(|ti| mapped.get(ti.task_id.as_str()));
-    let sources = unexpanded.flat_map(|task| task.expand.values());
-    sources
-        .filter_map(|source| match source {
-            Expand::List(_) => None,
-            Expand::XCom { task_id, key } => Some((run.run.key.0, task_id.as_str().to_owned(), key.clone())),
-        })
-        .collect()
+    wanted
 }
 
 hot_query! {

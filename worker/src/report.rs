@@ -219,6 +219,7 @@ mod tests {
             worker: uuid::Uuid::nil(),
             exit_code: Some(0),
             reason: None,
+            rendered_map_index: None,
             xcoms: IndexMap::from([("k".repeat(513), json!(1))]),
         };
         let error = store::xcom::check_key(&"k".repeat(513)).unwrap_err();

@@ -232,6 +232,7 @@ async fn run_try(
         worker: Uuid::nil(),
         exit_code,
         reason,
+        rendered_map_index: None,
         xcoms,
     }
 }

@@ -163,7 +163,9 @@ impl Run {
     /// How many instances a new run has of a task at once: as many as the file says, or one until more is known.
     pub fn written_length(&self, node: usize) -> Option<usize> {
         let lengths = self.graph.dimensions(node).map(|mapping| mapping.written_length());
-        lengths.collect::<Option<Vec<_>>>().map(|lengths| lengths.into_iter().fold(1, usize::saturating_mul))
+        let lengths = lengths.collect::<Option<Vec<_>>>()?;
+        let count = lengths.into_iter().fold(1, usize::saturating_mul);
+        (count <= self.graph.dag.max_map_length as usize).then_some(count)
     }
 
     /// The number of instances and the cells of a task as far as its records tell: as long as what it is mapped over runs again,

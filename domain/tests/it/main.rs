@@ -13,6 +13,7 @@ mod guide;
 mod inspect;
 mod laws;
 mod makespan;
+mod mapping;
 mod oracle;
 mod overlap;
 mod policies;

@@ -27,6 +27,7 @@ pub(super) fn insert<'a>(conn: &'a AsyncPgConnection, tis: &'a [TiRecord], to: &
 }
 
 async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), Error> {
+    let name = column(tis, |ti| ti.rendered_map_index.as_deref().map(storable));
     let reason = column(tis, |ti| ti.reason.as_deref().map(storable));
     let query = InsertTis {
         run_key: &column(tis, |ti| ti.key.run.0),
@@ -50,6 +51,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
         priority: &column(tis, |ti| ti.placement.priority),
         operator: &column(tis, |ti| ti.placement.operator),
         is_held: &column(tis, |ti| ti.is_held),
+        rendered_map_index: &column(&name, |text| text.as_deref()),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -60,6 +62,7 @@ pub(super) fn update<'a>(conn: &'a AsyncPgConnection, tis: &'a [Changed], to: &m
 }
 
 async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), Error> {
+    let name = column(tis, |ti| ti.new.rendered_map_index.as_deref().map(storable));
     let reason = column(tis, |ti| ti.new.reason.as_deref().map(storable));
     let run_key = column(tis, |ti| ti.new.key.run.0);
     let index = column(tis, |ti| int(ti.new.key.index));
@@ -82,6 +85,7 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
         reason: &column(&reason, |text| text.as_deref()),
         priority: &column(tis, |ti| ti.new.placement.priority),
         is_held: &column(tis, |ti| ti.new.is_held),
+        rendered_map_index: &column(&name, |text| text.as_deref()),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == tis.len() {
@@ -154,6 +158,7 @@ hot_query! {
         priority: [i32] => Array<Integer>,
         operator: [&'a str] => Array<Text>,
         is_held: [bool] => Array<Bool>,
+        rendered_map_index: [Option<&'a str>] => Array<Nullable<Text>>,
     }
     include_str!("insert_task_instances.sql")
 }
@@ -178,6 +183,7 @@ hot_query! {
         reason: [Option<&'a str>] => Array<Nullable<Text>>,
         priority: [i32] => Array<Integer>,
         is_held: [bool] => Array<Bool>,
+        rendered_map_index: [Option<&'a str>] => Array<Nullable<Text>>,
     }
     include_str!("update_task_instances.sql")
 }

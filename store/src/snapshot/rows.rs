@@ -115,6 +115,8 @@ pub(crate) struct TiRow {
     operator: String,
     #[diesel(sql_type = Bool)]
     is_held: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    rendered_map_index: Option<String>,
 }
 
 impl TiRow {
@@ -134,6 +136,7 @@ impl TiRow {
             next_try_at: self.next_try_at,
             worker: self.worker,
             reason: self.reason,
+            rendered_map_index: self.rendered_map_index,
             is_held: self.is_held,
             placement: Placement {
                 pool: Names::get(&mut names.pools, &self.pool, PoolName::new)?,

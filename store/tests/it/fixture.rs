@@ -111,6 +111,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         next_try_at: None,
         worker: None,
         reason: None,
+        rendered_map_index: None,
         is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),

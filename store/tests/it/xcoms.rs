@@ -66,6 +66,7 @@ async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
             worker: Uuid::nil(),
             exit_code: Some(0),
             reason: None,
+            rendered_map_index: None,
             xcoms: keys.iter().map(|key| (key.clone(), json!(1))).collect(),
         })
     };

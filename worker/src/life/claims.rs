@@ -213,6 +213,7 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         worker: term.id,
         exit_code: None,
         reason: Some(reason),
+        rendered_map_index: None,
         xcoms: indexmap::IndexMap::new(),
     })));
 }
@@ -257,6 +258,7 @@ fn outcome(done: Done, assignment: &Assignment, term: &Term, now: chrono::DateTi
         worker: term.id,
         exit_code: done.exit_code,
         reason: done.reason,
+        rendered_map_index: done.rendered_map_index,
         xcoms: done.xcoms,
     }
 }

@@ -183,6 +183,7 @@ impl Site {
             next_try_at: None,
             worker: None,
             reason: None,
+            rendered_map_index: None,
             is_held: false,
             placement: Placement {
                 pool: PoolName::default_pool(),
