@@ -3,7 +3,7 @@
 mod rows;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
-    dag::{Dag, Mapping},
+    dag::{Dag, Group, Mapping, Task},
     engine::{
         durations::DurationRecord,
         record::{
@@ -188,19 +188,13 @@ async fn add_choices(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> 
     Ok(())
 }
 
-/// The XComs over which tasks of the run are mapped that have not been expanded yet, or that are in a mapped group: its tasks may have
-/// to be expanded again together.
+/// The XComs over which tasks and groups of the run are mapped, also when they are expanded: they may have to be again, once they are
+/// cleared.
 fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
-    let (dag, mut wanted) = (&run.dag, BTreeSet::new());
-    let unexpanded: HashSet<&str> =
-        run.tis.iter().filter(|ti| ti.map_index < 0).map(|ti| ti.task_id.as_str()).collect();
-    for task in &dag.tasks {
-        let is_open = unexpanded.contains(task.task_id.as_str()) || !dag.mapped_groups(task).is_empty();
-        for (task_id, key) in dag.dimensions(task).into_iter().filter(|_| is_open).flat_map(Mapping::xcoms) {
-            wanted.insert((run.run.key.0, task_id.as_str().to_owned(), key.to_owned()));
-        }
-    }
-    wanted
+    let groups = run.dag.groups.iter().filter_map(Group::mapping);
+    let mappings = groups.chain(run.dag.tasks.iter().filter_map(Task::mapping));
+    let xcoms = mappings.flat_map(Mapping::xcoms);
+    xcoms.map(|(task_id, key)| (run.run.key.0, task_id.as_str().to_owned(), key.to_owned())).collect()
 }
 
 hot_query! {

@@ -64,10 +64,10 @@ impl Backend for Records {
                 return Ok(None);
             };
             patiently("an element of the XCom of", task_id, || async {
-                match is_split {
-                    true => self.0.xcom_at(run, &task, key, place).await,
-                    false => self.0.xcom_element(run, &task, -1, key, place).await,
+                if is_split {
+                    return self.0.xcom_at(run, &task, key, place).await;
                 }
+                self.0.xcom_element(run, &task, -1, key, place).await
             })
             .await
         })

@@ -292,8 +292,7 @@ pub struct RunSnapshot {
     pub dag: Arc<Dag>,
     /// Its task instances, ordered by index.
     pub tis: Vec<TiRecord>,
-    /// How many elements the XComs have over which its tasks and groups are mapped. Those of a task outside of
-    /// mapped groups may be left out once it is expanded.
+    /// How many elements the XComs have over which its tasks and groups are mapped.
     pub lengths: Vec<XComLength>,
     /// Its XComs of the key [`crate::outcome::CHOICE`].
     pub choices: Vec<XComRecord>,

@@ -20,16 +20,18 @@ pub(super) async fn label(visit: &Visit, seen: &Seen, instance: &Instance) -> Re
     }
     let dag = &*seen.run.version.dag;
     let Some(task) = seen.spec() else { return Ok(None) };
+    let factors = factors(dag, task);
     let ([Factor { name, source: Expand::XCom { task_id, key } }], Ok(place)) =
-        (factors(dag, task).as_slice(), u32::try_from(instance.map_index))
+        (factors.as_slice(), u32::try_from(instance.map_index))
     else {
         return Ok(None);
     };
     let is_split = dag.task(task_id.as_str()).is_some_and(|source| dag.needs_expansion(source));
     let (store, run) = (&visit.state.store, seen.run.run.key);
-    let value = match is_split {
-        true => store.xcom_at(run, task_id, key, place).await?,
-        false => store.xcom_element(run, task_id, -1, key, place).await?,
+    let value = if is_split {
+        store.xcom_at(run, task_id, key, place).await?
+    } else {
+        store.xcom_element(run, task_id, -1, key, place).await?
     };
     Ok(value.map(|value| named(*name, &value)))
 }

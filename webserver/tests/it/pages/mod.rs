@@ -5,6 +5,7 @@ mod browser;
 mod control;
 mod dags;
 mod large;
+mod mapping;
 mod resources;
 mod tasks;
 mod trigger;
