@@ -110,9 +110,7 @@ fn elements_left(values: Vec<(i32, Value)>, is_split: bool) -> Vec<Value> {
 pub fn elements_of(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
-        Value::Object(map) => {
-            map.into_iter().map(|(key, value)| serde_json::json!([key, value])).collect()
-        }
+        Value::Object(map) => map.into_iter().map(|(key, value)| serde_json::json!([key, value])).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }

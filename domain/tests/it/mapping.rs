@@ -6,7 +6,10 @@ use domain::{
     dag::{Expand, Mapping, relevant},
     intent::{SelectedTask, Selection, Wish},
     outcome::{Outcome, TryResult},
-    state::{RunState, TaskState::{self, Failed, None as Untouched, Queued, Removed, Skipped, Success, UpstreamFailed}},
+    state::{
+        RunState,
+        TaskState::{self, Failed, None as Untouched, Queued, Removed, Skipped, Success, UpstreamFailed},
+    },
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -155,7 +158,10 @@ fn what_is_outside_waits_for_every_element() {
 fn an_empty_list_skips_a_group_and_a_failure_before_it_ends_it() {
     let mut stage = begun(GROUP);
     stage.print("list", json!([]));
-    assert_eq!((stage.all("g.a"), stage.all("g.b"), stage.all("after")), (vec![Skipped], vec![Skipped], vec![Skipped]));
+    assert_eq!(
+        (stage.all("g.a"), stage.all("g.b"), stage.all("after")),
+        (vec![Skipped], vec![Skipped], vec![Skipped])
+    );
     let mut stage = begun(GROUP);
     stage.fail("list");
     assert_eq!((stage.all("g.a"), stage.all("g.b")), (vec![UpstreamFailed], vec![UpstreamFailed]));
@@ -176,7 +182,10 @@ fn a_group_that_runs_again_has_as_many_elements_as_there_are_then() {
     stage.succeed("after");
     stage.clear(&["list", "g.a", "g.b"]);
     stage.print("list", json!([1, 2]));
-    assert_eq!((stage.all("g.a"), stage.all("g.b")), (vec![Queued, Queued, Removed], vec![Untouched, Untouched, Removed]));
+    assert_eq!(
+        (stage.all("g.a"), stage.all("g.b")),
+        (vec![Queued, Queued, Removed], vec![Untouched, Untouched, Removed])
+    );
     stage.clear(&["list"]);
     stage.succeed_at("g.a", 0);
     assert_eq!(stage.all("g.b"), [Untouched, Untouched, Removed]);
@@ -246,11 +255,11 @@ tasks:
 
 #[test]
 fn an_instance_is_called_what_its_try_says_until_it_is_cleared() {
-    let mut stage = begun("dag_id: d\ntasks: {a: {bash: x, expand: {x: [1, 2]}, map_index_template: '{{ x }}'}}");
+    let mut stage =
+        begun("dag_id: d\ntasks: {a: {bash: x, expand: {x: [1, 2]}, map_index_template: '{{ x }}'}}");
     stage.end_at("a", 1, TryResult::Success, Some(json!(7)));
-    let name = |stage: &Stage| {
-        stage.tis.values().find(|ti| ti.map_index == 1).unwrap().rendered_map_index.clone()
-    };
+    let name =
+        |stage: &Stage| stage.tis.values().find(|ti| ti.map_index == 1).unwrap().rendered_map_index.clone();
     assert_eq!(name(&stage).as_deref(), Some("name of 7"));
     stage.end_at("a", 0, TryResult::FailedForGood, None);
     stage.trigger("s", None);
@@ -296,10 +305,8 @@ tasks:
     let dimensions = dag.dimensions(deep);
     assert!(matches!(dimensions[..], [Mapping::Each(_), Mapping::Product(_), Mapping::Product(_)]));
     assert_eq!(deep.upstream.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["list"]);
-    let lengths: Vec<usize> = dimensions
-        .iter()
-        .map(|mapping| mapping.length(&|_, _| Ok::<usize, ()>(5)).unwrap())
-        .collect();
+    let lengths: Vec<usize> =
+        dimensions.iter().map(|mapping| mapping.length(&|_, _| Ok::<usize, ()>(5)).unwrap()).collect();
     assert_eq!(lengths, [2, 5, 3]);
 }
 

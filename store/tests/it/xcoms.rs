@@ -103,9 +103,8 @@ async fn the_values_of_a_mapped_task_come_in_its_order() {
     assert_eq!(values, vec![(2, json!("two")), (10, json!("ten"))]);
     let at = async |place| db.store.xcom_at(RunKey(1), &task_id("a"), "k", place).await.unwrap();
     assert_eq!((at(0).await, at(1).await, at(2).await), (Some(json!("two")), Some(json!("ten")), None));
-    let length = async |task, is_split| {
-        db.store.xcom_length(RunKey(1), &task_id(task), "k", is_split).await.unwrap()
-    };
+    let length =
+        async |task, is_split| db.store.xcom_length(RunKey(1), &task_id(task), "k", is_split).await.unwrap();
     assert_eq!((length("a", true).await, length("a", false).await, length("none", true).await), (2, 0, 0));
     let all = db.store.xcom_entries(RunKey(1), None, None, 2, 0).await.unwrap();
     assert_eq!((all.len(), all[0].total, all[0].bytes), (2, 3, 5));

@@ -90,7 +90,9 @@ impl Picture {
         let lives: Vec<Live> = plan.tasks.iter().map(live).collect();
         let groups = plan.folded.groups.iter().zip(&plan.layout.groups);
         let group = |(&group, rect): (&usize, &Option<Rect>)| {
-            rect.map(|rect| group_box(&plan.groups[group], rect, times(&plan.groups[group], &lives).as_deref()))
+            rect.map(|rect| {
+                group_box(&plan.groups[group], rect, times(&plan.groups[group], &lives).as_deref())
+            })
         };
         let node = |(index, (origin, rect)): (usize, (&Origin, &Rect))| match *origin {
             Origin::Node(task) => task_box(index, *rect, &plan.tasks[task], &lives[task]),

@@ -84,7 +84,9 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn length(&self, source: &Expand) -> Result<usize, Error> {
-        source.length(&|task_id, key| self.lookups.length(task_id.as_str(), key, self.is_split(task_id.as_str())))
+        source.length(&|task_id, key| {
+            self.lookups.length(task_id.as_str(), key, self.is_split(task_id.as_str()))
+        })
     }
 
     fn element(&self, source: &Expand, place: usize) -> Result<Option<Json>, Error> {
@@ -129,7 +131,9 @@ impl Asked<'_> {
             (None, Json::Object(names)) => Ok(names.into_iter().collect()),
             (None, other) => {
                 let shown: String = other.to_string().chars().take(80).collect();
-                Err(wrong(format!("`expand_kwargs`: element {place} must be a mapping of names, not {shown}")))
+                Err(wrong(format!(
+                    "`expand_kwargs`: element {place} must be a mapping of names, not {shown}"
+                )))
             }
         }
     }

@@ -97,7 +97,11 @@ const FORMS: &str = r#"tasks:
 "#;
 
 #[test_case("zip", 1, Ok("[2, 'b']"))]
-#[test_case("zip", 2, Err("`expand`: `p` has no such element any more: the list that this task is mapped over has changed"))]
+#[test_case(
+    "zip",
+    2,
+    Err("`expand`: `p` has no such element any more: the list that this task is mapped over has changed")
+)]
 #[test_case("filled", 2, Ok("[3, 0]"))]
 #[test_case("concat", 0, Ok("1"))]
 #[test_case("concat", 2, Ok("b"))]

@@ -44,7 +44,8 @@ async fn programs_see_the_instances_of_a_group_and_their_names() {
     let task = async |id: &str| program.get(&format!("/dags/mapped/tasks/{id}")).await["is_mapped"].clone();
     assert_eq!((task("site.fetch").await, task("site.part").await), (json!(false), json!(true)));
     program.refused(&format!("{path}/after/listMapped"), 404).await;
-    let cleared = json!({"dry_run": true, "dag_run_id": "one", "only_failed": false, "task_ids": [["site.part", 4]]});
+    let cleared =
+        json!({"dry_run": true, "dag_run_id": "one", "only_failed": false, "task_ids": [["site.part", 4]]});
     let cleared = program.send(Method::POST, "/dags/mapped/clearTaskInstances", cleared, 200).await;
     assert_eq!(cleared["total_entries"], json!(1));
 }
