@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
-    dag::{Dag, Expand, Task},
+    dag::{Dag, Task},
     id::{RunId, RunKey, TaskId, TiKey, TryKey},
     outcome::TryResult,
     state::RunType,

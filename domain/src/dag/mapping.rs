@@ -191,7 +191,8 @@ impl Dag {
 /// have in all. With nothing in common everything belongs to everybody, which is `0..other` by the same law of one cell.
 ///
 /// Source: Airflow 3.3.2 `models/taskinstance.py:2411`. There the width of the range is the task's own; here it is that of
-/// the relative, so that none of its instances is missed. They differ only where Airflow refuses the file.
+/// the relative, so that none of its instances is missed. They differ where Airflow refuses the file, and between a task of a
+/// mapped group and one of a mapped group inside that.
 #[must_use]
 pub fn relevant(place: usize, own: usize, other: usize, cells: usize) -> std::ops::Range<usize> {
     let cell = cell_of(place, own, cells);
