@@ -137,9 +137,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Defaults => json!({"allOf": [{"$ref": "#/definitions/default_args"}]}),
         Shape::Tasks => json!({"allOf": [{"$ref": "#/definitions/tasks"}]}),
         Shape::Names => json!({"anyOf": [scalar(), {"type": "array", "items": scalar()}]}),
-        Shape::Expand => {
-            json!({"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/source"}})
-        }
+        Shape::Expand => expand(),
         Shape::ExpandKwargs => expand_kwargs(),
         Shape::Sources => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/source"}}),
         Shape::Environment | Shape::Headers => json!({"type": "object", "additionalProperties": scalar()}),
@@ -236,6 +234,10 @@ fn pull() -> Value {
 fn source() -> Value {
     let combined = |key: &str| object(Place::Source, &[key]);
     json!({"anyOf": [{"type": "array"}, pull(), combined("zip"), combined("concat")]})
+}
+
+fn expand() -> Value {
+    json!({"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/source"}})
 }
 
 fn expand_kwargs() -> Value {

@@ -40,9 +40,8 @@ impl World {
         results.map(|((_, id, at, _), value)| ((id.clone(), *at), length(value))).collect()
     }
 
-    /// Every task of a mapped group has an instance for each element once it was expanded, and those that share an element wait for
-    /// each other alone: what started within a group did not wait for the other elements.
-    pub fn check_counts(&self) {
+    /// The instances of a task are numbered without gaps, or there is a placeholder alone; and there are no more than its DAG allows.
+    fn check_counts(&self) {
         for run in self.records.runs.values().filter(|run| run.state == RunState::Running) {
             let dag = self.dag(run);
             let mut counts: BTreeMap<&TaskId, BTreeSet<i32>> = BTreeMap::new();
@@ -101,6 +100,7 @@ impl World {
     }
 
     pub fn check_limits(&self) {
+        self.check_counts();
         let in_flight = || self.records.tis.values().filter(|ti| ti.state.is_in_flight());
         for pool in &self.records.pools {
             let used: u32 = in_flight()

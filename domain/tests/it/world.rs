@@ -291,7 +291,6 @@ impl World {
             self.check_ready(ready.attempt.ti);
         }
         self.check_limits();
-        self.check_counts();
     }
 
     fn write_flags(&mut self, decisions: &Decisions) {
