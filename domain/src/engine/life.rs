@@ -45,7 +45,7 @@ impl Life<'_> {
             }
             match due {
                 Due::Nothing => {}
-                Due::All => self.judge_instances(node, &[0..usize::MAX]),
+                Due::All => self.judge_instances(node, std::slice::from_ref(&(0..usize::MAX))),
                 Due::Places(places) => self.judge_instances(node, &places),
             }
         }
