@@ -30,7 +30,7 @@ async fn with_a_run() -> App {
 #[tokio::test]
 async fn programs_see_the_instances_of_a_group_and_their_names() {
     let app = with_a_run().await;
-    let program = app.program(Role::User).await;
+    let program = app.program(Role::Admin).await;
     let path = "/dags/mapped/dagRuns/one/taskInstances";
     let listed = async |query: &str| {
         let answer = program.get(&format!("{path}/{query}")).await;
