@@ -3,6 +3,8 @@
 //! A [`Dag`] is valid by construction of its loader ([`crate::dagfile`]): upstreams exist, there is no cycle, names are
 //! legal. Its JSON form is the normal form that is hashed into a DAG version.
 
+mod mapping;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
@@ -19,12 +21,12 @@ use crate::{
     wait::{TriggerDag, WaitFor},
 };
 
+pub use mapping::{Expand, Factor, MAX_MAP_NAME, MAX_MAPPED, Mapping, USUAL_MAPPED, cell_of, relevant};
+
 /// Most tasks one DAG may have.
 pub const MAX_TASKS: usize = 50_000;
 /// Highest share of a DAG or team.
 pub const MAX_SHARE: u32 = 1_000;
-/// Most instances one mapped task may expand to.
-pub const MAX_MAPPED: usize = 10_000;
 
 /// A workflow: tasks, what they wait for, and when runs are due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,9 @@ pub struct Dag {
     pub max_active_runs: u32,
     /// Task instances of one run that may be queued or running at the same time (Airflow counts per run too).
     pub max_active_tasks: u32,
+    /// Most instances that one mapped task may have in a run; at most [`MAX_MAPPED`].
+    #[serde(default = "mapping::usual_length", skip_serializing_if = "mapping::is_usual_length")]
+    pub max_map_length: u32,
     /// A run that lasts longer fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dagrun_timeout: Option<Span>,
@@ -108,10 +113,16 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> 
 }
 
 /// A box drawn around tasks; its id is the prefix of theirs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Its full id, with the ids of the groups around it.
     pub group_id: TaskId,
+    /// What it is mapped over; every task in it has an instance for each element, or for each combination of several keys.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub expand: IndexMap<String, Expand>,
+    /// Instead: a list of objects, each of which sets several names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expand_kwargs: Option<Expand>,
     /// Shown on hover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
@@ -172,6 +183,12 @@ pub struct Task {
     /// What it is mapped over; an instance for each element, or for each combination when there are several keys.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub expand: IndexMap<String, Expand>,
+    /// Instead: a list of objects, each of which sets several names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expand_kwargs: Option<Expand>,
+    /// What an instance is called beside its number: a template, rendered when a try has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_index_template: Option<String>,
     /// Extra environment variables, templates.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub env: IndexMap<String, String>,
@@ -192,21 +209,6 @@ pub struct Teardown {
     /// Its failure fails the run; otherwise the run's verdict ignores it.
     #[serde(default)]
     pub on_failure_fail_dagrun: bool,
-}
-
-/// Where the values of one mapped key come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expand {
-    /// Written in the file.
-    List(Vec<Value>),
-    /// The elements of a list (or the `{key, value}` pairs of an object) that an upstream task left as an XCom.
-    XCom {
-        /// The upstream task.
-        task_id: TaskId,
-        /// The XCom's key, `return_value` unless named.
-        key: String,
-    },
 }
 
 /// What the weights of a task's neighbours add to its own. Source: Airflow 3.3.2 `task/priority_strategy.py`.
@@ -402,12 +404,6 @@ impl Task {
     #[must_use]
     pub fn is_ignorable(&self) -> bool {
         self.teardown.is_some_and(|teardown| !teardown.on_failure_fail_dagrun)
-    }
-
-    /// It has one instance for each element of something.
-    #[must_use]
-    pub fn is_mapped(&self) -> bool {
-        !self.expand.is_empty()
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Outcome {
     /// In words, for people: why it failed or was skipped. At most a few lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the instance is called beside its index, by its task's `map_index_template`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered_map_index: Option<String>,
     /// What it left for others, by key; kept only on success and skip.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub xcoms: IndexMap<String, Value>,

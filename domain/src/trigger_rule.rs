@@ -2,9 +2,11 @@
 //!
 //! Source: Airflow 3.3.2 `ti_deps/deps/trigger_rule_dep.py:361-672`.
 
+mod tally;
+
 use serde::{Deserialize, Serialize};
 
-use crate::state::TaskState;
+pub use tally::Tally;
 
 /// When a task may run, judged by its direct upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -101,91 +103,6 @@ impl TriggerRule {
             }
             Self::Always => "the run has started, whatever the tasks before it do",
         }
-    }
-}
-
-/// How many upstream task instances there are, and how many of them ended in each way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// All of them; a mapped task counts once for each instance.
-    pub total: u32,
-    /// Succeeded.
-    pub success: u32,
-    /// Were skipped.
-    pub skipped: u32,
-    /// Failed.
-    pub failed: u32,
-    /// Did not run because something before them failed.
-    pub upstream_failed: u32,
-    /// No longer exist.
-    pub removed: u32,
-    /// How many of all are setups.
-    pub setups: u32,
-    /// How many setups succeeded.
-    pub setup_success: u32,
-    /// How many setups were skipped.
-    pub setup_skipped: u32,
-}
-
-impl Tally {
-    /// Expects `count` more upstream instances, of a setup or not.
-    pub const fn expect(&mut self, count: u32, is_setup: bool) {
-        self.total += count;
-        if is_setup {
-            self.setups += count;
-        }
-    }
-
-    /// Counts one upstream instance that is now in `state`; unfinished states count nowhere.
-    pub fn add(&mut self, state: TaskState, is_setup: bool) {
-        if let Some(count) = self.slot(state) {
-            *count += 1;
-        }
-        if let Some(count) = self.setup_slot(state).filter(|_| is_setup) {
-            *count += 1;
-        }
-    }
-
-    /// Takes back what [`Tally::add`] counted.
-    pub fn remove(&mut self, state: TaskState, is_setup: bool) {
-        if let Some(count) = self.slot(state) {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = self.setup_slot(state).filter(|_| is_setup) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    /// How many ended.
-    #[must_use]
-    pub const fn done(&self) -> u32 {
-        self.success + self.skipped + self.failed + self.upstream_failed + self.removed
-    }
-
-    fn slot(&mut self, state: TaskState) -> Option<&mut u32> {
-        match state {
-            TaskState::Success => Some(&mut self.success),
-            TaskState::Skipped => Some(&mut self.skipped),
-            TaskState::Failed => Some(&mut self.failed),
-            TaskState::UpstreamFailed => Some(&mut self.upstream_failed),
-            TaskState::Removed => Some(&mut self.removed),
-            TaskState::None
-            | TaskState::Scheduled
-            | TaskState::Queued
-            | TaskState::Running
-            | TaskState::Restarting
-            | TaskState::UpForRetry
-            | TaskState::UpForReschedule
-            | TaskState::Deferred
-            | TaskState::AwaitingInput => None,
-        }
-    }
-
-    fn setup_slot(&mut self, state: TaskState) -> Option<&mut u32> {
-        if state == TaskState::Success {
-            return Some(&mut self.setup_success);
-        }
-        (state == TaskState::Skipped).then_some(&mut self.setup_skipped)
     }
 }
 

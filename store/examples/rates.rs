@@ -183,6 +183,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
         wait: None,
         worker: None,
         reason: None,
+        rendered_map_index: None,
         is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),

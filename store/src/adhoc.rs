@@ -12,7 +12,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    dag::{Dag, Operator, Task, WeightRule},
+    dag::{Dag, Operator, Task, USUAL_MAPPED, WeightRule},
     engine::record::{DagRecord, VersionId},
     id::{DagId, PoolName, QueueName, RunId, TaskId},
     intent::{Intent, Message, Trigger, Wish},
@@ -181,6 +181,7 @@ fn empty() -> Result<Dag, AddError> {
         dagrun_timeout: None,
         fail_fast: false,
         max_consecutive_failed_dag_runs: 0,
+        max_map_length: USUAL_MAPPED,
         overlap: Default::default(),
         share: 1,
         team: None,
@@ -218,6 +219,8 @@ fn task(new: &NewTask) -> Task {
         max_active_tis_per_dagrun: None,
         do_xcom_push: true,
         expand: Default::default(),
+        expand_kwargs: None,
+        map_index_template: None,
         env: Default::default(),
         cwd: None,
         owner: None,

@@ -14,7 +14,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use domain::{
-    dag::{Dag, Expand},
+    dag::{Dag, Group, Mapping, Task},
     engine::{
         backfill::BackfillSnapshot,
         durations::DurationRecord,
@@ -254,27 +254,13 @@ async fn add_choices(conn: &mut AsyncPgConnection, runs: &mut [RunSnapshot]) -> 
     Ok(())
 }
 
-/// The XComs over which tasks of the run are mapped that have not been expanded yet.
+/// The XComs over which tasks and groups of the run are mapped, also when they are expanded: they may have to be again, once they are
+/// cleared.
 fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
-    let mapped: HashMap<&str, _> = run
-        .dag
-        .tasks
-        .iter()
-        .filter(|task| task.is_mapped())
-        .map(|task| (task.task_id.as_str(), task))
-        .collect();
-    if mapped.is_empty() {
-        return BTreeSet::new();
-    }
-    let unexpanded =
-        run.tis.iter().filter(|ti| ti.map_index < 0).filter_map(|ti| mapped.get(ti.task_id.as_str()));
-    let sources = unexpanded.flat_map(|task| task.expand.values());
-    sources
-        .filter_map(|source| match source {
-            Expand::List(_) => None,
-            Expand::XCom { task_id, key } => Some((run.run.key.0, task_id.as_str().to_owned(), key.clone())),
-        })
-        .collect()
+    let groups = run.dag.groups.iter().filter_map(Group::mapping);
+    let mappings = groups.chain(run.dag.tasks.iter().filter_map(Task::mapping));
+    let xcoms = mappings.flat_map(Mapping::xcoms);
+    xcoms.map(|(task_id, key)| (run.run.key.0, task_id.as_str().to_owned(), key.to_owned())).collect()
 }
 
 hot_query! {
@@ -285,12 +271,6 @@ hot_query! {
            AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
      ) AS taken
      FROM dag ORDER BY dag_id"
-}
-
-hot_query! {
-    OneDag { dag_id: str => Text }
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
-     FROM dag WHERE dag_id = $1"
 }
 
 hot_query! {

@@ -6,13 +6,16 @@ use diesel::{
     sql_types::{BigInt, Integer, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use domain::id::{RunKey, TaskId};
+use domain::{
+    dag::MAX_MAPPED,
+    id::{RunKey, TaskId},
+};
 use serde_json::Value;
 
 use crate::{Error, Store, column::FromJson, hot::hot_query};
 
 /// Most values that [`Store::xcoms_of_task`] returns: as many as a mapped task may have instances.
-pub const MOST_VALUES: u32 = 10_000;
+pub const MOST_VALUES: u32 = MAX_MAPPED as u32;
 
 /// Longest key of an XCom, in characters (Airflow's `COLUMN_NAME_MAX_LENGTH`).
 pub const MAX_KEY: usize = 512;
@@ -78,7 +81,7 @@ impl Store {
         Ok(row.map(|row| row.value.0))
     }
 
-    /// The element at `place` of a list, or the `{"key": .., "value": ..}` pair at `place` of an object, counted from 0 in
+    /// The element at `place` of a list, or the `[key, value]` pair at `place` of an object, counted from 0 in
     /// the order in which it was written. `None` when there is none, or the value is neither.
     ///
     /// # Errors
@@ -97,6 +100,45 @@ impl Store {
         let mut conn = self.conn().await?;
         let row: Option<ElementRow> = query.get_result(&mut conn).await.optional()?;
         Ok(row.and_then(|row| row.value).map(|value| value.0))
+    }
+
+    /// Of what the instances of a task left under `key`, ordered by mapped index, the value at `place`, counted from 0.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcom_at(
+        &self,
+        run: RunKey,
+        task_id: &TaskId,
+        key: &str,
+        place: u32,
+    ) -> Result<Option<Value>, Error> {
+        let query = At { run_key: &run.0, task_id: task_id.as_str(), key, place: &i64::from(place) };
+        let mut conn = self.conn().await?;
+        let row: Option<Row> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| row.value.0))
+    }
+
+    /// How many elements a task left under `key` to be mapped over: those of its list or object, or its instances' values when
+    /// `is_split`. None when the value is neither a list nor an object.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn xcom_length(
+        &self,
+        run: RunKey,
+        task_id: &TaskId,
+        key: &str,
+        is_split: bool,
+    ) -> Result<usize, Error> {
+        let mut conn = self.conn().await?;
+        let task_id = task_id.as_str();
+        let row: Option<LengthRow> = if is_split {
+            Count { run_key: &run.0, task_id, key }.get_result(&mut conn).await.optional()?
+        } else {
+            Length { run_key: &run.0, task_id, key }.get_result(&mut conn).await.optional()?
+        };
+        Ok(row.and_then(|row| row.length).and_then(|length| usize::try_from(length).ok()).unwrap_or(0))
     }
 
     /// The values that all instances of a task left under `key`, ordered by mapped index, at most [`MOST_VALUES`].
@@ -154,6 +196,12 @@ struct ElementRow {
 }
 
 #[derive(QueryableByName)]
+struct LengthRow {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    length: Option<i64>,
+}
+
+#[derive(QueryableByName)]
 struct Mapped {
     #[diesel(sql_type = Integer)]
     map_index: i32,
@@ -171,11 +219,30 @@ hot_query! {
     "SELECT CASE json_typeof(value)
          WHEN 'array' THEN value -> $5::integer
          WHEN 'object' THEN (
-             SELECT json_build_object('key', e.key, 'value', e.value)
+             SELECT json_build_array(e.key, e.value)
              FROM json_each(value) WITH ORDINALITY AS e (key, value, place) WHERE e.place = $5 + 1
          )
      END AS value
      FROM xcom WHERE run_key = $1 AND task_id = $2 AND map_index = $3 AND key = $4"
+}
+
+hot_query! {
+    At { run_key: i64 => BigInt, task_id: str => Text, key: str => Text, place: i64 => BigInt }
+    "SELECT value FROM xcom WHERE run_key = $1 AND task_id = $2 AND key = $3 ORDER BY map_index OFFSET $4 LIMIT 1"
+}
+
+hot_query! {
+    Count { run_key: i64 => BigInt, task_id: str => Text, key: str => Text }
+    "SELECT count(*) AS length FROM xcom WHERE run_key = $1 AND task_id = $2 AND key = $3"
+}
+
+hot_query! {
+    Length { run_key: i64 => BigInt, task_id: str => Text, key: str => Text }
+    "SELECT CASE json_typeof(value)
+         WHEN 'array' THEN json_array_length(value)::bigint
+         WHEN 'object' THEN (SELECT count(*) FROM json_object_keys(value))
+     END AS length
+     FROM xcom WHERE run_key = $1 AND task_id = $2 AND key = $3 ORDER BY map_index LIMIT 1"
 }
 
 hot_query! {

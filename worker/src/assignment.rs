@@ -73,22 +73,4 @@ impl Assignment {
             try_number: self.attempt.try_number,
         }
     }
-
-    /// The place of this instance in each of the lists that its task is mapped over, when these are their lengths.
-    ///
-    /// The last list varies fastest, as Airflow counts.
-    pub(crate) fn places(&self, lengths: &[usize]) -> Vec<usize> {
-        let mut rest = usize::try_from(self.map_index).unwrap_or(0);
-        let mut places: Vec<usize> = lengths
-            .iter()
-            .rev()
-            .map(|length| {
-                let place = rest.checked_rem(*length).unwrap_or(0);
-                rest = rest.checked_div(*length).unwrap_or(0);
-                place
-            })
-            .collect();
-        places.reverse();
-        places
-    }
 }

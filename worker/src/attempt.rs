@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::dag::Operator;
+use domain::dag::{MAX_MAP_NAME, Operator};
 use domain::outcome::TryResult;
 use domain::wait::Until;
 use runtime::logs::{ArtifactLimits, LogStore};
@@ -104,9 +104,28 @@ impl Attempt<'_> {
             began: &|pid| self.watcher.began(pid),
         };
         // Asked to stop before anything began: nothing needs to begin.
-        match self.stop.now().and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment)) {
-            Some(done) => done,
-            None => work.run(&on).await,
+        let done =
+            match self.stop.now().and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment)) {
+                Some(done) => done,
+                None => work.run(&on).await,
+            };
+        Done { rendered_map_index: self.name(&mut renderer).await, ..done }
+    }
+
+    // What the instance is called. A template that is wrong does not make the work undone: the log tells.
+    async fn name(&self, renderer: &mut Renderer<'_>) -> Option<String> {
+        const FIELD: &str = "map_index_template";
+        let template = self.assignment.task().map_index_template.as_ref();
+        let template = template.filter(|_| self.assignment.map_index >= 0)?;
+        match renderer.text(FIELD, template).await {
+            Ok(name) => {
+                let name: String = self.output.masked(name.trim()).chars().take(MAX_MAP_NAME).collect();
+                Some(name).filter(|name| !name.is_empty())
+            }
+            Err(error) => {
+                self.output.note(&format!("it has no name: {error}"));
+                None
+            }
         }
     }
 

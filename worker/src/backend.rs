@@ -49,17 +49,47 @@ pub trait Backend: Send + Sync {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>>;
 
-    /// One element of the list (or one pair of the object) that an unmapped task left.
+    /// One element of what a task left to be mapped over: of its list or the pairs of its object, or of what its instances left
+    /// when `is_split`.
     fn element<'a>(
         &'a self,
         run: RunKey,
         task_id: &'a str,
         key: &'a str,
         place: usize,
+        is_split: bool,
     ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
         Box::pin(async move {
             let values = self.xcoms(run, task_id, key).await?;
-            Ok(values.into_iter().next().and_then(|(_, value)| elements_of(value).into_iter().nth(place)))
+            Ok(elements_left(values, is_split).into_iter().nth(place))
+        })
+    }
+
+    /// How many such elements there are.
+    fn length<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+        is_split: bool,
+    ) -> BoxFuture<'a, Result<usize, Unavailable>> {
+        Box::pin(async move {
+            let values = self.xcoms(run, task_id, key).await?;
+            Ok(elements_left(values, is_split).len())
+        })
+    }
+
+    /// What one instance of a task left.
+    fn instance<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+        map_index: i32,
+    ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
+        Box::pin(async move {
+            let values = self.xcoms(run, task_id, key).await?;
+            Ok(values.into_iter().find(|(index, _)| *index == map_index).map(|(_, value)| value))
         })
     }
 
@@ -70,14 +100,17 @@ pub trait Backend: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>>;
 }
 
-/// What a task is mapped over when `value` is what another left: the elements of a list, or the pairs of an object.
+fn elements_left(values: Vec<(i32, Value)>, is_split: bool) -> Vec<Value> {
+    let mut values = values.into_iter().map(|(_, value)| value);
+    if is_split { values.collect() } else { values.next().map(elements_of).unwrap_or_default() }
+}
+
+/// What a task is mapped over when `value` is what another left: the elements of a list, or the `[key, value]` pairs of an object.
 #[must_use]
 pub fn elements_of(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
-        Value::Object(map) => {
-            map.into_iter().map(|(key, value)| serde_json::json!({"key": key, "value": value})).collect()
-        }
+        Value::Object(map) => map.into_iter().map(|(key, value)| serde_json::json!([key, value])).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }

@@ -72,12 +72,14 @@ pub(crate) struct Done {
     pub(crate) halted: Option<Halt>,
     /// The run that it asks for.
     pub(crate) trigger: Option<Box<TriggerRequest>>,
+    /// What the instance is called beside its mapped index.
+    pub(crate) rendered_map_index: Option<String>,
 }
 
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
+        Done { xcoms, reason: None, ..Self::ended(TryResult::Success, "") }
     }
 
     /// It failed; another try may work.
@@ -99,6 +101,7 @@ impl Done {
             xcoms: IndexMap::new(),
             halted: None,
             trigger: None,
+            rendered_map_index: None,
         }
     }
 

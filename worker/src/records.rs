@@ -57,15 +57,50 @@ impl Backend for Records {
         task_id: &'a str,
         key: &'a str,
         place: usize,
+        is_split: bool,
     ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
         Box::pin(async move {
             let (Ok(task), Ok(place)) = (TaskId::new(task_id), u32::try_from(place)) else {
                 return Ok(None);
             };
-            patiently("an element of the XCom of", task_id, || {
-                self.0.xcom_element(run, &task, -1, key, place)
+            patiently("an element of the XCom of", task_id, || async {
+                if is_split {
+                    return self.0.xcom_at(run, &task, key, place).await;
+                }
+                self.0.xcom_element(run, &task, -1, key, place).await
             })
             .await
+        })
+    }
+
+    fn length<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+        is_split: bool,
+    ) -> BoxFuture<'a, Result<usize, Unavailable>> {
+        Box::pin(async move {
+            let Ok(task) = TaskId::new(task_id) else {
+                return Ok(0);
+            };
+            let ask = || self.0.xcom_length(run, &task, key, is_split);
+            patiently("the length of the XCom of", task_id, ask).await
+        })
+    }
+
+    fn instance<'a>(
+        &'a self,
+        run: RunKey,
+        task_id: &'a str,
+        key: &'a str,
+        map_index: i32,
+    ) -> BoxFuture<'a, Result<Option<Value>, Unavailable>> {
+        Box::pin(async move {
+            let Ok(task) = TaskId::new(task_id) else {
+                return Ok(None);
+            };
+            patiently("the XCom of", task_id, || self.0.xcom(run, &task, map_index, key)).await
         })
     }
 

@@ -221,6 +221,7 @@ mod tests {
             reason: None,
             pokes: None,
             trigger: None,
+            rendered_map_index: None,
             xcoms: IndexMap::from([("k".repeat(513), json!(1))]),
         };
         let error = store::xcom::check_key(&"k".repeat(513)).unwrap_err();

@@ -6,6 +6,7 @@
 
 mod connections;
 mod dates;
+mod elements;
 mod engine;
 mod error;
 mod instance;
@@ -145,15 +146,24 @@ impl<'a> Renderer<'a> {
         Ok(self.scope.insert(minijinja::Value::from_object(scope)).clone())
     }
 
-    /// The elements of a mapped instance, by key.
+    /// What a mapped instance is mapped over, by name.
     pub(crate) async fn mapped(&mut self) -> Result<Vec<(String, Value)>, Error> {
-        if self.assignment.map_index < 0 || !self.assignment.task().is_mapped() {
+        let assignment = &self.assignment;
+        if assignment.map_index < 0 || !assignment.dag.needs_expansion(assignment.task()) {
             return Ok(Vec::new());
         }
-        for ask in lookups::asks_of(&self.assignment) {
-            self.fetch("expand", ask).await?;
+        for _ in 0..MOST_ROUNDS {
+            let found = elements::elements(assignment, &self.lookups);
+            let wanted = self.lookups.take_wanted();
+            if wanted.is_empty() {
+                let words = |error: minijinja::Error| error.detail().unwrap_or("no such element").to_owned();
+                return found.map_err(|error| Error::data("expand", words(error)));
+            }
+            for ask in wanted {
+                self.fetch("expand", ask).await?;
+            }
         }
-        lookups::elements(&self.assignment, &self.lookups).map_err(|message| Error::data("expand", message))
+        Err(Error::too_many("expand", MOST_ROUNDS))
     }
 
     async fn fetch(&self, field: &str, ask: Ask) -> Result<(), Error> {
@@ -173,9 +183,20 @@ impl<'a> Renderer<'a> {
                 let run = self.assignment.attempt.ti.run;
                 Answer::XCom(self.backend.xcoms(run, task_id, key).await.map_err(unavailable)?.into())
             }
-            Ask::Element { task_id, key, place } => {
+            Ask::Element { task_id, key, place, is_split } => {
                 let run = self.assignment.attempt.ti.run;
-                Answer::Element(self.backend.element(run, task_id, key, *place).await.map_err(unavailable)?)
+                let found = self.backend.element(run, task_id, key, *place, *is_split).await;
+                Answer::Element(found.map_err(unavailable)?)
+            }
+            Ask::Length { task_id, key, is_split } => {
+                let run = self.assignment.attempt.ti.run;
+                let found = self.backend.length(run, task_id, key, *is_split).await;
+                Answer::Length(found.map_err(unavailable)?)
+            }
+            Ask::Instance { task_id, key, map_index } => {
+                let run = self.assignment.attempt.ti.run;
+                let found = self.backend.instance(run, task_id, key, *map_index).await;
+                Answer::Element(found.map_err(unavailable)?)
             }
             Ask::Previous => {
                 Answer::Previous(self.backend.previous(&self.assignment).await.map_err(unavailable)?)

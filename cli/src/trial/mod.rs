@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
-    dag::{Dag, Expand, Task},
+    dag::{Dag, Task},
     id::{RunId, RunKey, TaskId, TiKey, TryKey},
     outcome::TryResult,
     state::RunType,
@@ -130,7 +130,7 @@ impl Trial {
             bail!("DAG `{}` has no task `{task_id}`, only {}", self.dag.dag_id, shortened(&known.join(", ")));
         };
         let task = &self.dag.tasks[place];
-        Ok(self.assignment(ALONE, place, map_index_alone(task, map_index)?, task.retry.retries))
+        Ok(self.assignment(ALONE, place, map_index_alone(&self.dag, task, map_index)?, task.retry.retries))
     }
 
     fn assignment(&self, attempt: TryKey, task: usize, map_index: i32, max_tries: u32) -> Assignment {
@@ -149,19 +149,19 @@ impl Trial {
 }
 
 /// The place of an instance whose upstreams have not run.
-fn map_index_alone(task: &Task, wanted: u32) -> Result<i32> {
-    if !task.is_mapped() {
+fn map_index_alone(dag: &Dag, task: &Task, wanted: u32) -> Result<i32> {
+    if !dag.needs_expansion(task) {
         return Ok(-1);
     }
+    let unknown = |task_id: &TaskId, _: &str| {
+        anyhow::anyhow!(
+            "`{}` is mapped over what `{task_id}` leaves, so it cannot run alone: `tradewind dags test` runs both",
+            task.task_id
+        )
+    };
     let mut instances = 1_usize;
-    for expand in task.expand.values() {
-        match expand {
-            Expand::List(list) => instances = instances.saturating_mul(list.len()),
-            Expand::XCom { task_id, .. } => bail!(
-                "`{}` is mapped over what `{task_id}` leaves, so it cannot run alone: `tradewind dags test` runs both",
-                task.task_id
-            ),
-        }
+    for mapping in dag.dimensions(task) {
+        instances = instances.saturating_mul(mapping.length(&|id, key| Err(unknown(id, key)))?);
     }
     if wanted as usize >= instances {
         bail!(

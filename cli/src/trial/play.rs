@@ -247,6 +247,7 @@ async fn run_try(
         worker: Uuid::nil(),
         exit_code,
         reason,
+        rendered_map_index: None,
         xcoms,
         pokes: Some(pokes),
         trigger: None,

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use super::{
     Loaded, date,
     diagnostic::Problem,
-    expand::Source,
+    expand::{self, Source},
     fields::Fields,
     graph,
     keys::{DAG, Place},
@@ -22,7 +22,7 @@ use super::{
     values,
 };
 use crate::{
-    dag::{Dag, Expand, Group, Task},
+    dag::{Dag, Expand, Group, Task, USUAL_MAPPED},
     id::{DagId, TaskId},
     timetable::{Catchup, Timetable},
 };
@@ -47,7 +47,8 @@ pub(super) fn read(node: &Rc<Node>, name: Option<&str>, reading: &mut Reading<'_
     let fields = Fields::open(node, node.at, "the DAG".into(), Place::Dag, reading)?;
     let dag_id = dag_id(&fields, name, reading);
     let dag = header(&fields, dag_id, reading);
-    let (tasks, groups) = body(&fields, reading);
+    let most = dag.as_ref().map_or(USUAL_MAPPED, |dag| dag.max_map_length);
+    let (tasks, groups) = body(&fields, most, reading);
     if reading.report.count() > before {
         return None;
     }
@@ -112,6 +113,9 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         max_consecutive_failed_dag_runs: fields
             .get("max_consecutive_failed_dag_runs", reading, whole("max_consecutive_failed_dag_runs"))
             .unwrap_or(0),
+        max_map_length: fields
+            .get("max_map_length", reading, whole("max_map_length"))
+            .unwrap_or(USUAL_MAPPED),
         dagrun_timeout: fields.get("dagrun_timeout", reading, |node| values::positive_span(node)),
         share: fields.get("share", reading, whole("share")).unwrap_or(1),
         team: fields.get("team", reading, |node| values::name(node)),
@@ -160,7 +164,7 @@ fn tag(node: &Node) -> Result<String, Problem> {
 }
 
 /// The tasks with their upstreams, and the groups.
-fn body(fields: &Fields<'_>, reading: &mut Reading<'_>) -> (Vec<Task>, Vec<Group>) {
+fn body(fields: &Fields<'_>, most: u32, reading: &mut Reading<'_>) -> (Vec<Task>, Vec<Group>) {
     let defaults =
         Settings::defaults(fields.entry("default_args"), &fields.owner, &Settings::default(), reading);
     let Some(tasks) = fields.entry("tasks") else {
@@ -170,6 +174,7 @@ fn body(fields: &Fields<'_>, reading: &mut Reading<'_>) -> (Vec<Task>, Vec<Group
         return (Vec::new(), Vec::new());
     };
     let items = tree::read(tasks, &fields.owner, &defaults, reading);
+    expand::check_lengths(&items, most, reading);
     let (needs, pulls) = names::resolve(&items, reading);
     let upstreams = graph::edges(&items, &needs, reading);
     graph::refuse_cycles(&items, &upstreams, reading);
@@ -184,28 +189,36 @@ fn assemble(items: Vec<Item>, upstreams: &graph::Upstreams, pulls: &Pulls) -> (V
     let ids: Vec<Option<TaskId>> = items.iter().map(tree::task_id).collect();
     let (mut tasks, mut groups) = (Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
+        let from =
+            |task: &str| pulls.get(&(index, task.to_owned())).and_then(|&to| ids.get(to).cloned().flatten());
+        let product = item.expansion.product.into_iter();
+        let product = product.filter_map(|(name, source)| Some((name, resolved(source, &from)?))).collect();
+        let each = item.expansion.each.and_then(|source| resolved(source, &from));
         match item.body {
-            Body::Group(group) => groups.extend(group),
+            Body::Group(group) => {
+                groups.extend(group.map(|group| Group { expand: product, expand_kwargs: each, ..group }));
+            }
             Body::Task(None) => {}
             Body::Task(Some(mut task)) => {
                 let upstream = upstreams.get(index).into_iter().flat_map(|upstream| upstream.keys());
                 task.upstream = upstream.filter_map(|up| ids.get(*up).cloned().flatten()).collect();
                 task.upstream.sort();
-                for (name, source) in item.expand {
-                    let from = match source {
-                        Source::List(list) => Some(Expand::List(list)),
-                        Source::XCom { key, .. } => {
-                            let pulled = pulls
-                                .get(&(index, name.clone()))
-                                .and_then(|up| ids.get(*up).cloned().flatten());
-                            pulled.map(|task_id| Expand::XCom { task_id, key })
-                        }
-                    };
-                    task.expand.extend(from.map(|from| (name, from)));
-                }
+                (task.expand, task.expand_kwargs) = (product, each);
                 tasks.push(*task);
             }
         }
     }
     (tasks, groups)
+}
+
+// A source whose names have become ids; one that is not known has been told.
+fn resolved(source: Source, from: &impl Fn(&str) -> Option<TaskId>) -> Option<Expand> {
+    let all =
+        |parts: Vec<Source>| parts.into_iter().map(|part| resolved(part, from)).collect::<Option<Vec<_>>>();
+    Some(match source {
+        Source::List(list) => Expand::List(list),
+        Source::XCom { task, key, .. } => Expand::XCom { task_id: from(&task)?, key },
+        Source::Zip { of, fillvalue } => Expand::Zip { of: all(of)?, fillvalue },
+        Source::Concat(parts) => Expand::Concat(all(parts)?),
+    })
 }

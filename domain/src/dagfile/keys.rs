@@ -2,12 +2,14 @@
 //!
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
+mod mapping;
 mod schedule;
 mod waiting;
 
 use crate::dag::MAX_SHARE;
 
 use self::{
+    mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
     waiting::{EXPECT, TRIGGER_DAG, WAIT_FOR},
 };
@@ -67,8 +69,12 @@ pub(super) enum Shape {
     Tasks,
     /// One name or several.
     Names,
-    /// Lists or XComs by name.
+    /// Where values come from, by name.
     Expand,
+    /// Where mappings come from, each of which sets several names.
+    ExpandKwargs,
+    /// Several of these.
+    Sources,
     /// Texts by name.
     Environment,
     /// One of the trigger rules.
@@ -160,6 +166,7 @@ pub(super) const DAG: &[Key] = &[
         Shape::Whole(1, U32),
         "Tasks of one run that may be queued or running at the same time. Default: 16.",
     ),
+    MAX_MAP_LENGTH,
     nullable("dagrun_timeout", Shape::Duration, "A run that lasts longer fails."),
     key(
         "fail_fast",
@@ -259,11 +266,9 @@ pub(super) const SETTINGS: &[Key] = &[
 /// The rest of a task.
 pub(super) const TASK: &[Key] = &[
     nullable("depends_on", Shape::Names, "The tasks or groups it waits for."),
-    key(
-        "expand",
-        Shape::Expand,
-        "Dynamic mapping: one instance for each element of a list, or of the XCom of an upstream: \"{{ ti.xcom_pull('extract') }}\".",
-    ),
+    EXPAND,
+    EXPAND_KWARGS,
+    MAP_INDEX_TEMPLATE,
     key(
         "setup",
         Shape::Flag,
@@ -315,6 +320,8 @@ pub(super) const GROUP: &[Key] = &[
         "The tasks and groups inside; their ids get this group's id and a dot in front.",
     ),
     nullable("depends_on", Shape::Names, "What the first tasks of the group wait for."),
+    GROUP_EXPAND,
+    EXPAND_KWARGS,
     nullable("doc", Shape::Text, "Shown on hover."),
     nullable(
         "default_args",
@@ -387,6 +394,7 @@ pub(super) enum Place {
     WaitFor,
     Expect,
     TriggerDag,
+    Source,
     Schedule,
     Calendar,
     Blackout,
@@ -410,6 +418,7 @@ impl Place {
             Self::WaitFor => &[WAIT_FOR],
             Self::Expect => &[EXPECT],
             Self::TriggerDag => &[TRIGGER_DAG],
+            Self::Source => &[SOURCE],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],
             Self::Blackout => &[BLACKOUT],

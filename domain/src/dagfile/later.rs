@@ -22,7 +22,6 @@ const LATER: &[(Place, &[&str])] = &[
     ),
     (Place::Defaults, &["inlets", "outlets", "on_success", "on_failure", "on_retry", "run_as_user"]),
     (Place::Dag, &["on_success", "on_failure"]),
-    (Place::Group, &["expand"]),
     (Place::Python, &["python_version", "requirements"]),
     (Place::Schedule, &["assets", "or"]),
 ];

@@ -22,7 +22,7 @@ pub(super) struct Need {
     pub(super) at: At,
 }
 
-/// What `expand` pulls from, by item and mapped key.
+/// What a mapping pulls from, by item and the name that it wrote.
 pub(super) type Pulls = HashMap<(usize, String), usize>;
 
 /// Resolves every name; the ones that mean nothing are told.
@@ -37,17 +37,16 @@ pub(super) fn resolve(items: &[Item], reading: &mut Reading<'_>) -> (Vec<Need>, 
             let checked = found.and_then(|to| check(items, from, to, *at));
             needs.extend(reading.keep(checked).map(|to| Need { from, to, at: *at }));
         }
-        for (mapped, source) in &item.expand {
-            let Source::XCom { task, at, .. } = source else {
-                continue;
-            };
+        for (task, at) in item.expansion.sources().flat_map(Source::pulls) {
             let found = find(items, &ids, from, task)
-                .ok_or_else(|| unknown(items, from, task, *at, reading.is_full()));
-            let checked =
-                found.and_then(|to| check(items, from, to, *at)).and_then(|to| task_only(items, to, *at));
+                .ok_or_else(|| unknown(items, from, task, at, reading.is_full()));
+            let checked = found
+                .and_then(|to| check(items, from, to, at))
+                .and_then(|to| task_only(items, to, at))
+                .and_then(|to| not_beside(items, from, to, at));
             if let Some(to) = reading.keep(checked) {
-                pulls.insert((from, mapped.clone()), to);
-                needs.push(Need { from, to, at: *at });
+                pulls.insert((from, task.to_owned()), to);
+                needs.push(Need { from, to, at });
             }
         }
     }
@@ -122,6 +121,23 @@ fn check(items: &[Item], from: usize, to: usize, at: At) -> Result<usize, Proble
             at,
             format!("{} cannot depend on {}, which is part of it", item.named(), target.named()),
         ));
+    }
+    Ok(to)
+}
+
+/// Within a mapped group every instance may leave a list of another length, but a mapping has one length in a run.
+fn not_beside(items: &[Item], from: usize, to: usize, at: At) -> Result<usize, Problem> {
+    let mut around = items.get(from).and_then(|item| item.parent);
+    while let Some((index, group)) = around.and_then(|index| Some((index, items.get(index)?))) {
+        if !group.expansion.is_empty() && (index..group.end).contains(&to) {
+            let (item, target) = (items.get(from).map(Item::named), items.get(to).map(Item::named));
+            let (item, target) = (item.unwrap_or_default(), target.unwrap_or_default());
+            let message =
+                format!("{item} cannot be mapped over {target}: both are in the mapped {}", group.named());
+            let hint = "map over a task outside of that group; its elements may be lists themselves";
+            return Err(Problem::new(at, message).hint(hint));
+        }
+        around = group.parent;
     }
     Ok(to)
 }

@@ -35,6 +35,7 @@ pub fn json_schema() -> Value {
         "group": object(Place::Group, &["tasks"]),
         "default_args": object(Place::Defaults, &[]),
         "param": param(),
+        "source": source(),
         "schedule": one_schedule(),
     });
     if let Value::Object(fields) = &mut schema {
@@ -134,6 +135,8 @@ fn shape(shape: Shape) -> Value {
         Shape::Tasks => json!({"allOf": [{"$ref": "#/definitions/tasks"}]}),
         Shape::Names => json!({"anyOf": [scalar(), {"type": "array", "items": scalar()}]}),
         Shape::Expand => expand(),
+        Shape::ExpandKwargs => expand_kwargs(),
+        Shape::Sources => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/source"}}),
         Shape::Environment | Shape::Headers => json!({"type": "object", "additionalProperties": scalar()}),
         Shape::TriggerRule => {
             json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
@@ -260,10 +263,22 @@ fn method() -> Value {
     json!({"enum": any_case})
 }
 
+fn pull() -> Value {
+    json!({"type": "string", "pattern": "xcom_pull", "examples": ["{{ ti.xcom_pull('extract') }}"]})
+}
+
+/// Where the values of a mapped name come from.
+fn source() -> Value {
+    let combined = |key: &str| object(Place::Source, &[key]);
+    json!({"anyOf": [{"type": "array"}, pull(), combined("zip"), combined("concat")]})
+}
+
 fn expand() -> Value {
-    let pull =
-        json!({"type": "string", "pattern": "xcom_pull", "examples": ["{{ ti.xcom_pull('extract') }}"]});
-    json!({"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [{"type": "array"}, pull]}})
+    json!({"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/definitions/source"}})
+}
+
+fn expand_kwargs() -> Value {
+    json!({"anyOf": [{"type": "array", "items": {"type": "object"}}, pull(), object(Place::Source, &["concat"])]})
 }
 
 /// A default, or a JSON Schema with one.

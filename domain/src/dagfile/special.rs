@@ -45,7 +45,7 @@ pub(super) fn apply(special: &Special, fields: &Fields<'_>, task: &mut Task, rea
     }
     if task.operator.chooses() {
         task.do_xcom_push = true;
-        if let Some(entry) = fields.entry("expand") {
+        if let Some(entry) = fields.entry("expand").or_else(|| fields.entry("expand_kwargs")) {
             let message = format!("{}: `{}` cannot be mapped", fields.owner, task.operator.key());
             let hint = "map the tasks behind it, or let each of them skip itself with exit code 99";
             reading.add(Problem::new(entry.key_at, message).hint(hint));

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::{
     diagnostic::Problem,
-    expand::{self, Source},
+    expand::{self, Expansion},
     fields::Fields,
     keys::Place,
     node::{At, Entry, Map, Node, shown},
@@ -37,7 +37,7 @@ pub(super) struct Item {
     pub(super) body: Body,
     /// The names it says it depends on.
     pub(super) depends_on: Vec<(String, At)>,
-    pub(super) expand: Vec<(String, Source)>,
+    pub(super) expansion: Expansion,
 }
 
 pub(super) enum Body {
@@ -105,7 +105,7 @@ impl Reader<'_, '_> {
                 end: self.items.len() + 1,
                 body: if is_group { Body::Group(None) } else { Body::Task(None) },
                 depends_on: Vec::new(),
-                expand: Vec::new(),
+                expansion: Expansion::default(),
             };
             let prefix_is_told = around.is_some_and(|group| matches!(group.body, Body::Group(None)));
             let task_id = self.reading.keep(check_id(name, &item, prefix_is_told)).flatten();
@@ -127,7 +127,13 @@ impl Reader<'_, '_> {
         };
         item.depends_on = depends_on(&fields, self.reading);
         let doc = fields.get("doc", self.reading, |node| values::text(node));
-        item.body = Body::Group(group_id.map(|group_id| Group { group_id, doc }));
+        item.expansion = expand::read(&fields, self.reading);
+        item.body = Body::Group(group_id.map(|group_id| Group {
+            group_id,
+            expand: IndexMap::new(),
+            expand_kwargs: None,
+            doc,
+        }));
         self.items.push(item);
         let defaults = Settings::defaults(fields.entry("default_args"), &owner, defaults, self.reading);
         if let Some(map) = fields.entry("tasks").and_then(|tasks| inside(tasks, &owner, self.reading)) {
@@ -142,7 +148,8 @@ impl Reader<'_, '_> {
     fn task(&mut self, mut item: Item, task_id: Option<TaskId>, entry: &Entry, defaults: &Settings) {
         if let Some(fields) = self.open_task(&item, entry) {
             item.depends_on = depends_on(&fields, self.reading);
-            item.expand = expand::read(&fields, self.reading);
+            item.expansion = expand::read(&fields, self.reading);
+            let template = fields.get("map_index_template", self.reading, |node| values::text(node));
             let settings = Settings::read(&fields, self.reading).over(defaults);
             let special = special::read(&fields, self.reading);
             let doc = fields.get("doc", self.reading, |node| values::text(node));
@@ -153,6 +160,7 @@ impl Reader<'_, '_> {
                 .and_then(|group| TaskId::new(&group.id).ok());
             if let (Some(task_id), Some(operator)) = (task_id, operator) {
                 let mut task = bare_task(task_id, group, operator, doc);
+                task.map_index_template = template;
                 settings.apply(&mut task);
                 special::apply(&special, &fields, &mut task, self.reading);
                 item.body = Body::Task(Some(Box::new(task)));
@@ -202,6 +210,8 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         max_active_tis_per_dagrun: None,
         do_xcom_push: true,
         expand: IndexMap::new(),
+        expand_kwargs: None,
+        map_index_template: None,
         env: IndexMap::new(),
         cwd: None,
         owner: None,

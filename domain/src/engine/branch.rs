@@ -95,8 +95,10 @@ impl Life<'_> {
         let direct = graph.node(node).downstream.iter().filter(is_direct).copied().collect();
         self.run.choices.insert(index, direct);
         self.out.xcoms.push(xcom);
+        let place = usize::try_from(self.run.tis[index as usize].record.map_index).unwrap_or(0);
         for next in choice.skip {
-            for instance in self.run.nodes[next].instances.clone() {
+            for at in self.run.obedient(next, node, place) {
+                let instance = self.run.nodes[next].instances[at];
                 let state = self.run.tis[instance as usize].record.state;
                 if matches!(state, TaskState::None | TaskState::Scheduled) {
                     self.end_without_try(instance, TaskState::Skipped, Some(&reason));
@@ -107,15 +109,28 @@ impl Life<'_> {
 }
 
 impl Run {
-    /// The task that had this one skipped, if one did and its choice stands.
-    pub fn skipped_by(&self, node: usize) -> Option<usize> {
-        let graph = &self.graph;
+    /// The task that had the instance at a place skipped, if one did and its choice stands.
+    pub fn skipped_by(&self, node: usize, place: usize) -> Option<usize> {
+        if self.choices.is_empty() {
+            return None;
+        }
         let has_skipped = |&&chooser: &&usize| {
-            let mut choices =
-                self.nodes[chooser].instances.iter().filter_map(|index| self.choices.get(index));
-            choices.any(|skipped| skipped.contains(&node))
+            let places = self.counterparts(chooser, node, place);
+            let theirs = places.map(|place| self.nodes[chooser].instances[place]);
+            let mut choices = theirs.filter_map(|index| self.choices.get(&index));
+            self.has_say(chooser, node) && choices.any(|skipped| skipped.contains(&node))
         };
-        graph.node(node).choosers.iter().find(has_skipped).copied()
+        self.graph.node(node).choosers.iter().find(has_skipped).copied()
+    }
+
+    // Within a mapped group each instance chooses for its own element; what lies outside waits for all of them and goes by its rule.
+    fn has_say(&self, chooser: usize, node: usize) -> bool {
+        self.graph.common(chooser, node) == self.graph.node(chooser).groups.len()
+    }
+
+    // The places of the instances of a task that the instance of a chooser at `place` can have skipped.
+    fn obedient(&self, node: usize, chooser: usize, place: usize) -> std::ops::Range<usize> {
+        if self.has_say(chooser, node) { self.counterparts(node, chooser, place) } else { 0..0 }
     }
 
     /// Remembers a choice that is in the records.

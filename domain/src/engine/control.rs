@@ -177,7 +177,7 @@ impl Life<'_> {
         record.is_held = held;
         record.reason = held.then(|| HELD.to_owned());
         self.run.touch(index);
-        let (state, node) = (self.run.tis[index as usize].record.state, self.run.tis[index as usize].node);
+        let state = self.run.tis[index as usize].record.state;
         if held {
             return self.withdraw(index);
         }
@@ -188,8 +188,8 @@ impl Life<'_> {
             if is_due {
                 self.look_again(index);
             }
-        } else if node < self.run.graph.len() {
-            self.run.review_node(node);
+        } else {
+            self.run.review_instance(index);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    dag::{Dag, Expand, Task, WeightRule},
+    dag::{Dag, Mapping, Task, WeightRule},
     id::TaskId,
 };
 
@@ -45,6 +45,18 @@ pub struct Node {
     pub guarded: Vec<usize>,
     /// The teardowns that wait for its end because it lies between them and their setups.
     pub within: Vec<usize>,
+    /// The mapped groups around it, the outermost first, by their place among the DAG's groups.
+    pub groups: Vec<usize>,
+    /// It has an instance for each element of something, its own or of a group around it.
+    pub is_expanding: bool,
+    /// The tasks over whose XComs it or a group around it is mapped.
+    pub sources: Vec<usize>,
+    /// The tasks of which it, or a group around them, is such a source.
+    pub feeds: Vec<usize>,
+    /// Of a task in a mapped group: the setups that guard it, and
+    pub guards: Vec<usize>,
+    /// the tasks whose end it waits for because it is a teardown that they lie within.
+    pub holders: Vec<usize>,
 }
 
 impl Graph {
@@ -58,10 +70,8 @@ impl Graph {
             for upstream in nodes[number].upstream.clone() {
                 nodes[upstream].downstream.push(number);
             }
-            for source in sources(&dag.tasks[number]).filter_map(|id| by_id.get(id)) {
-                nodes[*source].is_source = true;
-            }
         }
+        link_mappings(&dag, &mut nodes, &by_id);
         let looks_back = dag.tasks.iter().any(Task::looks_back);
         let mut graph = Self { dag, nodes, by_id, order: Vec::new(), leaves: Vec::new(), looks_back };
         graph.order = graph.topological();
@@ -71,6 +81,7 @@ impl Graph {
         graph.weigh();
         graph.link_choosers();
         graph.enclose();
+        graph.link_back();
         graph.leaves = graph.effective_leaves();
         graph
     }
@@ -137,6 +148,35 @@ impl Graph {
 
     pub(super) fn node_mut(&mut self, number: usize) -> &mut Node {
         &mut self.nodes[number]
+    }
+
+    /// How many mapped groups two tasks are in together.
+    #[must_use]
+    pub fn common(&self, one: usize, other: usize) -> usize {
+        let (one, other) = (&self.nodes[one].groups, &self.nodes[other].groups);
+        one.iter().zip(other).take_while(|(one, other)| one == other).count()
+    }
+
+    /// What decides how many instances a task has: the mappings of the groups around it, the outermost first, then its own.
+    pub fn dimensions(&self, number: usize) -> impl Iterator<Item = Mapping<'_>> {
+        let around = self.nodes[number].groups.iter().filter_map(|&group| self.dag.groups[group].mapping());
+        around.chain(self.task(number).mapping())
+    }
+
+    // A task in a mapped group counts its neighbours anew when its number of instances changes, so it must know all of them.
+    fn link_back(&mut self) {
+        for number in 0..self.len() {
+            for next in self.nodes[number].guarded.clone() {
+                if !self.nodes[next].groups.is_empty() {
+                    self.nodes[next].guards.push(number);
+                }
+            }
+            for next in self.nodes[number].within.clone() {
+                if !self.nodes[next].groups.is_empty() {
+                    self.nodes[next].holders.push(number);
+                }
+            }
+        }
     }
 
     fn link_choosers(&mut self) {
@@ -236,10 +276,20 @@ fn bare_node(task: &Task, by_id: &HashMap<TaskId, usize>) -> Node {
     }
 }
 
-/// The tasks over whose XComs a task is mapped.
-pub fn sources(task: &Task) -> impl Iterator<Item = &TaskId> {
-    task.expand.values().filter_map(|expand| match expand {
-        Expand::XCom { task_id, .. } => Some(task_id),
-        Expand::List(_) => None,
-    })
+fn link_mappings(dag: &Dag, nodes: &mut [Node], by_id: &HashMap<TaskId, usize>) {
+    let is_mapped = dag.groups.iter().any(|group| group.mapping().is_some());
+    for (number, task) in dag.tasks.iter().enumerate() {
+        let groups = if is_mapped { dag.mapped_groups(task) } else { Vec::new() };
+        let around = groups.iter().filter_map(|&group| dag.groups[group].mapping());
+        let xcoms = around.chain(task.mapping()).flat_map(Mapping::xcoms);
+        let mut sources: Vec<usize> = xcoms.filter_map(|(id, _)| by_id.get(id).copied()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        for &source in &sources {
+            nodes[source].is_source = true;
+            nodes[source].feeds.push(number);
+        }
+        nodes[number].is_expanding = task.is_mapped() || !groups.is_empty();
+        (nodes[number].groups, nodes[number].sources) = (groups, sources);
+    }
 }

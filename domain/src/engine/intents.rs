@@ -105,10 +105,7 @@ impl Engine {
     // The setups that what is to run again needs, and their teardowns.
     fn company(&self, key: RunKey, chosen: &[u32]) -> Vec<u32> {
         let Some(run) = self.runs.get(&key) else { return Vec::new() };
-        let mut nodes: Vec<usize> =
-            chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&node| node < run.graph.len()).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
+        let nodes = run.nodes_of(chosen);
         run.graph.company(&nodes).into_iter().flat_map(|node| run.nodes[node].instances.clone()).collect()
     }
 
@@ -184,10 +181,9 @@ impl Engine {
         let Some(run) = self.runs.get(&key) else {
             return Vec::new();
         };
-        let nodes: Vec<usize> =
-            chosen.iter().map(|&i| run.tis[i as usize].node).filter(|&n| n < run.graph.len()).collect();
+        let nodes = run.nodes_of(chosen);
         let reached = run.graph.closure(&nodes, false, true);
-        let beyond = reached.into_iter().filter(|node| !nodes.contains(node));
+        let beyond = reached.into_iter().filter(|node| nodes.binary_search(node).is_err());
         beyond.flat_map(|node| run.nodes[node].instances.iter().copied()).collect()
     }
 
@@ -283,13 +279,13 @@ impl Engine {
             let node = run.graph.find(&task.task_id);
             let node =
                 node.ok_or_else(|| format!("DAG `{}` has no task `{}`", selection.dag_id, task.task_id))?;
-            let wanted =
-                |&&i: &&u32| task.map_index.is_none_or(|n| run.tis[i as usize].record.map_index == n);
-            chosen.extend(run.nodes[node].instances.iter().filter(wanted));
+            chosen.extend(run.instances(node, task.map_index));
             nodes.push(node);
         }
+        nodes.sort_unstable();
+        nodes.dedup();
         let around = run.graph.closure(&nodes, selection.upstream, selection.downstream);
-        let others = around.into_iter().filter(|node| !nodes.contains(node));
+        let others = around.into_iter().filter(|node| nodes.binary_search(node).is_err());
         chosen.extend(others.flat_map(|node| &run.nodes[node].instances));
         chosen.sort_unstable();
         chosen.dedup();

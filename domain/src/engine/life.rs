@@ -1,11 +1,11 @@
 //! The life of a task instance: every change of its state goes through here, and what follows for its neighbours.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, ops::Range};
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    counts::is_unmet,
+    counts::Due,
     decision::{Decisions, Ready},
     floor::{Candidate, Floor, Sleep},
     past::Past,
@@ -39,20 +39,30 @@ impl Life<'_> {
         }
         while let Some(Reverse(rank)) = self.run.review.pop() {
             let node = self.run.graph.order[rank];
-            self.run.nodes[node].in_review = false;
-            self.judge(node);
+            let due = std::mem::take(&mut self.run.nodes[node].due);
+            if self.run.graph.node(node).groups.is_empty() {
+                self.judge(node);
+                continue;
+            }
+            match due {
+                Due::Nothing => {}
+                Due::All => self.judge_instances(node, std::slice::from_ref(&(0..usize::MAX))),
+                Due::Places(places) => self.judge_instances(node, &places),
+            }
         }
     }
 
+    // All instances wait for the same: one verdict does for them.
     fn judge(&mut self, node: usize) {
-        self.unblock(node);
+        self.run.unblock_all(node);
         if self.run.nodes[node].untouched == 0 {
             return;
         }
-        match self.run.next_step(node, &self.past) {
+        let step = self.run.next_step(node, 0, &self.past);
+        match step {
             Step::Wait(_) | Step::AwaitSources => {}
             Step::LeaveOut(chooser) => {
-                let reason = format!("`{}` chose another path", self.run.graph.task(chooser).task_id);
+                let reason = self.left_out(chooser);
                 self.end_untouched(node, TaskState::Skipped, Some(&reason));
             }
             Step::Skip => self.end_untouched(node, TaskState::Skipped, None),
@@ -60,49 +70,86 @@ impl Life<'_> {
             Step::PassOver => self.end_untouched(node, TaskState::Skipped, Some(DISABLED)),
             Step::StandBack(behind) => {
                 let reason = behind.reason(self.run.graph.task(node));
-                self.block(node, reason.as_deref());
+                self.untouched(node).into_iter().for_each(|index| self.block(node, index, reason.as_deref()));
             }
             Step::Begin => self.begin(node),
         }
     }
 
     fn begin(&mut self, node: usize) {
-        let graph = self.run.graph.clone();
-        let task = graph.task(node);
-        if task.is_mapped() && !self.expand(node) {
+        if self.run.graph.task(node).is_mapped() && !self.expand(node) {
             return;
         }
+        let rule = self.run.graph.task(node).trigger_rule;
+        let up = self.run.cell(node, 0).up;
         for index in self.untouched(node) {
-            let record = &self.run.tis[index as usize].record;
-            if record.is_held {
-                self.block(node, None);
-            } else if is_without_counterpart(task.trigger_rule, &self.run.nodes[node].up, record.map_index) {
+            if is_without_counterpart(rule, &up, self.run.tis[index as usize].record.map_index) {
                 let reason = "fewer upstream instances are left than its index";
                 self.end_without_try(index, TaskState::Removed, Some(reason));
             } else {
-                self.schedule(index);
+                self.start(node, index);
             }
         }
     }
 
-    // Something else than its rule keeps a task back, and says why where that is known.
-    fn block(&mut self, node: usize, reason: Option<&str>) {
-        if !std::mem::replace(&mut self.run.nodes[node].is_blocked, true) {
-            self.run.blocked += 1;
+    // Within a mapped group each instance waits for its own counterparts. Until the elements are known, the placeholder waits for
+    // them whatever its rule says.
+    fn judge_instances(&mut self, node: usize, places: &[Range<usize>]) {
+        if self.is_closed(node) || !self.expand(node) {
+            return;
         }
+        let length = self.run.nodes[node].instances.len();
+        let places = places.iter().flat_map(|places| places.start..places.end.min(length));
+        places.for_each(|place| self.judge_instance(node, place));
+    }
+
+    fn judge_instance(&mut self, node: usize, place: usize) {
+        let index = self.run.nodes[node].instances[place];
+        self.run.unblock(node, index);
+        if self.run.tis[index as usize].record.state != TaskState::None {
+            return;
+        }
+        if place >= self.run.nodes[node].count {
+            return self.remove(index);
+        }
+        let step = self.run.next_step(node, place, &self.past);
+        match step {
+            Step::Wait(_) | Step::AwaitSources => {}
+            Step::LeaveOut(chooser) => {
+                let reason = self.left_out(chooser);
+                self.end_without_try(index, TaskState::Skipped, Some(&reason));
+            }
+            Step::Skip => self.end_without_try(index, TaskState::Skipped, None),
+            Step::FailWithUpstream => self.end_without_try(index, TaskState::UpstreamFailed, None),
+            Step::PassOver => self.end_without_try(index, TaskState::Skipped, Some(DISABLED)),
+            Step::StandBack(behind) => {
+                let reason = behind.reason(self.run.graph.task(node));
+                self.block(node, index, reason.as_deref());
+            }
+            Step::Begin => self.start(node, index),
+        }
+    }
+
+    fn left_out(&self, chooser: usize) -> String {
+        format!("`{}` chose another path", self.run.graph.task(chooser).task_id)
+    }
+
+    fn start(&mut self, node: usize, index: u32) {
+        if self.run.tis[index as usize].record.is_held {
+            self.run.block(node, index);
+        } else {
+            self.schedule(index);
+        }
+    }
+
+    // Something else than its rule keeps an instance back, and says why where that is known.
+    fn block(&mut self, node: usize, index: u32, reason: Option<&str>) {
+        self.run.block(node, index);
         let Some(reason) = reason else { return };
-        for index in self.untouched(node) {
-            let record = &mut self.run.tis[index as usize].record;
-            if !record.is_held && record.reason.as_deref() != Some(reason) {
-                record.reason = Some(reason.to_owned());
-                self.run.touch(index);
-            }
-        }
-    }
-
-    fn unblock(&mut self, node: usize) {
-        if std::mem::replace(&mut self.run.nodes[node].is_blocked, false) {
-            self.run.blocked -= 1;
+        let record = &mut self.run.tis[index as usize].record;
+        if !record.is_held && record.reason.as_deref() != Some(reason) {
+            record.reason = Some(reason.to_owned());
+            self.run.touch(index);
         }
     }
 
@@ -180,16 +227,22 @@ impl Life<'_> {
         record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
         (record.ended_at, record.next_try_at, record.worker, record.wait) = (None, None, None, None);
-        let xcoms = (record.key.run, record.task_id.clone(), record.map_index);
-        self.run.forget_lengths(index);
+        record.rendered_map_index = None;
         self.run.choices.remove(&index);
         self.run.failed_fast = false;
+        self.drop_xcoms(index);
+        self.set(index, TaskState::None);
+        self.run.review_instance(index);
+    }
+
+    /// Forgets what an instance left for others.
+    pub(super) fn drop_xcoms(&mut self, index: u32) {
+        let record = &self.run.tis[index as usize].record;
+        let (key, xcoms) = (record.key, (record.key.run, record.task_id.clone(), record.map_index));
+        self.run.forget_lengths(index);
         // What it left in this very turn would be written after the deletion.
-        let key = self.run.key(index);
         self.out.xcoms.retain(|xcom| xcom.ti != key);
         self.out.xcoms_cleared.push(xcoms);
-        self.set(index, TaskState::None);
-        self.run.review_node(node);
     }
 
     // A try that has begun becomes history; whoever runs it is told.
@@ -235,10 +288,13 @@ impl Life<'_> {
         if from == to || node >= self.run.graph.len() {
             return;
         }
-        self.count(node, from, to);
+        self.run.count(node, from, to);
+        if from == TaskState::None {
+            self.run.unblock(node, index);
+        }
         if from.is_finished() || to.is_finished() {
             self.run.has_news |= self.run.is_watched;
-            self.tell_downstream(node, from, to);
+            self.tell(index, node, from, to);
         }
     }
 
@@ -267,46 +323,31 @@ impl Life<'_> {
         }
     }
 
-    fn count(&mut self, node: usize, from: TaskState, to: TaskState) {
-        let run = &mut *self.run;
-        run.unfinished = run.unfinished + usize::from(!to.is_finished()) - usize::from(!from.is_finished());
-        let (is_none, was_none) = (usize::from(to == TaskState::None), usize::from(from == TaskState::None));
-        run.untouched = run.untouched + is_none - was_none;
-        let state = &mut run.nodes[node];
-        state.untouched = state.untouched + is_none - was_none;
-        let was_unmet = state.unmet > 0;
-        state.unmet = state.unmet + usize::from(is_unmet(to)) - usize::from(is_unmet(from));
-        if was_unmet != (state.unmet > 0) && run.graph.looks_back {
-            run.eased.push(node);
-        }
-        if run.nodes[node].untouched == 0 {
-            self.unblock(node);
-        }
-    }
-
-    fn tell_downstream(&mut self, node: usize, from: TaskState, to: TaskState) {
-        self.run.tell(node, from, to);
+    fn tell(&mut self, index: u32, node: usize, from: TaskState, to: TaskState) {
         let graph = self.run.graph.clone();
-        let node = graph.node(node);
-        for &next in node.downstream.iter().chain(&node.guarded) {
-            self.run.review_node(next);
+        let place = usize::try_from(self.run.tis[index as usize].record.map_index).unwrap_or(0);
+        for tie in graph.node(node).ties() {
+            self.run.tell_one((node, place), tie, Some(from), Some(to));
             if from.is_finished() {
-                self.take_back(next);
+                self.take_back(tie.0, node, place);
             }
         }
-        for &teardown in &node.within {
-            if from.is_finished() {
-                self.take_back(teardown);
-            } else if self.run.nodes[teardown].scope_left == 0 {
-                self.run.review_node(teardown);
+        // Who is mapped over it waits for all of it, also without depending on it directly.
+        for &fed in &graph.node(node).feeds {
+            if self.run.nodes[node].unfinished == 0 {
+                self.run.review_node(fed);
+            } else if from.is_finished() {
+                self.take_back(fed, node, place);
             }
         }
     }
 
     // An upstream's end was revoked: what was ready because of it and has not been handed out yet is not ready any more.
-    fn take_back(&mut self, node: usize) {
-        for index in self.run.nodes[node].instances.clone() {
-            self.withdraw(index);
+    fn take_back(&mut self, node: usize, because_of: usize, place: usize) {
+        if self.run.nodes[node].ready > 0 {
+            for at in self.run.counterparts(node, because_of, place) {
+                self.withdraw(self.run.nodes[node].instances[at]);
+            }
         }
     }
 
@@ -321,11 +362,8 @@ impl Life<'_> {
                 record.try_number -= 1;
             }
             record.scheduled_at = None;
-            let node = self.run.tis[index as usize].node;
             self.set(index, TaskState::None);
-            if node < self.run.graph.len() {
-                self.run.review_node(node);
-            }
+            self.run.review_instance(index);
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod backfill;
 mod branch;
+mod cells;
 mod collect;
 mod control;
 mod counts;

@@ -141,7 +141,7 @@ impl Run {
     pub fn review_blocked(&mut self) {
         if self.blocked > 0 {
             for node in 0..self.nodes.len() {
-                if self.nodes[node].is_blocked {
+                if !self.nodes[node].blocked.is_empty() {
                     self.review_node(node);
                 }
             }

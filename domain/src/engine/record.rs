@@ -123,6 +123,8 @@ pub struct TiRecord {
     pub worker: Option<Uuid>,
     /// Why it is in its state, in words, where that is worth saying.
     pub reason: Option<String>,
+    /// What it is called beside its index, by its task's `map_index_template`.
+    pub rendered_map_index: Option<String>,
     /// An operator holds it: it does not start until it is released.
     pub is_held: bool,
     /// What the engine decided for its place in the queues; changes only when an operator changes its priority.
@@ -302,7 +304,7 @@ pub struct RunSnapshot {
     pub dag: Arc<Dag>,
     /// Its task instances, ordered by index.
     pub tis: Vec<TiRecord>,
-    /// How many elements the XComs have over which its unexpanded tasks are mapped.
+    /// How many elements the XComs have over which its tasks and groups are mapped.
     pub lengths: Vec<XComLength>,
     /// Its XComs of the key [`crate::outcome::CHOICE`].
     pub choices: Vec<XComRecord>,

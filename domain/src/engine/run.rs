@@ -2,24 +2,25 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeSet, BinaryHeap, HashMap},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
 
 use super::{
+    cells::Cells,
+    counts::Due,
     decision::Persisted,
     floor::{Candidate, Gate},
-    graph::{Graph, sources},
+    graph::Graph,
+    mapping::Lengths,
     record::{Placement, RunRecord, RunSnapshot, Standing, TiRecord, VersionId},
 };
 use crate::{
-    dag::Expand,
-    id::{TaskId, TiKey},
+    id::TiKey,
     outcome::Outcome,
     state::{RunState, TaskState},
-    trigger_rule::Tally,
 };
 
 /// A run, its graph and the state of every task instance.
@@ -42,7 +43,7 @@ pub struct Run {
     pub review: BinaryHeap<Reverse<usize>>,
     /// Task instances in state `none`.
     pub untouched: usize,
-    /// Tasks whose rule lets them run but that something else keeps back.
+    /// Instances whose rule lets them run but that something else keeps back.
     pub blocked: usize,
     /// What each instance that has chosen among those behind it has had skipped.
     pub choices: HashMap<u32, Vec<usize>>,
@@ -62,7 +63,8 @@ pub struct Run {
     pub has_news: bool,
     /// How long the longest chain from each task to the end takes, in milliseconds; empty while nobody asks.
     pub paths: Vec<u64>,
-    lengths: HashMap<(TaskId, i32, String), Option<usize>>,
+    /// How many elements those XComs have over which something may be mapped.
+    pub lengths: Lengths,
 }
 
 /// The node of an instance whose task is no longer part of the DAG.
@@ -71,26 +73,30 @@ pub const NO_NODE: usize = usize::MAX;
 /// What the engine knows of a task within a run.
 #[derive(Debug, Default)]
 pub struct NodeState {
-    /// How its upstream instances ended.
-    pub up: Tally,
-    /// How the instances of the setups ended that it lies in the scope of without waiting for them directly.
-    pub setups: Tally,
-    /// Unfinished instances between a teardown and its setups.
-    pub scope_left: u32,
+    /// How what it waits for stands.
+    pub cells: Cells,
+    /// How many cells each level of these has: how many elements the mapped groups around it have together, down to each of them.
+    pub shape: Vec<usize>,
+    /// How many instances its elements make. There may be more that were removed when there were more elements.
+    pub count: usize,
     /// Its instances that have neither succeeded nor been skipped, without those that no longer exist.
     pub unmet: usize,
-    /// It counts in [`Run::blocked`].
-    pub is_blocked: bool,
+    /// Its instances that count in [`Run::blocked`].
+    pub blocked: BTreeSet<u32>,
     /// Switched off by an operator.
     pub disabled: bool,
     /// Its instances, in the order of their mapped index.
     pub instances: Vec<u32>,
     /// Those that are in state `none`.
     pub untouched: usize,
+    /// Those that are in state `scheduled`.
+    pub ready: usize,
+    /// Those that are not finished.
+    pub unfinished: usize,
     /// It is not mapped, or its instances exist.
     pub expanded: bool,
-    /// It waits in [`Run::review`].
-    pub in_review: bool,
+    /// What of it is to be judged again: it waits in [`Run::review`] unless that is nothing.
+    pub due: Due,
 }
 
 /// A task instance.
@@ -120,7 +126,7 @@ impl Run {
         let mut run = Self::bare(snapshot.run, graph);
         run.persisted = Some(run.record.state);
         for length in snapshot.lengths {
-            run.lengths.insert((length.task_id, length.map_index, length.key), length.length);
+            run.lengths.note(length);
         }
         let choices = snapshot.choices;
         let known = |record: TiRecord| {
@@ -187,7 +193,7 @@ impl Run {
             is_watched: false,
             has_news: false,
             paths: Vec::new(),
-            lengths: HashMap::new(),
+            lengths: Lengths::default(),
         }
     }
 
@@ -205,9 +211,8 @@ impl Run {
     fn fill(&mut self) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].instances.is_empty() {
-                let task = self.graph.task(node);
-                let length = if task.is_mapped() { self.static_length(node) } else { None };
-                match length {
+                let is_expanding = self.graph.node(node).is_expanding;
+                match self.written_length(node).filter(|_| is_expanding) {
                     Some(length) if length > 0 => {
                         (0..length).for_each(|n| self.add_instance(node, index_of(n)))
                     }
@@ -215,6 +220,23 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// The instances of a task, or the one with this mapped index.
+    pub fn instances(&self, node: usize, map_index: Option<i32>) -> &[u32] {
+        let all = &self.nodes[node].instances;
+        let Some(wanted) = map_index else { return all };
+        // The instance of an index stands at its place; the only one of a task that is not expanded has none.
+        let place = usize::try_from(wanted).unwrap_or(0);
+        let is_it = |&index: &u32| self.tis[index as usize].record.map_index == wanted;
+        all.get(place).filter(|index| is_it(index)).map_or(&[], std::slice::from_ref)
+    }
+
+    /// The tasks of some instances, in ascending order.
+    pub fn nodes_of(&self, instances: &[u32]) -> Vec<usize> {
+        let nodes = instances.iter().map(|&index| self.tis[index as usize].node);
+        let nodes: BTreeSet<usize> = nodes.filter(|&node| node < self.graph.len()).collect();
+        nodes.into_iter().collect()
     }
 
     /// Marks an instance as changed.
@@ -249,6 +271,7 @@ impl Run {
             wait: None,
             worker: None,
             reason: None,
+            rendered_map_index: None,
             is_held: false,
             placement: Placement {
                 pool: task.pool.clone(),
@@ -261,76 +284,6 @@ impl Run {
         self.tis.push(Ti { record, node, persisted: None, dirty: false });
         self.nodes[node].instances.push(index);
         self.touch(index);
-    }
-
-    /// Notes how many elements an XCom has, if some task may be mapped over it.
-    pub fn note_length(&mut self, index: u32, key: &str, length: Option<usize>) {
-        let ti = &self.tis[index as usize];
-        if ti.node < self.graph.len() && self.graph.node(ti.node).is_source {
-            let place = (ti.record.task_id.clone(), ti.record.map_index, key.to_owned());
-            self.lengths.insert(place, length);
-        }
-    }
-
-    /// Forgets what an instance left, because it runs again.
-    pub fn forget_lengths(&mut self, index: u32) {
-        let record = &self.tis[index as usize].record;
-        self.lengths.retain(|(task_id, map_index, _), _| {
-            *map_index != record.map_index || *task_id != record.task_id
-        });
-    }
-
-    /// How the tasks ended that a task is mapped over: `None` while one of them has not, skipped if one was, else success.
-    pub fn source_state(&self, node: usize) -> Option<TaskState> {
-        let sources = sources(self.graph.task(node)).filter_map(|id| self.graph.find(id));
-        let states = sources
-            .flat_map(|source| &self.nodes[source].instances)
-            .map(|&i| self.tis[i as usize].record.state);
-        states.into_iter().try_fold(TaskState::Success, |sum, state| {
-            let sum = if state == TaskState::Skipped { state } else { sum };
-            state.is_finished().then_some(sum)
-        })
-    }
-
-    /// How many instances a mapped task has: the product over its keys. `None` when something is missing or cannot be
-    /// mapped over; the reason says what.
-    pub fn mapped_length(&self, node: usize) -> Result<usize, String> {
-        self.graph.task(node).expand.iter().try_fold(1_usize, |product, (key, expand)| {
-            let length = match expand {
-                Expand::List(list) => list.len(),
-                Expand::XCom { task_id, key: xcom } => self.source_length(key, task_id, xcom)?,
-            };
-            Ok(product.saturating_mul(length))
-        })
-    }
-
-    fn static_length(&self, node: usize) -> Option<usize> {
-        let task = self.graph.task(node);
-        let lists = task.expand.values().map(|expand| match expand {
-            Expand::List(list) => Some(list.len()),
-            Expand::XCom { .. } => None,
-        });
-        lists.collect::<Option<Vec<_>>>().map(|lengths| lengths.into_iter().product())
-    }
-
-    fn source_length(&self, key: &str, task_id: &TaskId, xcom: &str) -> Result<usize, String> {
-        let Some(source) = self.graph.find(task_id) else {
-            return Err(format!("`{key}` is mapped over `{task_id}`, which does not exist"));
-        };
-        if self.graph.task(source).is_mapped() {
-            let left = |&&i: &&u32| {
-                let map_index = self.tis[i as usize].record.map_index;
-                self.lengths.contains_key(&(task_id.clone(), map_index, xcom.to_owned()))
-            };
-            return Ok(self.nodes[source].instances.iter().filter(left).count());
-        }
-        match self.lengths.get(&(task_id.clone(), -1, xcom.to_owned())) {
-            Some(Some(length)) => Ok(*length),
-            Some(None) => {
-                Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which is no list"))
-            }
-            None => Err(format!("`{key}` is mapped over the XCom `{xcom}` of `{task_id}`, which left none")),
-        }
     }
 
     /// The instance as the floor sees it.

@@ -1,8 +1,9 @@
 //! What comes next for a task whose turn may have come: decided here, carried out by [`super::life`], told by [`super::why`].
 
 use super::{
+    cells::Cell,
     past::{Behind, Past},
-    run::{NodeState, Run},
+    run::Run,
 };
 use crate::trigger_rule::{Open, Verdict, judge_all, open};
 
@@ -28,15 +29,19 @@ pub enum Step {
 }
 
 impl Run {
-    /// What becomes of the untouched instances of a task.
-    pub fn next_step(&self, node: usize, past: &Past<'_>) -> Step {
-        if let Some(chooser) = self.skipped_by(node) {
+    /// What becomes of the untouched instance at a place; outside of mapped groups the same becomes of all instances of a task.
+    pub fn next_step(&self, node: usize, place: usize, past: &Past<'_>) -> Step {
+        // Within a mapped group nobody knows yet which counterparts it has.
+        if !self.graph.node(node).groups.is_empty() && self.awaits_sources(node) {
+            return Step::AwaitSources;
+        }
+        if let Some(chooser) = self.skipped_by(node, place) {
             return Step::LeaveOut(chooser);
         }
         let rule = self.graph.task(node).trigger_rule;
-        let NodeState { up, setups, scope_left, .. } = &self.nodes[node];
-        match judge_all(rule, up, setups, *scope_left) {
-            Verdict::Wait => Step::Wait(open(rule, up, setups, *scope_left)),
+        let Cell { up, setups, scope_left } = self.cell(node, place);
+        match judge_all(rule, &up, &setups, scope_left) {
+            Verdict::Wait => Step::Wait(open(rule, &up, &setups, scope_left)),
             Verdict::Skip => Step::Skip,
             Verdict::UpstreamFailed => Step::FailWithUpstream,
             Verdict::Run if self.nodes[node].disabled => Step::PassOver,
@@ -51,6 +56,6 @@ impl Run {
     /// What a task is mapped over has not ended. A rule that does not wait for all upstreams must still wait for those that say
     /// how many instances there are.
     pub fn awaits_sources(&self, node: usize) -> bool {
-        self.graph.task(node).is_mapped() && self.source_state(node).is_none()
+        self.graph.node(node).sources.iter().any(|&source| self.nodes[source].unfinished > 0)
     }
 }

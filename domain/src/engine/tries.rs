@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{life::Life, record::XComRecord, timer::Timer};
 use crate::{
+    dag::MAX_MAP_NAME,
     id::TryKey,
     outcome::{Outcome, TryResult},
     state::TaskState,
@@ -131,6 +132,9 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
+        if let Some(name) = &outcome.rendered_map_index {
+            record.rendered_map_index = Some(name.chars().take(MAX_MAP_NAME).collect());
+        }
         (record.lost, record.wait, record.next_try_at) = (0, None, None);
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);

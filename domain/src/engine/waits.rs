@@ -159,6 +159,7 @@ impl Life<'_> {
             worker: record.worker.unwrap_or_default(),
             exit_code: None,
             reason,
+            rendered_map_index: None,
             xcoms: IndexMap::<String, Value>::new(),
             pokes: None,
             trigger: None,

@@ -72,7 +72,7 @@ impl Engine {
         let needs_room = node.is_none_or(|node| !run.graph.node(node).is_instant);
         let mut found = self.of_run(run, needs_room, now);
         if let Some(node) = node.filter(|_| ti.state == TaskState::None) {
-            found.extend(self.of_task(run, node));
+            found.extend(self.of_task(run, node, ti.key.index));
         }
         found.extend(of_instance(ti, now));
         if let Some(node) = node.filter(|&node| run.nodes[node].disabled) {
@@ -120,19 +120,19 @@ impl Engine {
     }
 
     // What keeps a task from beginning: the first thing that does decides, and everything behind it that would is told, too.
-    fn of_task(&self, run: &Run, node: usize) -> Vec<Obstacle> {
+    fn of_task(&self, run: &Run, node: usize, index: u32) -> Vec<Obstacle> {
         let past = past_of(&self.runs, &self.dags, run, run.past.as_ref());
-        let step = run.next_step(node, &past);
+        let place = run.nodes[node].instances.iter().position(|&other| other == index).unwrap_or_default();
+        let step = run.next_step(node, place, &past);
         let mut found = Vec::new();
         if let Step::Wait(open) = step {
-            found.extend(of_rule(run, node, open));
+            found.extend(of_rule(run, (node, place), open));
         }
         if matches!(step, Step::Wait(_) | Step::StandBack(_) | Step::AwaitSources) {
             found.extend(of_past(run, node, &past));
             if run.awaits_sources(node) {
-                let sources = super::graph::sources(run.graph.task(node));
-                let awaited = run.awaited(sources.filter_map(|id| run.graph.find(id)), is_open);
-                found.push(Obstacle::MappedOver { awaited });
+                let sources = run.graph.node(node).sources.iter().copied();
+                found.push(Obstacle::MappedOver { awaited: run.awaited(sources, None, is_open) });
             }
         }
         found
@@ -208,21 +208,21 @@ impl Engine {
 }
 
 // What waits within the run for others, as far as it is still open.
-fn of_rule(run: &Run, node: usize, open: Open) -> Vec<Obstacle> {
-    let graph = &run.graph;
+fn of_rule(run: &Run, at: (usize, usize), open: Open) -> Vec<Obstacle> {
+    let (graph, node) = (&run.graph, at.0);
     let mut found = Vec::new();
     if open.rule {
-        let awaited = run.awaited(graph.node(node).upstream.iter().copied(), is_open);
+        let awaited = run.awaited(graph.node(node).upstream.iter().copied(), Some(at), is_open);
         found.push(Obstacle::Upstream { trigger_rule: graph.task(node).trigger_rule, awaited });
     }
     if open.setups {
         let around = (0..graph.len()).filter(|&setup| graph.node(setup).guarded.contains(&node));
         let is_unmet = |state: TaskState| !matches!(state, TaskState::Success | TaskState::Removed);
-        found.push(Obstacle::Setup { awaited: run.awaited(around, is_unmet) });
+        found.push(Obstacle::Setup { awaited: run.awaited(around, Some(at), is_unmet) });
     }
     if open.scope {
         let inside = (0..graph.len()).filter(|&task| graph.node(task).within.contains(&node));
-        found.push(Obstacle::Scope { awaited: run.awaited(inside, is_open) });
+        found.push(Obstacle::Scope { awaited: run.awaited(inside, Some(at), is_open) });
     }
     found
 }
@@ -271,16 +271,19 @@ impl Run {
         records.find(|record| record.map_index == map_index)
     }
 
-    // Of some tasks those with instances that are waited for.
+    // Of some tasks those with instances that are waited for, by the instance of a task at a place or by all of it.
     fn awaited(
         &self,
         nodes: impl Iterator<Item = usize>,
+        by: Option<(usize, usize)>,
         counts: impl Fn(TaskState) -> bool,
     ) -> AwaitedTasks {
         let mut awaited = AwaitedTasks::default();
         for node in nodes {
             let mut states: BTreeMap<TaskState, u32> = BTreeMap::new();
-            for &index in &self.nodes[node].instances {
+            let instances = &self.nodes[node].instances;
+            let places = by.map_or(0..instances.len(), |(to, place)| self.counterparts(node, to, place));
+            for &index in &instances[places] {
                 let state = self.tis[index as usize].record.state;
                 if counts(state) {
                     *states.entry(state).or_default() += 1;

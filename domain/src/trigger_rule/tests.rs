@@ -1,6 +1,7 @@
 //! Every rule at its borders.
 
 use super::*;
+use crate::state::TaskState;
 use TriggerRule::*;
 
 const fn tally(total: u32, success: u32, skipped: u32, failed: u32, upstream_failed: u32) -> Tally {

@@ -19,6 +19,7 @@ use domain::{
     timetable::{Catchup, Overlap},
     wait::{Awaited, Heard},
 };
+use serde_json::Value;
 
 impl World {
     /// What is handed out is neither held, nor of a paused run, nor switched off.
@@ -30,7 +31,31 @@ impl World {
     }
 
     pub fn scene<'a>(&'a self, dag: &'a Dag, run: RunKey) -> Scene<'a> {
-        Scene { dag, tis: self.tis(run).map(|ti| (ti, ti.state)).collect() }
+        Scene { dag, tis: self.tis(run).map(|ti| (ti, ti.state)).collect(), lengths: self.lengths(run) }
+    }
+
+    fn lengths(&self, run: RunKey) -> BTreeMap<(String, i32), usize> {
+        let results =
+            self.records.xcoms.iter().filter(|((of, _, _, key), _)| *of == run && key == "return_value");
+        let length = |value: &Value| value.as_array().map_or(0, Vec::len);
+        results.map(|((_, id, at, _), value)| ((id.clone(), *at), length(value))).collect()
+    }
+
+    /// The instances of a task are numbered without gaps, or there is a placeholder alone; and there are no more than its DAG allows.
+    fn check_counts(&self) {
+        for run in self.records.runs.values().filter(|run| run.state == RunState::Running) {
+            let dag = self.dag(run);
+            let mut counts: BTreeMap<&TaskId, BTreeSet<i32>> = BTreeMap::new();
+            for ti in self.tis(run.key) {
+                assert!(counts.entry(&ti.task_id).or_default().insert(ti.map_index), "{ti:?} twice");
+            }
+            for (id, indexes) in counts {
+                let most = dag.task(id.as_str()).map_or(usize::MAX, |_| dag.max_map_length as usize);
+                let whole = (0..indexes.len() as i32).collect::<BTreeSet<_>>();
+                assert!(indexes.len() <= most, "{id} has {} instances", indexes.len());
+                assert!(indexes == whole || indexes == BTreeSet::from([-1]), "{id} has {indexes:?}");
+            }
+        }
     }
 
     pub fn past_allows(&self, key: TiKey) -> bool {
@@ -43,13 +68,12 @@ impl World {
     pub fn check_start(&self, key: TiKey, decisions: &Decisions, was_allowed: bool) {
         let (record, run) = (&self.records.tis[&key], &self.records.runs[&key.run]);
         let dag = self.dag(run);
-        let task = dag.task(record.task_id.as_str()).unwrap();
         let scene = self.scene(&dag, key.run);
-        assert_eq!(scene.fate(task), Fate::Runs, "{} started too early: {:#?}", record.task_id, scene.tis);
-        let xcom = |id: &str, name: &str| {
-            self.records.xcoms.get(&(key.run, id.to_owned(), -1, name.to_owned())).cloned()
+        assert_eq!(scene.fate(record), Fate::Runs, "{} started too early: {:#?}", record.task_id, scene.tis);
+        let xcom = |id: &str, at: i32, name: &str| {
+            self.records.xcoms.get(&(key.run, id.to_owned(), at, name.to_owned())).cloned()
         };
-        assert!(!scene.was_left_out(task, &xcom), "{} was not chosen", record.task_id);
+        assert!(!scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
         // Wishes of the same turn may have changed the past after it was looked at.
         let was_changed = self.has_wishes || !decisions.runs_created.is_empty();
         let allowed = self.past_allows(key) || was_allowed || was_changed;
@@ -70,9 +94,9 @@ impl World {
             let dag = self.dag(&self.records.runs[&key.run]);
             let state = |ti: &TiRecord| if stuck.contains(&ti.key) { TaskState::None } else { ti.state };
             let tis = self.tis(key.run).map(|ti| (ti, state(ti))).collect();
-            let task = dag.task(self.records.tis[key].task_id.as_str()).unwrap();
-            let fate = Scene { dag: &dag, tis }.fate(task);
-            assert_eq!(fate, Fate::Waits, "{} could have gone on", task.task_id);
+            let record = &self.records.tis[key];
+            let fate = Scene { dag: &dag, tis, lengths: self.lengths(key.run) }.fate(record);
+            assert_eq!(fate, Fate::Waits, "{} could have gone on", record.task_id);
         }
     }
 
@@ -116,6 +140,7 @@ impl World {
     }
 
     pub fn check_limits(&self) {
+        self.check_counts();
         let in_flight = || self.records.tis.values().filter(|ti| ti.state.is_in_flight());
         for pool in &self.records.pools {
             let used: u32 = in_flight()

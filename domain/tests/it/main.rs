@@ -15,6 +15,7 @@ mod guide;
 mod inspect;
 mod laws;
 mod makespan;
+mod mapping;
 mod mishaps;
 mod oracle;
 mod others;

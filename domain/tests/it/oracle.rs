@@ -1,9 +1,9 @@
 //! The rules once more, slowly: from the states of all instances, with recursion instead of counters, sharing no code with the engine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    dag::{Dag, Operator, Task},
+    dag::{Dag, Expand, Group, Operator, Task},
     engine::record::TiRecord,
     state::TaskState::{self, Failed, Removed, Skipped, Success, UpstreamFailed},
     trigger_rule::TriggerRule,
@@ -23,32 +23,55 @@ pub enum Fate {
 pub struct Scene<'a> {
     pub dag: &'a Dag,
     pub tis: Vec<(&'a TiRecord, TaskState)>,
+    /// How many elements the results have, by task and mapped index.
+    pub lengths: BTreeMap<(String, i32), usize>,
 }
 
 impl Scene<'_> {
     /// What the rule, the setups around it and the scope of a teardown say.
-    pub fn fate(&self, task: &Task) -> Fate {
+    pub fn fate(&self, ti: &TiRecord) -> Fate {
+        let task = self.task(ti.task_id.as_str());
+        let is_open = |id: &String| self.states(&[id.as_str()].into()).iter().any(|s| !s.is_finished());
+        if self.sources(task).iter().any(is_open) {
+            return Fate::Waits;
+        }
+        self.fate_of(task, ti.map_index)
+    }
+
+    /// What the rule, the setups and the scope say, if anything in the task could be judged: within a mapped group nothing is as long
+    /// as nobody knows how many elements there are.
+    pub fn waits_by_rule(&self, ti: &TiRecord) -> bool {
+        let task = self.task(ti.task_id.as_str());
+        let is_open = |id: &String| self.states(&[id.as_str()].into()).iter().any(|s| !s.is_finished());
+        let unknown = !self.groups(task).is_empty() && self.sources(task).iter().any(is_open);
+        !unknown && self.fate_of(task, ti.map_index) == Fate::Waits
+    }
+
+    fn fate_of(&self, task: &Task, at: i32) -> Fate {
         if task.upstream.is_empty() || task.trigger_rule == TriggerRule::Always {
             return Fate::Runs;
         }
-        let around = self.states(&self.indirect_setups(task));
+        let around = self.relevant(&self.indirect_setups(task), task, at);
         if around.iter().any(|state| matches!(state, Failed | UpstreamFailed)) {
             return Fate::IsUpstreamFailed;
         }
         if around.contains(&Skipped) {
             return Fate::IsSkipped;
         }
-        let fate = self.rule(task);
+        let fate = self.rule(task, at);
         let open = around.iter().any(|state| !matches!(state, Success | Removed));
-        let busy = self.states(&self.scope(task)).iter().any(|state| !state.is_finished());
+        let busy = self.relevant(&self.scope(task), task, at).iter().any(|state| !state.is_finished());
         if fate == Fate::Runs && (open || busy) { Fate::Waits } else { fate }
     }
 
-    fn rule(&self, task: &Task) -> Fate {
-        let up = self.states(&task.upstream.iter().map(|id| id.as_str()).collect());
+    fn rule(&self, task: &Task, at: i32) -> Fate {
+        let up = self.relevant(&task.upstream.iter().map(|id| id.as_str()).collect(), task, at);
+        if up.is_empty() {
+            return Fate::Runs;
+        }
         let setups: BTreeSet<&str> =
             task.upstream.iter().map(|id| id.as_str()).filter(|id| self.task(id).setup).collect();
-        let setups = self.states(&setups);
+        let setups = self.relevant(&setups, task, at);
         let any = |wanted: &[TaskState]| up.iter().any(|state| wanted.contains(state));
         let all = |wanted: &[TaskState]| up.iter().all(|state| wanted.contains(state));
         let done = up.iter().all(|state| state.is_finished());
@@ -102,34 +125,116 @@ impl Scene<'_> {
     }
 
     /// A direct upstream has chosen, and not this task.
-    pub fn was_left_out(&self, task: &Task, xcom: &impl Fn(&str, &str) -> Option<Value>) -> bool {
+    pub fn was_left_out(&self, ti: &TiRecord, xcom: &impl Fn(&str, i32, &str) -> Option<Value>) -> bool {
+        let task = self.task(ti.task_id.as_str());
         task.upstream.iter().any(|id| {
             let chooser = self.task(id.as_str());
-            let has_ended = self.states(&[id.as_str()].into()).iter().all(|state| *state == Success);
-            let choice = xcom(id.as_str(), "skipmixin_key").filter(|_| has_ended);
-            match &chooser.operator {
-                Operator::Branch { .. } => {
-                    choice.is_some() && {
-                        let result = xcom(id.as_str(), "return_value").unwrap_or(Value::Null);
-                        let named: Vec<&str> = match &result {
-                            Value::String(name) => vec![name],
-                            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-                            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
-                        };
-                        !named.iter().any(|name| *name == task.task_id.as_str() || self.behind(name, task))
-                    }
-                }
-                Operator::ShortCircuit { .. } => choice.is_some() && task.teardown.is_none(),
-                Operator::LatestOnly => choice.is_some(),
-                Operator::Bash { .. }
-                | Operator::Python { .. }
-                | Operator::Sql { .. }
-                | Operator::Http { .. }
-                | Operator::WaitFor(_)
-                | Operator::TriggerDag(_)
-                | Operator::Empty => false,
-            }
+            let is_beside = self.groups(chooser).iter().all(|group| self.groups(task).contains(group));
+            let is_its = |(other, state): &&(&TiRecord, TaskState)| {
+                other.task_id == *id && *state == Success && self.concerns(other, task, ti.map_index)
+            };
+            let mut choices = self.tis.iter().filter(is_its);
+            is_beside
+                && choices.any(|(other, _)| {
+                    self.left_out_by(chooser, task, &|key| xcom(id.as_str(), other.map_index, key))
+                })
         })
+    }
+
+    fn left_out_by(&self, chooser: &Task, task: &Task, xcom: &impl Fn(&str) -> Option<Value>) -> bool {
+        let choice = xcom("skipmixin_key");
+        match &chooser.operator {
+            Operator::Branch { .. } => {
+                choice.is_some() && {
+                    let result = xcom("return_value").unwrap_or(Value::Null);
+                    let named: Vec<&str> = match &result {
+                        Value::String(name) => vec![name],
+                        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+                        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+                    };
+                    !named.iter().any(|name| *name == task.task_id.as_str() || self.behind(name, task))
+                }
+            }
+            Operator::ShortCircuit { .. } => choice.is_some() && task.teardown.is_none(),
+            Operator::LatestOnly => choice.is_some(),
+            Operator::Bash { .. }
+            | Operator::Python { .. }
+            | Operator::Sql { .. }
+            | Operator::Http { .. }
+            | Operator::WaitFor(_)
+            | Operator::TriggerDag(_)
+            | Operator::Empty => false,
+        }
+    }
+
+    /// The states of those instances of some tasks that the instance of a task at a mapped index has to do with.
+    fn relevant(&self, ids: &BTreeSet<&str>, task: &Task, at: i32) -> Vec<TaskState> {
+        let wanted = |(ti, _): &&(&TiRecord, TaskState)| {
+            ids.contains(ti.task_id.as_str()) && self.concerns(ti, task, at)
+        };
+        self.tis.iter().filter(wanted).map(|(_, state)| *state).collect()
+    }
+
+    // Both have the same element of every mapped group that they share.
+    pub fn concerns(&self, other: &TiRecord, task: &Task, at: i32) -> bool {
+        let there = self.task(other.task_id.as_str());
+        let (own, theirs) = (self.groups(task), self.groups(there));
+        let shared = own.iter().filter(|group| theirs.contains(group)).count();
+        if shared == 0 || at < 0 || other.map_index < 0 {
+            return true;
+        }
+        let (own, theirs) = (self.digits(task, at), self.digits(there, other.map_index));
+        own.zip(theirs).is_some_and(|(own, theirs)| own[..shared] == theirs[..shared])
+    }
+
+    // Which element of each group around it, and of its own mapping, an instance has; none beyond the last.
+    fn digits(&self, task: &Task, at: i32) -> Option<Vec<usize>> {
+        let groups = self.groups(task);
+        let around = groups.iter().map(|group| self.length(&group.expand, group.expand_kwargs.as_ref()));
+        let own = task.is_mapped().then(|| self.length(&task.expand, task.expand_kwargs.as_ref()));
+        let lengths: Vec<usize> = around.chain(own).collect();
+        let mut rest = usize::try_from(at).ok()?;
+        let mut digits: Vec<usize> = Vec::new();
+        for length in lengths.iter().rev() {
+            digits.push(rest % (*length).max(1));
+            rest /= (*length).max(1);
+        }
+        digits.reverse();
+        (rest == 0 && lengths.iter().all(|length| *length > 0)).then_some(digits)
+    }
+
+    fn groups(&self, task: &Task) -> Vec<&Group> {
+        let id = task.task_id.as_str();
+        let around = |group: &&Group| id.starts_with(&format!("{}.", group.group_id));
+        let mapped = |group: &&Group| !group.expand.is_empty() || group.expand_kwargs.is_some();
+        self.dag.groups.iter().filter(around).filter(mapped).collect()
+    }
+
+    fn length(&self, product: &indexmap::IndexMap<String, Expand>, each: Option<&Expand>) -> usize {
+        product.values().chain(each).map(|source| self.elements(source)).product()
+    }
+
+    fn elements(&self, source: &Expand) -> usize {
+        match source {
+            Expand::List(list) => list.len(),
+            Expand::Concat(parts) => parts.iter().map(|part| self.elements(part)).sum(),
+            Expand::Zip { of, fillvalue: None } => of.iter().map(|part| self.elements(part)).min().unwrap(),
+            Expand::Zip { of, .. } => of.iter().map(|part| self.elements(part)).max().unwrap(),
+            Expand::XCom { task_id, .. } => {
+                let task = self.task(task_id.as_str());
+                let left = || self.lengths.iter().filter(|((id, _), _)| id == task_id.as_str());
+                let is_split = task.is_mapped() || !self.groups(task).is_empty();
+                if is_split { left().count() } else { left().map(|(_, length)| *length).next().unwrap_or(0) }
+            }
+        }
+    }
+
+    /// The tasks that a task, or a group around it, is mapped over.
+    fn sources(&self, task: &Task) -> BTreeSet<String> {
+        let groups = self.groups(task);
+        let around = groups.iter().flat_map(|group| group.expand.values().chain(&group.expand_kwargs));
+        let own = task.expand.values().chain(&task.expand_kwargs);
+        around.chain(own).flat_map(Expand::xcoms).map(|(id, _)| id.to_string()).collect()
     }
 
     fn states(&self, ids: &BTreeSet<&str>) -> Vec<TaskState> {

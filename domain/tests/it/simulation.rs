@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::{
-    dag::{Dag, Expand, Operator, Task, Teardown, WeightRule},
+    dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
     retry::Retry,
@@ -171,7 +171,9 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
     let max_active_runs = if schedule == Timetable::Continuous { 1 } else { 1 + chance.below(3) as u32 };
     let overlap = if chance.one_in(2) { Overlap::Allow } else { Overlap::ALL[chance.below(4) as usize] };
     let fail_fast = chance.one_in(8);
-    let mut tasks: Vec<Task> = (0..count).map(|n| random_task(n, number, chance)).collect();
+    let (names, groups) = random_groups(count as usize, chance);
+    let mut tasks: Vec<Task> = (0..names.len()).map(|n| random_task(n, number, &names, chance)).collect();
+    feed_groups(&mut tasks, &groups);
     set_up(&mut tasks, chance);
     Dag {
         dag_id: DagId::new(&format!("dag{number}")).unwrap(),
@@ -194,14 +196,23 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         owner: "o".into(),
         params: IndexMap::new(),
         is_paused_upon_creation: false,
+        max_map_length: 12,
         tasks,
-        groups: Vec::new(),
+        groups,
     }
 }
 
-fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
-    let mut upstream: Vec<u64> = (0..number).filter(|_| chance.one_in(3)).collect();
-    let expand = random_expand(number, &mut upstream, chance);
+fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -> Task {
+    let mut upstream: Vec<usize> = (0..number).filter(|_| chance.one_in(3)).collect();
+    // A task in a mapped group is not mapped over another one there.
+    let outside = |id: &TaskId| !id.as_str().starts_with('g');
+    let sources =
+        if outside(&names[number]) { number } else { names.iter().take_while(|id| outside(id)).count() };
+    let expand = random_expand(&names[..sources], chance);
+    let sources: Vec<&TaskId> = expand.values().flat_map(Expand::xcoms).map(|(id, _)| id).collect();
+    upstream.extend((0..number).filter(|&other| sources.contains(&&names[other])));
+    upstream.sort_unstable();
+    upstream.dedup();
     let rule = match chance.below(8) {
         0 => TriggerRule::AllDone,
         1 => TriggerRule::OneFailed,
@@ -212,13 +223,13 @@ fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
     let pool = if chance.one_in(3) { PoolName::new("small").unwrap() } else { PoolName::default_pool() };
     let retries = chance.below(3) as u32;
     Task {
-        task_id: name(number),
-        group: None,
+        task_id: names[number].clone(),
+        group: names[number].as_str().rsplit_once('.').map(|(group, _)| TaskId::new(group).unwrap()),
         operator: match random_wait(dag, chance) {
             Some(wait) => wait,
             None => random_operator(!expand.is_empty(), chance),
         },
-        upstream: upstream.into_iter().map(name).collect(),
+        upstream: upstream.into_iter().map(|number| names[number].clone()).collect(),
         trigger_rule: rule,
         setup: false,
         teardown: None,
@@ -235,6 +246,8 @@ fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
         max_active_tis_per_dagrun: chance.one_in(4).then_some(2),
         do_xcom_push: true,
         expand,
+        expand_kwargs: None,
+        map_index_template: None,
         env: IndexMap::new(),
         cwd: None,
         owner: None,
@@ -265,7 +278,7 @@ fn random_wait(dag: u64, chance: &mut Chance) -> Option<Operator> {
         3 => Until::File("there".into()),
         _ => Until::Dag(OtherDag {
             dag_id: DagId::new(&format!("dag{}", chance.below(3))).unwrap(),
-            task_id: chance.one_in(2).then(|| name(chance.below(4))),
+            task_id: chance.one_in(2).then(|| TaskId::new(&format!("t{}", chance.below(4))).unwrap()),
             states: vec![TaskState::Success],
             failed_states: if chance.one_in(3) { vec![TaskState::Failed] } else { Vec::new() },
             offset: Span::from_secs(chance.below(2) * 1800),
@@ -306,23 +319,77 @@ fn set_up(tasks: &mut [Task], chance: &mut Chance) {
     }
 }
 
-fn random_expand(number: u64, upstream: &mut Vec<u64>, chance: &mut Chance) -> IndexMap<String, Expand> {
-    match chance.below(6) {
+// Some of the tasks one behind the other are in a mapped group, and some of those in another one inside it.
+fn random_groups(count: usize, chance: &mut Chance) -> (Vec<TaskId>, Vec<Group>) {
+    let number = |chance: &mut Chance, below: usize| chance.below(below as u64) as usize;
+    let (start, inner) = (number(chance, count), number(chance, count));
+    let end = start + if chance.one_in(2) { 1 + number(chance, count - start) } else { 0 };
+    let is_inside = |n: &usize| (start..end).contains(n);
+    let name = |n: usize| {
+        let group = if !is_inside(&n) {
+            ""
+        } else if n >= inner {
+            "g.h."
+        } else {
+            "g."
+        };
+        TaskId::new(&format!("{group}t{n}")).unwrap()
+    };
+    let names: Vec<TaskId> = (0..count).map(name).collect();
+    let mut groups = Vec::new();
+    for id in ["g", "g.h"] {
+        if names.iter().any(|name| name.as_str().starts_with(&format!("{id}."))) {
+            let expand: IndexMap<_, _> = [("e".to_owned(), random_source(&names[..start], chance))].into();
+            let group_id = TaskId::new(id).unwrap();
+            groups.push(Group { group_id, expand, expand_kwargs: None, doc: None });
+        }
+    }
+    (names, groups)
+}
+
+// The first tasks of a group wait for what it is mapped over.
+fn feed_groups(tasks: &mut [Task], groups: &[Group]) {
+    for group in groups {
+        let inside = |id: &TaskId| id.as_str().starts_with(&format!("{}.", group.group_id));
+        let sources = group.expand.values().flat_map(Expand::xcoms).map(|(id, _)| id.clone());
+        let sources: Vec<TaskId> = sources.collect();
+        for task in tasks.iter_mut().filter(|task| inside(&task.task_id)) {
+            if !task.upstream.iter().any(inside) {
+                task.upstream.extend(sources.clone());
+                task.upstream.sort();
+                task.upstream.dedup();
+            }
+        }
+    }
+}
+
+fn random_expand(sources: &[TaskId], chance: &mut Chance) -> IndexMap<String, Expand> {
+    match chance.below(8) {
         0 => {
             let list = (0..chance.below(4)).map(Value::from).collect();
             [("x".to_owned(), Expand::List(list))].into()
         }
-        1 | 2 if number > 0 => {
-            let source = chance.below(number);
-            if !upstream.contains(&source) {
-                upstream.push(source);
-            }
-            [("x".to_owned(), Expand::XCom { task_id: name(source), key: "return_value".into() })].into()
-        }
+        1..4 => [("x".to_owned(), random_source(sources, chance))].into(),
         _ => IndexMap::new(),
     }
 }
 
-fn name(number: u64) -> TaskId {
-    TaskId::new(&format!("t{number}")).unwrap()
+fn random_source(sources: &[TaskId], chance: &mut Chance) -> Expand {
+    let list = |chance: &mut Chance| Expand::List((0..1 + chance.below(3)).map(Value::from).collect());
+    let xcom = |chance: &mut Chance| match sources {
+        [] => list(chance),
+        [..] => {
+            let task_id = sources[chance.below(sources.len() as u64) as usize].clone();
+            Expand::XCom { task_id, key: "return_value".into() }
+        }
+    };
+    match chance.below(8) {
+        0 | 1 => list(chance),
+        2 => Expand::Concat(vec![xcom(chance), list(chance)]),
+        3 => {
+            let fillvalue = chance.one_in(2).then_some(Value::Null);
+            Expand::Zip { of: vec![xcom(chance), xcom(chance)], fillvalue }
+        }
+        _ => xcom(chance),
+    }
 }

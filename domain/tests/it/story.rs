@@ -52,13 +52,15 @@ impl Story {
     pub fn trim(&self, dags: &mut [Dag]) {
         for (place, task_id) in &self.without {
             let is_it = |id: &TaskId| id.as_str() == task_id;
+            let is_over = |expand: &Expand| expand.xcoms().iter().any(|(id, _)| is_it(id));
             let dag = &mut dags[*place];
             dag.tasks.retain(|task| !is_it(&task.task_id));
             for task in &mut dag.tasks {
                 task.upstream.retain(|id| !is_it(id));
-                let is_over =
-                    |expand: &Expand| matches!(expand, Expand::XCom { task_id, .. } if is_it(task_id));
                 task.expand.retain(|_, expand| !is_over(expand));
+            }
+            for group in &mut dag.groups {
+                group.expand.retain(|_, expand| !is_over(expand));
             }
         }
     }

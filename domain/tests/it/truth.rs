@@ -12,7 +12,7 @@ use domain::{
 
 use crate::{
     inspect::waits_for_past,
-    oracle::Fate,
+    oracle::Scene,
     world::{SLOTS, World},
 };
 
@@ -102,12 +102,12 @@ impl Subject<'_> {
             Obstacle::RunPaused => run.is_paused,
             Obstacle::Upstream { awaited, .. } => {
                 let before = |id: &TaskId| self.task().upstream.contains(id);
-                self.fate() == Fate::Waits && self.awaits(awaited, before)
+                self.scene().waits_by_rule(ti) && self.awaits(awaited, before)
             }
             Obstacle::Setup { awaited } | Obstacle::Scope { awaited } => {
-                self.fate() == Fate::Waits && !awaited.named.is_empty() && awaited.more == 0
+                self.scene().waits_by_rule(ti) && !awaited.named.is_empty() && awaited.more == 0
             }
-            Obstacle::MappedOver { awaited } => !awaited.named.is_empty() && self.task().is_mapped(),
+            Obstacle::MappedOver { awaited } => !awaited.named.is_empty(),
             Obstacle::PreviousRun { tasks, .. } => {
                 let waits = waits_for_past(&self.world.records, run, self.task());
                 waits.is_some_and(|task| tasks.contains(&task))
@@ -226,7 +226,7 @@ impl Subject<'_> {
         let is_queued = run.state == RunState::Queued;
         let is_instant = matches!(self.task().operator, Operator::Empty | Operator::LatestOnly);
         let goes_on = !is_queued && !run.is_paused;
-        let waits = ti.state == TaskState::None && self.fate() == Fate::Waits;
+        let waits = ti.state == TaskState::None && self.scene().waits_by_rule(ti);
         let too_many = self.running().len() >= self.dag.max_active_runs as usize;
         let delayed = ti.state == TaskState::UpForRetry && ti.next_try_at > Some(now);
         let used = self.used_of_pool();
@@ -275,8 +275,14 @@ impl Subject<'_> {
     }
 
     fn awaits(&self, awaited: &AwaitedTasks, counts: impl Fn(&TaskId) -> bool) -> bool {
+        let scene = self.scene();
         let open = |id: &TaskId| {
-            self.world.tis(self.run.key).filter(|ti| ti.task_id == *id && !ti.state.is_finished()).count()
+            let counts = |other: &&TiRecord| {
+                other.task_id == *id
+                    && !other.state.is_finished()
+                    && scene.concerns(other, self.task(), self.ti.map_index)
+            };
+            self.world.tis(self.run.key).filter(counts).count()
         };
         let named = |id: &TaskId| awaited.named.iter().find(|task| task.task_id == *id);
         let all_named = self.dag.tasks.iter().filter(|task| counts(&task.task_id)).all(|task| {
@@ -300,8 +306,8 @@ impl Subject<'_> {
         self.world.records.pools.iter().find(|pool| pool.name == self.ti.placement.pool).unwrap().slots
     }
 
-    fn fate(&self) -> Fate {
-        self.world.scene(self.dag, self.run.key).fate(self.task())
+    fn scene(&self) -> Scene<'_> {
+        self.world.scene(self.dag, self.run.key)
     }
 
     fn task(&self) -> &Task {

@@ -417,6 +417,7 @@ impl World {
             worker,
             exit_code,
             reason: None,
+            rendered_map_index: None,
             xcoms,
             pokes: Some(self.pokes[&attempt]),
             trigger,

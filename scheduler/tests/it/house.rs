@@ -139,6 +139,7 @@ impl House {
             worker: self.worker,
             exit_code: Some(0),
             reason: None,
+            rendered_map_index: None,
             xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
             pokes: None,
             trigger: None,

@@ -27,6 +27,7 @@ pub(super) fn insert<'a>(conn: &'a AsyncPgConnection, tis: &'a [TiRecord], to: &
 }
 
 async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), Error> {
+    let name = column(tis, |ti| ti.rendered_map_index.as_deref().map(storable));
     let reason = column(tis, |ti| ti.reason.as_deref().map(storable));
     let query = InsertTis {
         run_key: &column(tis, |ti| ti.key.run.0),
@@ -51,6 +52,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, tis: &[TiRecord]) -> Result<(), 
         operator: &column(tis, |ti| ti.placement.operator),
         is_held: &column(tis, |ti| ti.is_held),
         wait: &waits(tis.iter())?,
+        rendered_map_index: &column(&name, |text| text.as_deref()),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -61,6 +63,7 @@ pub(super) fn update<'a>(conn: &'a AsyncPgConnection, tis: &'a [Changed], to: &m
 }
 
 async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), Error> {
+    let name = column(tis, |ti| ti.new.rendered_map_index.as_deref().map(storable));
     let reason = column(tis, |ti| ti.new.reason.as_deref().map(storable));
     let run_key = column(tis, |ti| ti.new.key.run.0);
     let index = column(tis, |ti| int(ti.new.key.index));
@@ -84,6 +87,7 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
         priority: &column(tis, |ti| ti.new.placement.priority),
         is_held: &column(tis, |ti| ti.new.is_held),
         wait: &waits(tis.iter().map(|ti| &ti.new))?,
+        rendered_map_index: &column(&name, |text| text.as_deref()),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == tis.len() {
@@ -161,6 +165,7 @@ hot_query! {
         operator: [&'a str] => Array<Text>,
         is_held: [bool] => Array<Bool>,
         wait: [Option<ToJson>] => Array<Nullable<Json>>,
+        rendered_map_index: [Option<&'a str>] => Array<Nullable<Text>>,
     }
     include_str!("insert_task_instances.sql")
 }
@@ -186,6 +191,7 @@ hot_query! {
         priority: [i32] => Array<Integer>,
         is_held: [bool] => Array<Bool>,
         wait: [Option<ToJson>] => Array<Nullable<Json>>,
+        rendered_map_index: [Option<&'a str>] => Array<Nullable<Text>>,
     }
     include_str!("update_task_instances.sql")
 }

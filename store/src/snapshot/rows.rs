@@ -121,6 +121,8 @@ pub(crate) struct TiRow {
     is_held: bool,
     #[diesel(sql_type = Nullable<Json>)]
     wait: Option<FromJson<Wait>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    rendered_map_index: Option<String>,
 }
 
 impl TiRow {
@@ -140,6 +142,7 @@ impl TiRow {
             next_try_at: self.next_try_at,
             worker: self.worker,
             reason: self.reason,
+            rendered_map_index: self.rendered_map_index,
             is_held: self.is_held,
             wait: self.wait.map(|wait| Box::new(wait.0)),
             placement: Placement {

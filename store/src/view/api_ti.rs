@@ -92,6 +92,9 @@ pub struct TiRow {
     pub hostname: Option<String>,
     #[diesel(sql_type = Nullable<Json>)]
     fields: Option<FromJson<Value>>,
+    /// What it is called beside its mapped index.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub rendered_map_index: Option<String>,
     /// The version of its DAG in the records.
     #[diesel(sql_type = BigInt)]
     pub version_id: i64,
@@ -125,7 +128,11 @@ const COLUMNS: Columns = Columns {
         ("task_display_name", "t.task_id"),
         ("map_index", "t.map_index"),
         ("map_index_number", "t.map_index::bigint"),
-        ("rendered_map_index", "t.map_index"),
+        ("rendered_map_index", "(t.rendered_map_index, t.map_index)"),
+        (
+            "rendered_map_index_text",
+            "coalesce(t.rendered_map_index, CASE WHEN t.map_index >= 0 THEN t.map_index::text END)",
+        ),
         ("state", "t.state"),
         ("try_number", "t.try_number"),
         ("try_number_number", "t.try_number::bigint"),

@@ -19,7 +19,7 @@ WITH numbers AS (
 )
 SELECT t.run_key, t.index, t.task_id, r.dag_id, r.run_id, t.map_index, r.logical_date, r.run_after, n.state, n.try_number,
        t.max_tries, t.pool, t.pool_slots, t.queue, t.priority, t.operator, n.scheduled_at, n.queued_at, n.started_at,
-       n.ended_at, n.pid, n.reason, t.note, j.hostname, NULL::json AS fields, r.version_id, v.number AS version_number,
+       n.ended_at, n.pid, n.reason, t.note, t.rendered_map_index, j.hostname, NULL::json AS fields, r.version_id, v.number AS version_number,
        v.created_at AS version_created_at
 FROM task_instance t
 JOIN dag_run r ON r.key = t.run_key

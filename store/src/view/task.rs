@@ -117,6 +117,8 @@ pub struct Instance {
     pub note: Option<String>,
     /// An operator holds it back.
     pub is_held: bool,
+    /// What it is called beside its mapped index.
+    pub rendered_map_index: Option<String>,
 }
 
 impl Store {
@@ -232,6 +234,7 @@ impl From<Row> for Instance {
             reason: row.reason,
             note: row.note,
             is_held: row.is_held,
+            rendered_map_index: row.rendered_map_index,
         }
     }
 }
@@ -296,6 +299,8 @@ struct Row {
     note: Option<String>,
     #[diesel(sql_type = Bool)]
     is_held: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    rendered_map_index: Option<String>,
 }
 
 #[derive(QueryableByName)]

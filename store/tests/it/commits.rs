@@ -30,6 +30,7 @@ fn outcome(ti: &TiRecord) -> Message {
         worker: Uuid::nil(),
         exit_code: Some(0),
         reason: None,
+        rendered_map_index: None,
         xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))].into_iter().collect(),
         pokes: None,
         trigger: None,

@@ -114,6 +114,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         wait: None,
         worker: None,
         reason: None,
+        rendered_map_index: None,
         is_held: false,
         placement: Placement {
             pool: PoolName::default_pool(),

@@ -57,7 +57,7 @@ async fn what_was_committed_is_what_is_loaded() {
 }
 
 #[tokio::test]
-async fn lengths_are_loaded_for_what_is_not_expanded_yet() {
+async fn lengths_are_loaded_for_everything_that_is_mapped() {
     let db = Database::new().await;
     let proof = db.lead().await;
     let mut mapped = task("each");
@@ -92,7 +92,8 @@ async fn lengths_are_loaded_for_what_is_not_expanded_yet() {
     db.store.commit(&proof, &decisions, &[]).await.unwrap();
     let lengths = &db.store.load(&proof).await.unwrap().runs[0].lengths;
     let found: Vec<_> = lengths.iter().map(|one| (one.task_id.as_str(), one.map_index, one.length)).collect();
-    assert_eq!(found, vec![("list", -1, Some(3)), ("list", 0, Some(2)), ("list", 1, None)]);
+    let wanted = [("list", -1, Some(3)), ("list", 0, Some(2)), ("list", 1, None), ("other", -1, Some(1))];
+    assert_eq!(found, wanted);
 }
 
 #[tokio::test]

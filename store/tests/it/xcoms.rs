@@ -46,8 +46,8 @@ async fn one_element_is_read_without_the_others() {
     assert_eq!(element("list", 1).await, Some(json!({"deep": [true]})));
     assert_eq!(element("list", 2).await, Some(Value::Null));
     assert_eq!(element("list", 3).await, None);
-    assert_eq!(element("object", 0).await, Some(json!({"key": "zeta", "value": 1})));
-    assert_eq!(element("object", 1).await, Some(json!({"key": "a", "value": [2]})));
+    assert_eq!(element("object", 0).await, Some(json!(["zeta", 1])));
+    assert_eq!(element("object", 1).await, Some(json!(["a", [2]])));
     assert_eq!(element("object", 2).await, None);
     assert_eq!(element("text", 0).await, None);
     assert_eq!(element("unknown", 0).await, None);
@@ -66,6 +66,7 @@ async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
             worker: Uuid::nil(),
             exit_code: Some(0),
             reason: None,
+            rendered_map_index: None,
             xcoms: keys.iter().map(|key| (key.clone(), json!(1))).collect(),
             pokes: None,
             trigger: None,
@@ -102,6 +103,11 @@ async fn the_values_of_a_mapped_task_come_in_its_order() {
         .await;
     let values = db.store.xcoms_of_task(RunKey(1), &task_id("a"), "k").await.unwrap();
     assert_eq!(values, vec![(2, json!("two")), (10, json!("ten"))]);
+    let at = async |place| db.store.xcom_at(RunKey(1), &task_id("a"), "k", place).await.unwrap();
+    assert_eq!((at(0).await, at(1).await, at(2).await), (Some(json!("two")), Some(json!("ten")), None));
+    let length =
+        async |task, is_split| db.store.xcom_length(RunKey(1), &task_id(task), "k", is_split).await.unwrap();
+    assert_eq!((length("a", true).await, length("a", false).await, length("none", true).await), (2, 0, 0));
     let all = db.store.xcom_entries(RunKey(1), None, None, 2, 0).await.unwrap();
     assert_eq!((all.len(), all[0].total, all[0].bytes), (2, 3, 5));
     let some = db.store.xcom_entries(RunKey(1), Some(&task_id("a")), Some(10), 10, 0).await.unwrap();

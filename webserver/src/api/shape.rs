@@ -201,11 +201,17 @@ pub(super) fn ti(row: &TiRow) -> Value {
     let index = u64::from(row.index.unsigned_abs());
     let more = json!({
         "id": uuid(INSTANCE_KIND, row.run_key, index), "logical_date": maybe(row.logical_date),
-        "run_after": moment(row.run_after), "note": row.note, "rendered_map_index": null,
+        "run_after": moment(row.run_after), "note": row.note, "rendered_map_index": map_name(row),
         "rendered_fields": row.rendered().cloned().unwrap_or_else(|| json!({})), "trigger": null, "triggerer_job": null,
     });
     merge(&mut shape, more);
     shape
+}
+
+// What its `map_index_template` made, else its index; nothing of a task that is not mapped.
+fn map_name(row: &TiRow) -> Option<String> {
+    let number = || (row.map_index >= 0).then(|| row.map_index.to_string());
+    row.rendered_map_index.clone().or_else(number)
 }
 
 /// `TaskInstanceHistoryResponse`

@@ -47,6 +47,8 @@ const FILTERS: &[Filter] = &[
     ("operator_name_pattern", "operator", Kind::Like),
     ("operator_name_prefix_pattern", "operator", Kind::Prefix),
     ("map_index", "map_index_number", Kind::Numbers),
+    ("rendered_map_index_pattern", "rendered_map_index_text", Kind::Like),
+    ("rendered_map_index_prefix_pattern", "rendered_map_index_text", Kind::Prefix),
 ];
 
 /// A list of task instances asked for by a body.
@@ -134,7 +136,7 @@ pub(super) async fn list_mapped(
     let run = names::run(&state, &dag_id, &run_id).await?;
     let dag = names::version(&state, run.version_id).await?;
     let task = dag.task(&task_id).ok_or_else(|| Error::NotFound(format!("Task id {task_id} not found")))?;
-    if !task.is_mapped() {
+    if !dag.needs_expansion(task) {
         return Err(Error::NotFound(format!("Task id {task_id} is not mapped")));
     }
     let ask = query

@@ -23,7 +23,7 @@ pub struct TaskSpec {
     pub label: String,
     /// The operator, written small under the label.
     pub operator: String,
-    /// Whether the task has an instance for each element of a list.
+    /// Whether the task has an instance for each element of something.
     pub mapped: bool,
     /// Index of the innermost group.
     pub group: Option<usize>,
@@ -38,6 +38,8 @@ pub struct GroupSpec {
     pub label: String,
     /// Index of the enclosing group; smaller than the group's own.
     pub parent: Option<usize>,
+    /// A task whose instances are as many as the group's elements, when the group is mapped.
+    pub mapped: Option<usize>,
 }
 
 /// The picture of one DAG version with some groups open: everything but the states.

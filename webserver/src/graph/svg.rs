@@ -89,14 +89,19 @@ impl Picture {
     ) -> Self {
         let lives: Vec<Live> = plan.tasks.iter().map(live).collect();
         let groups = plan.folded.groups.iter().zip(&plan.layout.groups);
-        let group =
-            |(&group, rect): (&usize, &Option<Rect>)| rect.map(|rect| group_box(&plan.groups[group], rect));
+        let group = |(&group, rect): (&usize, &Option<Rect>)| {
+            rect.map(|rect| {
+                group_box(&plan.groups[group], rect, times(&plan.groups[group], &lives).as_deref())
+            })
+        };
         let node = |(index, (origin, rect)): (usize, (&Origin, &Rect))| match *origin {
             Origin::Node(task) => task_box(index, *rect, &plan.tasks[task], &lives[task]),
             Origin::Group(group) => {
                 let spec = &plan.groups[group];
                 let members = plan.members.get(&group).map(Vec::as_slice).unwrap_or_default();
-                closed_box(index, *rect, spec, members.iter().map(|&task| &lives[task]), open_href(spec))
+                let times = times(spec, &lives);
+                let members = members.iter().map(|&task| &lives[task]);
+                closed_box(index, *rect, (spec, times.as_deref()), members, open_href(spec))
             }
         };
         Self {
@@ -110,8 +115,19 @@ impl Picture {
     }
 }
 
-fn group_box(spec: &GroupSpec, rect: Rect) -> GroupBox {
-    GroupBox { rect, label: fit(&spec.label, SUBLINE_SIZE, rect.width - 20.0), title: spec.group_id.clone() }
+/// How many elements a mapped group has, as it is written beside its name.
+fn times(spec: &GroupSpec, lives: &[Live]) -> Option<String> {
+    let counts = &lives.get(spec.mapped?)?.instances;
+    let count: u32 = counts.iter().map(|(_, count)| count).sum();
+    Some(if count > 0 { format!("×{count}") } else { "×?".to_owned() })
+}
+
+fn group_box(spec: &GroupSpec, rect: Rect, times: Option<&str>) -> GroupBox {
+    let (name, title) = match times {
+        Some(times) => (format!("{} {times}", spec.label), format!("{} {times}", spec.group_id)),
+        None => (spec.label.clone(), spec.group_id.clone()),
+    };
+    GroupBox { rect, label: fit(&name, SUBLINE_SIZE, rect.width - 20.0), title }
 }
 
 fn edge(route: &Route) -> Edge {
@@ -174,7 +190,7 @@ fn task_box(index: usize, rect: Rect, task: &TaskSpec, live: &Live) -> NodeBox {
 fn closed_box<'a>(
     index: usize,
     rect: Rect,
-    spec: &GroupSpec,
+    (spec, times): (&GroupSpec, Option<&str>),
     members: impl Iterator<Item = &'a Live> + Clone,
     href: String,
 ) -> NodeBox {
@@ -186,7 +202,7 @@ fn closed_box<'a>(
         rect,
         label: fit(&spec.label, LABEL_SIZE, rect.width - TEXT_LEFT - TEXT_RIGHT),
         subline: fit(
-            &format!("{total} tasks"),
+            format!("{total} tasks {}", times.unwrap_or_default()).trim_end(),
             SUBLINE_SIZE,
             rect.width - TEXT_LEFT - TEXT_RIGHT - BAR_WIDTH,
         ),

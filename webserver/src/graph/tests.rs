@@ -270,7 +270,12 @@ fn draw(plan: &Plan, live: impl Fn(&TaskSpec) -> Live) -> String {
 #[test]
 fn a_picture_names_states_and_leads_to_the_tasks() {
     let tasks = vec![spec("extract", false, None), spec("months.load", true, Some(0))];
-    let groups = vec![GroupSpec { group_id: "months".to_owned(), label: "months".to_owned(), parent: None }];
+    let groups = vec![GroupSpec {
+        group_id: "months".to_owned(),
+        label: "months".to_owned(),
+        parent: None,
+        mapped: None,
+    }];
     let plan = Plan::new(tasks, groups, vec![(0, 1)], &BTreeSet::new()).unwrap();
     let svg = draw(&plan, |task| match task.mapped {
         true => Live {
@@ -303,7 +308,12 @@ fn names_in_a_picture_are_escaped() {
 fn groups_of_a_large_dag_are_closed_until_they_are_opened() {
     let groups: Vec<GroupSpec> = ["a", "b"]
         .iter()
-        .map(|id| GroupSpec { group_id: (*id).to_owned(), label: (*id).to_owned(), parent: None })
+        .map(|id| GroupSpec {
+            group_id: (*id).to_owned(),
+            label: (*id).to_owned(),
+            parent: None,
+            mapped: None,
+        })
         .collect();
     let tasks: Vec<TaskSpec> =
         (0..=FOLD_ABOVE).map(|index| spec(&format!("t{index}"), false, Some(index % 2))).collect();

@@ -123,6 +123,15 @@ pub(crate) fn parent_group<'a>(dag: &'a Dag, group_id: &str) -> Option<&'a str> 
         .max_by_key(|other| other.len())
 }
 
+/// The first task in a group that is not mapped further, so that it has one instance for each of the group's elements.
+fn measure_of(dag: &Dag, group: &domain::dag::Group) -> Option<usize> {
+    let is_it = |task: &Task| {
+        let around = dag.mapped_groups(task);
+        !task.is_mapped() && around.last().is_some_and(|&last| dag.groups[last].group_id == group.group_id)
+    };
+    dag.tasks.iter().position(is_it)
+}
+
 fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Error> {
     let group_at: HashMap<&str, usize> =
         dag.groups.iter().enumerate().map(|(place, group)| (group.group_id.as_str(), place)).collect();
@@ -134,6 +143,7 @@ fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Err
             group_id: group.group_id.as_str().to_owned(),
             label: short_name(group.group_id.as_str(), parent),
             parent: parent.and_then(|id| group_at.get(id).copied()),
+            mapped: group.mapping().and_then(|_| measure_of(dag, group)),
         }
     };
     let task_spec = |task: &Task| {
@@ -142,7 +152,7 @@ fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Err
             task_id: task.task_id.as_str().to_owned(),
             label: short_name(task.task_id.as_str(), group),
             operator: what_it_does(task),
-            mapped: task.is_mapped(),
+            mapped: dag.needs_expansion(task),
             group: group.and_then(|id| group_at.get(id).copied()),
         }
     };

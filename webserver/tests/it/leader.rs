@@ -210,6 +210,7 @@ impl Leader {
             worker: self.worker,
             exit_code: Some(i32::from(fails)),
             reason: fails.then(|| "exit code 1".to_owned()),
+            rendered_map_index: command.contains("named").then(|| format!("named {}", attempt.ti.index)),
             xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
             pokes: None,
             trigger: None,

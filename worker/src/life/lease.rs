@@ -101,6 +101,7 @@ fn returned(attempt: TryKey, term: &Term) -> Outcome {
         worker: term.id,
         exit_code: None,
         reason: Some("its worker never learnt that it had claimed it".to_owned()),
+        rendered_map_index: None,
         xcoms: indexmap::IndexMap::new(),
         pokes: None,
         trigger: None,

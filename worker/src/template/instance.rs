@@ -7,7 +7,8 @@ use domain::outcome::RETURN_VALUE;
 use minijinja::value::{Kwargs, Object, ObjectRepr, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::lookups::{Lookups, is_mapped, wrong};
+use super::elements::{Counterparts, counterparts, needs_expansion};
+use super::lookups::{Lookups, wrong};
 use super::record::Record;
 use super::{error, json};
 use crate::assignment::Assignment;
@@ -61,6 +62,11 @@ impl TaskInstance {
             let hint = error::suggestion(task_id, known);
             return Err(wrong(format!("this DAG has no task `{task_id}`{hint}")));
         }
+        if map_indexes.is_none_or(Value::is_none)
+            && let Some(found) = self.pull_relevant(task_id, key)?
+        {
+            return Ok(found);
+        }
         let values = self.lookups.xcoms(task_id, key)?;
         let one = |index: i64| {
             let found = values.iter().find(|(at, _)| i64::from(*at) == index);
@@ -74,10 +80,30 @@ impl TaskInstance {
                     indexes.map(|at| at.as_i64().and_then(one).unwrap_or_else(|| Value::from(()))).collect(),
                 ))
             }
-            None if is_mapped(&self.assignment, task_id) => {
+            None if needs_expansion(&self.assignment, task_id) => {
                 Ok(Some(values.iter().map(|(_, value)| json::value(value)).collect()))
             }
             None => Ok(values.first().map(|(_, value)| json::value(value))),
+        }
+    }
+
+    // Within a mapped group the instance sees what those left that share its element; nothing when the task is outside of it.
+    fn pull_relevant(&self, task_id: &str, key: &str) -> Result<Option<Option<Value>>, Error> {
+        let Some(task) = self.assignment.dag.task(task_id) else { return Ok(None) };
+        let pull = |place: usize| {
+            let map_index = i32::try_from(place).unwrap_or(i32::MAX);
+            let value = self.lookups.instance(task_id, key, map_index)?;
+            Ok(value.map(|value| json::value(&value)))
+        };
+        match counterparts(&self.assignment, task, &self.lookups)? {
+            Counterparts::All => Ok(None),
+            Counterparts::One(place) => pull(place).map(Some),
+            Counterparts::Several(places) => {
+                // All are asked before the first miss is reported, so that they are fetched in one round.
+                let pulled: Vec<Result<Option<Value>, Error>> = places.map(pull).collect();
+                let values = pulled.into_iter().collect::<Result<Vec<_>, Error>>()?;
+                Ok(Some(Some(values.into_iter().flatten().collect())))
+            }
         }
     }
 

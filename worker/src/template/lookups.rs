@@ -3,14 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::dag::Expand;
 use minijinja::{Error, ErrorKind};
 use runtime::secret::is_secret_name;
 use serde_json::Value as Json;
 use store::connection::Connection;
 
-use crate::assignment::Assignment;
-use crate::backend::{Previous, elements_of};
+use crate::backend::Previous;
 use crate::output::secrets_in_json;
 
 /// A question to the records.
@@ -27,7 +25,7 @@ pub(super) enum Ask {
         /// The key.
         key: String,
     },
-    /// One element of a list that an unmapped task left.
+    /// One element of what a task left to be mapped over.
     Element {
         /// The task.
         task_id: String,
@@ -35,6 +33,26 @@ pub(super) enum Ask {
         key: String,
         /// Which, counted from 0.
         place: usize,
+        /// The values of its instances are the elements, not those of its one value.
+        is_split: bool,
+    },
+    /// How many such elements there are.
+    Length {
+        /// The task.
+        task_id: String,
+        /// The key.
+        key: String,
+        /// As above.
+        is_split: bool,
+    },
+    /// What one instance of a task left.
+    Instance {
+        /// The task.
+        task_id: String,
+        /// The key.
+        key: String,
+        /// Its mapped index.
+        map_index: i32,
     },
     /// The newest successful run before this one.
     Previous,
@@ -49,8 +67,10 @@ pub(super) enum Answer {
     Connection(Option<Arc<Connection>>),
     /// To [`Ask::XCom`]: by mapped index.
     XCom(Arc<[(i32, Json)]>),
-    /// To [`Ask::Element`].
+    /// To [`Ask::Element`] and [`Ask::Instance`].
     Element(Option<Json>),
+    /// To [`Ask::Length`].
+    Length(usize),
     /// To [`Ask::Previous`].
     Previous(Option<Previous>),
 }
@@ -108,6 +128,8 @@ impl Lookups {
                 | Ask::Connection(_)
                 | Ask::XCom { .. }
                 | Ask::Element { .. }
+                | Ask::Length { .. }
+                | Ask::Instance { .. }
                 | Ask::Previous,
                 _,
             ) => Vec::new(),
@@ -128,7 +150,11 @@ impl Lookups {
     pub(super) fn variable(&self, key: &str) -> Result<Option<String>, Error> {
         match self.ask(Ask::Variable(key.to_owned()))? {
             Answer::Variable(value) => Ok(value),
-            Answer::Connection(_) | Answer::XCom(_) | Answer::Element(_) | Answer::Previous(_) => Ok(None),
+            Answer::Connection(_)
+            | Answer::XCom(_)
+            | Answer::Element(_)
+            | Answer::Length(_)
+            | Answer::Previous(_) => Ok(None),
         }
     }
 
@@ -136,7 +162,11 @@ impl Lookups {
     pub(super) fn connection(&self, conn_id: &str) -> Result<Option<Arc<Connection>>, Error> {
         match self.ask(Ask::Connection(conn_id.to_owned()))? {
             Answer::Connection(connection) => Ok(connection),
-            Answer::Variable(_) | Answer::XCom(_) | Answer::Element(_) | Answer::Previous(_) => Ok(None),
+            Answer::Variable(_)
+            | Answer::XCom(_)
+            | Answer::Element(_)
+            | Answer::Length(_)
+            | Answer::Previous(_) => Ok(None),
         }
     }
 
@@ -144,9 +174,11 @@ impl Lookups {
     pub(super) fn xcoms(&self, task_id: &str, key: &str) -> Result<Arc<[(i32, Json)]>, Error> {
         match self.ask(Ask::XCom { task_id: task_id.to_owned(), key: key.to_owned() })? {
             Answer::XCom(values) => Ok(values),
-            Answer::Variable(_) | Answer::Connection(_) | Answer::Element(_) | Answer::Previous(_) => {
-                Ok(Arc::new([]))
-            }
+            Answer::Variable(_)
+            | Answer::Connection(_)
+            | Answer::Element(_)
+            | Answer::Length(_)
+            | Answer::Previous(_) => Ok(Arc::new([])),
         }
     }
 
@@ -154,7 +186,53 @@ impl Lookups {
     pub(super) fn previous(&self) -> Result<Option<Previous>, Error> {
         match self.ask(Ask::Previous)? {
             Answer::Previous(previous) => Ok(previous),
-            Answer::Variable(_) | Answer::Connection(_) | Answer::XCom(_) | Answer::Element(_) => Ok(None),
+            Answer::Variable(_)
+            | Answer::Connection(_)
+            | Answer::XCom(_)
+            | Answer::Element(_)
+            | Answer::Length(_) => Ok(None),
+        }
+    }
+
+    /// One element of what a task left to be mapped over.
+    pub(super) fn element(
+        &self,
+        task_id: &str,
+        key: &str,
+        place: usize,
+        is_split: bool,
+    ) -> Result<Option<Json>, Error> {
+        let (task_id, key) = (task_id.to_owned(), key.to_owned());
+        self.value(Ask::Element { task_id, key, place, is_split })
+    }
+
+    /// What one instance of a task left.
+    pub(super) fn instance(&self, task_id: &str, key: &str, map_index: i32) -> Result<Option<Json>, Error> {
+        let (task_id, key) = (task_id.to_owned(), key.to_owned());
+        self.value(Ask::Instance { task_id, key, map_index })
+    }
+
+    /// How many elements a task left to be mapped over.
+    pub(super) fn length(&self, task_id: &str, key: &str, is_split: bool) -> Result<usize, Error> {
+        let (task_id, key) = (task_id.to_owned(), key.to_owned());
+        match self.ask(Ask::Length { task_id, key, is_split })? {
+            Answer::Length(length) => Ok(length),
+            Answer::Variable(_)
+            | Answer::Connection(_)
+            | Answer::XCom(_)
+            | Answer::Element(_)
+            | Answer::Previous(_) => Ok(0),
+        }
+    }
+
+    fn value(&self, ask: Ask) -> Result<Option<Json>, Error> {
+        match self.ask(ask)? {
+            Answer::Element(value) => Ok(value),
+            Answer::Variable(_)
+            | Answer::Connection(_)
+            | Answer::XCom(_)
+            | Answer::Length(_)
+            | Answer::Previous(_) => Ok(None),
         }
     }
 
@@ -176,72 +254,6 @@ fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
         secrets.push(value.to_owned());
     }
     secrets
-}
-
-/// What must be asked to know the elements of a mapped instance.
-pub(super) fn asks_of(assignment: &Assignment) -> Vec<Ask> {
-    if let Some(ask) = only_element(assignment) {
-        return vec![ask];
-    }
-    let asks = assignment.task().expand.values().filter_map(|expand| match expand {
-        Expand::List(_) => None,
-        Expand::XCom { task_id, key } => Some(Ask::XCom { task_id: task_id.to_string(), key: key.clone() }),
-    });
-    asks.collect()
-}
-
-/// A task that is mapped over one list needs one element of it, and not the length.
-fn only_element(assignment: &Assignment) -> Option<Ask> {
-    let expand = &assignment.task().expand;
-    match expand.values().next().filter(|_| expand.len() == 1)? {
-        Expand::XCom { task_id, key } if !is_mapped(assignment, task_id.as_str()) => Some(Ask::Element {
-            task_id: task_id.to_string(),
-            key: key.clone(),
-            place: usize::try_from(assignment.map_index).ok()?,
-        }),
-        Expand::XCom { .. } | Expand::List(_) => None,
-    }
-}
-
-/// The elements of a mapped instance, by key. Their questions have been answered before.
-pub(super) fn elements(assignment: &Assignment, lookups: &Lookups) -> Result<Vec<(String, Json)>, String> {
-    let gone = |name: &str| {
-        format!("`{name}` has no such element any more: the list that this task is mapped over has changed")
-    };
-    if let Some(ask) = only_element(assignment) {
-        let name = assignment.task().expand.keys().next().cloned().unwrap_or_default();
-        return match lookups.answer(&ask) {
-            Some(Answer::Element(Some(value))) => Ok(vec![(name, value)]),
-            Some(_) | None => Err(gone(&name)),
-        };
-    }
-    let lists: Vec<Vec<Json>> =
-        assignment.task().expand.values().map(|expand| list_of(expand, assignment, lookups)).collect();
-    let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
-    let places = assignment.places(&lengths);
-    let found = assignment.task().expand.keys().zip(lists).zip(places).map(|((name, list), at)| {
-        list.into_iter().nth(at).map(|value| (name.clone(), value)).ok_or_else(|| gone(name))
-    });
-    found.collect()
-}
-
-/// What a key is mapped over: of a mapped task the values of its instances, else the elements of its value.
-fn list_of(expand: &Expand, assignment: &Assignment, lookups: &Lookups) -> Vec<Json> {
-    match expand {
-        Expand::List(list) => list.clone(),
-        Expand::XCom { task_id, key } => {
-            let values = lookups.xcoms(task_id.as_str(), key).unwrap_or_else(|_| Arc::new([]));
-            if is_mapped(assignment, task_id.as_str()) {
-                return values.iter().map(|(_, value)| value.clone()).collect();
-            }
-            values.first().map(|(_, value)| elements_of(value.clone())).unwrap_or_default()
-        }
-    }
-}
-
-/// Whether the task has an instance for each element of something.
-pub(super) fn is_mapped(assignment: &Assignment, task_id: &str) -> bool {
-    assignment.dag.task(task_id).is_some_and(domain::dag::Task::is_mapped)
 }
 
 /// An error with these words.

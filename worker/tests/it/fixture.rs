@@ -166,9 +166,14 @@ impl Bench {
 
     /// What the templates of the task become.
     pub(crate) async fn rendered(&self) -> Result<Map<String, Value>, String> {
+        self.rendered_of("task").await
+    }
+
+    /// What the templates of another task become.
+    pub(crate) async fn rendered_of(&self, task_id: &str) -> Result<Map<String, Value>, String> {
         let clock = Clock::fixed("2026-01-10T12:00:00Z".parse().unwrap());
         let rendered =
-            worker::render_task(&self.settings, &self.backend, self.assignment("task"), &clock).await;
+            worker::render_task(&self.settings, &self.backend, self.assignment(task_id), &clock).await;
         rendered.map_err(|error| error.to_string())
     }
 }

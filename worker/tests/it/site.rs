@@ -184,6 +184,7 @@ impl Site {
             wait: None,
             worker: None,
             reason: None,
+            rendered_map_index: None,
             is_held: false,
             placement: Placement {
                 pool: PoolName::default_pool(),

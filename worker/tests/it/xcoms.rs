@@ -80,9 +80,69 @@ async fn tasks_are_mapped_over_xcoms() {
         "`expand`: `it` has no such element any more: the list that this task is mapped over has changed"
     );
     let object = Bench::dag(OVER_XCOM).with_xcom("list", -1, json!({"x": 1, "y": 2})).mapped(1);
-    assert_eq!(object.rendered().await.unwrap()["bash_command"], "{'key': 'y', 'value': 2}");
+    assert_eq!(object.rendered().await.unwrap()["bash_command"], "['y', 2]");
     // The instance in the middle was skipped and left nothing.
     let mapped =
         Bench::dag(OVER_MAPPED).with_xcom("list", 0, json!("p")).with_xcom("list", 2, json!("q")).mapped(1);
     assert_eq!(mapped.rendered().await.unwrap()["bash_command"], "q");
+}
+
+const FORMS: &str = r#"tasks:
+  list: {bash: x}
+  zip: {bash: '{{ p }}', expand: {p: {zip: [[1, 2, 3], "{{ ti.xcom_pull('list') }}"]}}}
+  filled: {bash: '{{ p }}', expand: {p: {zip: [[1, 2, 3], "{{ ti.xcom_pull('list') }}"], fillvalue: 0}}}
+  concat: {bash: '{{ p }}', expand: {p: {concat: [[1], "{{ ti.xcom_pull('list') }}", [2]]}}}
+  each: {bash: '{{ a }}{{ b | default(9) }}', expand_kwargs: [{a: 1, b: 2}, {a: 3}]}
+  bad: {bash: '{{ a }}', expand_kwargs: "{{ ti.xcom_pull('list') }}"}
+"#;
+
+#[test_case("zip", 1, Ok("[2, 'b']"))]
+#[test_case(
+    "zip",
+    2,
+    Err("`expand`: `p` has no such element any more: the list that this task is mapped over has changed")
+)]
+#[test_case("filled", 2, Ok("[3, 0]"))]
+#[test_case("concat", 0, Ok("1"))]
+#[test_case("concat", 2, Ok("b"))]
+#[test_case("concat", 3, Ok("2"))]
+#[test_case("each", 0, Ok("12"))]
+#[test_case("each", 1, Ok("39"))]
+#[test_case("bad", 0, Err("`expand`: `expand_kwargs`: element 0 must be a mapping of names, not \"a\""))]
+#[tokio::test]
+async fn every_form_of_a_mapping_has_its_elements(task: &str, map_index: i32, wanted: Result<&str, &str>) {
+    let bench = Bench::dag(FORMS).with_xcom("list", -1, json!(["a", "b"])).mapped(map_index);
+    let rendered = bench.rendered_of(task).await;
+    let rendered = rendered.as_ref().map(|fields| fields["bash_command"].as_str().unwrap());
+    assert_eq!(rendered.map_err(String::as_str), wanted);
+}
+
+const GROUPS: &str = r#"tasks:
+  list: {bash: x}
+  o:
+    expand: {x: [a, b]}
+    tasks:
+      first: {bash: x}
+      i:
+        expand: {y: "{{ ti.xcom_pull('list') }}"}
+        tasks:
+          deep: {bash: "{{ x }}{{ y }} {{ ti.xcom_pull('o.first') }} {{ ti.xcom_pull('list') }}"}
+      last: {bash: "{{ x }} {{ ti.xcom_pull('o.i.deep') }} {{ ti.xcom_pull('o.first', map_indexes=0) }}"}
+  after: {bash: "{{ ti.xcom_pull('o.first') }}"}
+"#;
+
+#[test_case("o.i.deep", 4, "b2 f1 [1, 2, 3]")]
+#[test_case("o.last", 1, "b ['d3', 'd5'] f0")]
+#[test_case("after", -1, "['f0', 'f1']")]
+#[tokio::test]
+async fn within_a_mapped_group_an_instance_sees_its_own_element(task: &str, map_index: i32, wanted: &str) {
+    let mut bench = Bench::dag(GROUPS).with_xcom("list", -1, json!([1, 2, 3])).mapped(map_index);
+    for at in 0..2 {
+        bench = bench.with_xcom("o.first", at, json!(format!("f{at}")));
+    }
+    // The instance in the middle of the second element left nothing.
+    for at in [0, 1, 2, 3, 5] {
+        bench = bench.with_xcom("o.i.deep", at, json!(format!("d{at}")));
+    }
+    assert_eq!(bench.rendered_of(task).await.unwrap()["bash_command"], wanted);
 }

@@ -20,7 +20,7 @@ pub(super) struct Row {
     pub(super) depth: usize,
     /// Whether it is a group.
     pub(super) is_group: bool,
-    /// Whether it is a mapped task.
+    /// Whether it is mapped: a task with instances, or a group of such.
     pub(super) mapped: bool,
     /// The tasks whose states it shows: its own, or all in the group; places in the DAG's list.
     pub(super) tasks: std::ops::Range<usize>,
@@ -44,7 +44,7 @@ pub(super) fn rows(dag: &Dag) -> Vec<Row> {
                 open.push((id.clone(), usize::MAX));
             }
         }
-        rows.push(task_row(task, around.len(), place));
+        rows.push(task_row(dag, task, around.len(), place));
     }
     close(&mut rows, &mut open, 0, dag.tasks.len());
     rows
@@ -73,19 +73,19 @@ fn group_row(dag: &Dag, id: &str, depth: usize, place: usize) -> Row {
         id: id.to_owned(),
         depth: depth.min(DEEPEST),
         is_group: true,
-        mapped: false,
+        mapped: dag.groups.iter().any(|group| group.group_id.as_str() == id && group.mapping().is_some()),
         tasks: place..place,
     }
 }
 
-fn task_row(task: &Task, depth: usize, place: usize) -> Row {
+fn task_row(dag: &Dag, task: &Task, depth: usize, place: usize) -> Row {
     let group = task.group.as_ref().map(|group| group.as_str());
     Row {
         label: short_name(task.task_id.as_str(), group),
         id: task.task_id.as_str().to_owned(),
         depth: depth.min(DEEPEST),
         is_group: false,
-        mapped: task.is_mapped(),
+        mapped: dag.needs_expansion(task),
         tasks: place..place + 1,
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct TaskInstancesPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstanceRow {
     pub(crate) map_index: i32,
-    /// The element that it works on, where it is written in the file.
+    /// What it is called, or the element that it works on where that is written in the file.
     pub(crate) label: Option<String>,
     pub(crate) href: String,
     pub(crate) state: &'static str,
@@ -108,7 +108,7 @@ fn states(seen: &Seen, path: &str, chosen: Option<TaskState>) -> Vec<Tab> {
 fn row(instance: &Instance, seen: &Seen, visit: &Visit) -> InstanceRow {
     InstanceRow {
         map_index: instance.map_index,
-        label: seen.spec().and_then(|task| element::written(task, instance.map_index)),
+        label: element::at_hand(seen, instance),
         href: paths::with_instance(&seen.href(), instance.map_index),
         state: instance.state.as_str(),
         reason: instance.reason.clone(),

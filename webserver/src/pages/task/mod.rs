@@ -65,7 +65,7 @@ pub(crate) struct TaskHead {
     pub(crate) operator: String,
     /// Set for one instance of a mapped task.
     pub(crate) map_index: Option<i32>,
-    /// The element that the instance works on.
+    /// What the instance is called, or the element that it works on.
     pub(crate) map_label: Option<String>,
     /// Empty when it is the usual one.
     pub(crate) trigger_rule: String,
@@ -203,8 +203,8 @@ impl Seen {
             Some(instance) => instance.state,
             None => self.tally.state().unwrap_or(TaskState::None),
         };
-        let map_label = match self.map_index() {
-            Some(index) => element::label(visit, self, index).await?,
+        let map_label = match self.instance.as_ref().filter(|instance| instance.map_index >= 0) {
+            Some(instance) => element::label(visit, self, instance).await?,
             None => None,
         };
         let controls = controls::controls(visit, self).await?;

@@ -6,6 +6,7 @@ mod browser;
 mod control;
 mod dags;
 mod large;
+mod mapping;
 mod resources;
 mod tasks;
 mod trigger;
