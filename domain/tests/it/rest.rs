@@ -32,6 +32,7 @@ impl World {
                 return;
             }
             if round % 12 == 11 {
+                self.release();
                 self.end_one_that_waits();
             }
         }
@@ -49,6 +50,19 @@ impl World {
         let Some(run) = self.records.runs.values().find(says_why).cloned() else { return };
         let wish = Wish::MarkRun { dag_id: run.dag_id, run_id: run.run_id, state: RunState::Failed };
         self.tell_all([wish]);
+    }
+
+    // A hold outlasts the end of its run: it counts again when a backfill has the run done once more.
+    fn release(&mut self) {
+        let held = |run: &&RunRecord| !run.state.is_finished() && self.tis(run.key).any(|ti| ti.is_held);
+        let release = |run: &RunRecord| {
+            let (dag_id, run_id) = (run.dag_id.clone(), run.run_id.clone());
+            let (tasks, upstream, downstream) = (Vec::new(), false, false);
+            let selection = Selection { dag_id, run_id, tasks, upstream, downstream };
+            Wish::Hold { selection, held: false }
+        };
+        let wishes: Vec<Wish> = self.records.runs.values().filter(held).map(release).collect();
+        self.tell_all(wishes);
     }
 
     /// The operator takes back every hold and every pause, and switches every task on.
