@@ -181,6 +181,8 @@ impl Store {
         let snapshot = Snapshot {
             dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
             runs,
+            // They create their runs late: one that exists does not wait for its backfill.
+            backfills: Vec::new(),
             pools: pool::records(conn).await?,
             durations: Vec::new(),
             workers: job::live_workers(conn).await?,

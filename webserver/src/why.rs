@@ -68,6 +68,7 @@ async fn of_records(
     let memory = Snapshot {
         dags: snapshot.dags,
         runs: snapshot.runs,
+        backfills: snapshot.backfills,
         pools: snapshot.pools,
         admission: AdmissionRecord::default(),
         durations: snapshot.durations,
