@@ -20,6 +20,7 @@ pub use self::record::{
 use super::{
     Engine,
     intents::Refusal,
+    obstacle::Obstacle,
     plan::{DagState, NewRun, RUNS_PER_TURN},
     record::{RunRecord, RunSnapshot},
     timer::Timer,
@@ -106,7 +107,19 @@ impl Backfill {
     }
 
     fn has_room(&self, taken: usize) -> bool {
-        !self.record.is_paused && taken < self.record.order.max_active_runs as usize
+        !self.record.is_paused && !self.is_full(taken)
+    }
+
+    const fn is_full(&self, taken: usize) -> bool {
+        taken >= self.record.order.max_active_runs as usize
+    }
+
+    /// What keeps its queued runs from starting.
+    pub fn obstacles(&self) -> Vec<Obstacle> {
+        let (id, running, limit) = (self.record.id, self.running.len(), self.record.order.max_active_runs);
+        let is_paused = self.record.is_paused.then_some(Obstacle::BackfillPaused { id });
+        let is_full = self.is_full(running).then_some(Obstacle::BackfillFull { id, running, limit });
+        is_paused.into_iter().chain(is_full).collect()
     }
 
     // Lets the first of its queued runs start, if one may.

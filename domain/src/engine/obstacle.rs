@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::floor::Policy;
 use crate::{
+    backfill::BackfillId,
     id::{DagId, PoolName, QueueName, RunId, TaskId},
     state::TaskState,
     trigger_rule::TriggerRule,
+    wait::Wait,
 };
 
 /// At most this many tasks or runs that are waited for are named in one obstacle.
@@ -158,6 +160,20 @@ pub enum Obstacle {
         /// The moment.
         run_after: DateTime<Utc>,
     },
+    /// The backfill that the run is part of is paused.
+    BackfillPaused {
+        /// The backfill.
+        id: BackfillId,
+    },
+    /// As many runs of its backfill are active as may be at a time.
+    BackfillFull {
+        /// The backfill.
+        id: BackfillId,
+        /// How many run.
+        running: usize,
+        /// How many may.
+        limit: u32,
+    },
     /// Its run is queued, because as many runs of the DAG are running as may be.
     MaxActiveRuns {
         /// How many run.
@@ -225,9 +241,14 @@ pub enum Obstacle {
     Rescheduled {
         /// When, if that is known.
         next_try_at: Option<DateTime<Utc>>,
+        /// For what it waits, if its record says so.
+        wait: Option<Box<Wait>>,
     },
-    /// It waits for a trigger, without a worker.
-    Deferred,
+    /// It waits for something outside of its run, without a worker.
+    Deferred {
+        /// For what, if its record says so.
+        wait: Option<Box<Wait>>,
+    },
     /// It waits for a person's answer.
     AwaitingInput,
     /// As many of its run are in flight as may be (`max_active_tasks`).

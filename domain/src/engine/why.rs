@@ -98,14 +98,17 @@ impl Engine {
             if record.run_after > now {
                 found.push(Obstacle::RunNotDue { run_after: record.run_after });
             }
-            if let Some(dag) = dag.filter(|dag| !dag.has_room()) {
+            let backfill = dag.and_then(|dag| dag.backfill.as_ref()).filter(|backfill| backfill.owns(record));
+            found.extend(backfill.iter().flat_map(|backfill| backfill.obstacles()));
+            let dag_counts = dag.filter(|_| backfill.is_none());
+            if let Some(dag) = dag_counts.filter(|dag| !dag.has_room()) {
                 let (running, limit) = (dag.running.len(), dag.record.dag.max_active_runs);
                 let runs = dag.running.iter().take(NAMED).filter_map(|key| self.runs.get(key));
                 let runs: Vec<RunId> = runs.map(|run| run.record.run_id.clone()).collect();
                 found.push(Obstacle::MaxActiveRuns { running, limit, runs });
             }
-            let first =
-                dag.filter(|dag| self.stands_back(dag, record.key)).and_then(|dag| dag.running.first());
+            let first = dag_counts.filter(|dag| self.stands_back(dag, record.key));
+            let first = first.and_then(|dag| dag.running.first());
             if let Some(first) = first.and_then(|key| self.runs.get(key)) {
                 found.push(Obstacle::EarlierRun { run_id: first.record.run_id.clone() });
             }
@@ -243,8 +246,11 @@ fn of_instance(ti: &TiRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
         TaskState::UpForRetry => {
             ti.next_try_at.filter(|at| *at > now).map(|next_try_at| Obstacle::RetryDelay { next_try_at })
         }
-        TaskState::UpForReschedule => Some(Obstacle::Rescheduled { next_try_at: ti.next_try_at }),
-        TaskState::Deferred => Some(Obstacle::Deferred),
+        TaskState::UpForReschedule if ti.next_try_at.is_some_and(|at| at <= now) => None,
+        TaskState::UpForReschedule => {
+            Some(Obstacle::Rescheduled { next_try_at: ti.next_try_at, wait: ti.wait.clone() })
+        }
+        TaskState::Deferred => Some(Obstacle::Deferred { wait: ti.wait.clone() }),
         TaskState::AwaitingInput => Some(Obstacle::AwaitingInput),
         TaskState::None
         | TaskState::Scheduled

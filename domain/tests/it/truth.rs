@@ -1,8 +1,10 @@
 //! Whatever the engine says about why an instance does not run is true, and it leaves nothing out.
 
 use domain::{
+    backfill::BackfillId,
     dag::{Dag, Operator, Task},
     engine::{
+        backfill::BackfillRecord,
         obstacle::{Answer, AwaitedTasks, Holder, Obstacle, Over, Question, Standing},
         record::{RunRecord, TiRecord},
     },
@@ -86,6 +88,22 @@ impl Subject<'_> {
             Obstacle::RunNotDue { run_after } => {
                 run.state == RunState::Queued && run.run_after == *run_after && *run_after > now
             }
+            Obstacle::BackfillPaused { id } => {
+                self.is_own_backfill(*id) && self.backfill(*id).is_some_and(|backfill| backfill.is_paused)
+            }
+            Obstacle::BackfillFull { id, running, limit } => {
+                self.is_own_backfill(*id)
+                    && self.of_backfill(*id) == *running
+                    && self.backfill(*id).is_some_and(|backfill| backfill.order.max_active_runs == *limit)
+                    && *running >= *limit as usize
+            }
+            Obstacle::Rescheduled { next_try_at, wait } => {
+                ti.state == TaskState::UpForReschedule
+                    && ti.next_try_at == *next_try_at
+                    && *next_try_at > Some(now)
+                    && ti.wait == *wait
+            }
+            Obstacle::Deferred { wait } => ti.state == TaskState::Deferred && ti.wait == *wait,
             Obstacle::MaxActiveRuns { running, limit, runs } => {
                 let known = self.running();
                 let named = runs.iter().all(|id| known.iter().any(|run| run.run_id == *id));
@@ -129,13 +147,11 @@ impl Subject<'_> {
             | Obstacle::QueueFull { .. }
             | Obstacle::InLine { .. }
             | Obstacle::TooBigForPool { .. } => self.is_full(obstacle),
-            // None of these happens in this world: its workers live, its pools exist, nothing is deferred.
+            // None of these happens in this world: its workers live, its pools exist, nobody is asked.
             Obstacle::NoScheduler
             | Obstacle::RunQueued
             | Obstacle::NoPool { .. }
             | Obstacle::NoWorker { .. }
-            | Obstacle::Rescheduled { .. }
-            | Obstacle::Deferred
             | Obstacle::AwaitingInput => false,
         }
     }
@@ -178,6 +194,8 @@ impl Subject<'_> {
             Obstacle::NoScheduler
             | Obstacle::DagPaused { .. }
             | Obstacle::RunNotDue { .. }
+            | Obstacle::BackfillPaused { .. }
+            | Obstacle::BackfillFull { .. }
             | Obstacle::MaxActiveRuns { .. }
             | Obstacle::EarlierRun { .. }
             | Obstacle::RunQueued
@@ -192,7 +210,7 @@ impl Subject<'_> {
             | Obstacle::SwitchedOff { .. }
             | Obstacle::RetryDelay { .. }
             | Obstacle::Rescheduled { .. }
-            | Obstacle::Deferred
+            | Obstacle::Deferred { .. }
             | Obstacle::AwaitingInput
             | Obstacle::NoPool { .. }
             | Obstacle::NoWorker { .. } => false,
@@ -227,7 +245,7 @@ impl Subject<'_> {
         let is_instant = matches!(self.task().operator, Operator::Empty | Operator::LatestOnly);
         let goes_on = !is_queued && !run.is_paused;
         let waits = ti.state == TaskState::None && self.scene().waits_by_rule(ti);
-        let too_many = self.running().len() >= self.dag.max_active_runs as usize;
+        let too_many = !self.is_of_backfill(run) && self.running().len() >= self.dag.max_active_runs as usize;
         let delayed = ti.state == TaskState::UpForRetry && ti.next_try_at > Some(now);
         let used = self.used_of_pool();
         let no_slots = self.slots().is_some_and(|slots| used + ti.placement.pool_slots > slots);
@@ -299,7 +317,30 @@ impl Subject<'_> {
 
     fn running(&self) -> Vec<&RunRecord> {
         let runs = self.world.records.runs.values();
-        runs.filter(|run| run.dag_id == self.run.dag_id && run.state == RunState::Running).collect()
+        let counts = |run: &&RunRecord| {
+            run.dag_id == self.run.dag_id && run.state == RunState::Running && !self.is_of_backfill(run)
+        };
+        runs.filter(counts).collect()
+    }
+
+    // Its backfill is not over, and has room of its own.
+    fn is_of_backfill(&self, run: &RunRecord) -> bool {
+        run.backfill.is_some_and(|place| self.backfill(place.id).is_some())
+    }
+
+    fn backfill(&self, id: BackfillId) -> Option<&BackfillRecord> {
+        self.world.records.backfills.records.get(&id).filter(|backfill| backfill.completed_at.is_none())
+    }
+
+    fn of_backfill(&self, id: BackfillId) -> usize {
+        let counts = |run: &&RunRecord| {
+            run.state == RunState::Running && run.backfill.is_some_and(|place| place.id == id)
+        };
+        self.world.records.runs.values().filter(counts).count()
+    }
+
+    fn is_own_backfill(&self, id: BackfillId) -> bool {
+        self.run.state == RunState::Queued && self.run.backfill.is_some_and(|place| place.id == id)
     }
 
     fn slots(&self) -> Option<u32> {

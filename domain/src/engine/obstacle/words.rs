@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::{Answer, Awaited, AwaitedTasks, Holder, Obstacle, Over, Standing};
+use crate::wait::Wait;
 
 /// At most this many names stand in a sentence.
 const SAID: usize = 5;
@@ -38,9 +39,12 @@ impl Obstacle {
             Self::NoScheduler => "Scheduler Running",
             Self::DagPaused { .. } => "Dag Not Paused",
             Self::RunNotDue { .. } => "Execution Date",
-            Self::MaxActiveRuns { .. } | Self::EarlierRun { .. } | Self::RunQueued | Self::RunPaused => {
-                "Dagrun Running"
-            }
+            Self::BackfillPaused { .. }
+            | Self::BackfillFull { .. }
+            | Self::MaxActiveRuns { .. }
+            | Self::EarlierRun { .. }
+            | Self::RunQueued
+            | Self::RunPaused => "Dagrun Running",
             Self::Upstream { .. } | Self::Setup { .. } | Self::Scope { .. } => "Trigger Rule",
             Self::PreviousRun { .. } | Self::PreviousRunUnknown => "Previous Dagrun State",
             Self::MappedOver { .. } => "Mapped dependencies have succeeded",
@@ -48,7 +52,7 @@ impl Obstacle {
             Self::SwitchedOff { .. } => "Task Switched On",
             Self::RetryDelay { .. } => "Not In Retry Period",
             Self::Rescheduled { .. } => "Ready To Reschedule",
-            Self::Deferred | Self::AwaitingInput => "Task Instance State",
+            Self::Deferred { .. } | Self::AwaitingInput => "Task Instance State",
             Self::MaxActiveTasks { .. } => "Task Instance Slots Available",
             Self::MaxActiveTis { .. } => "Task Concurrency",
             Self::NoPool { .. }
@@ -68,6 +72,7 @@ impl Obstacle {
             Self::NoScheduler => "Start a scheduler: `tradewind scheduler`, or `tradewind standalone`.",
             Self::DagPaused { .. } => "Unpause the DAG.",
             Self::MaxActiveRuns { .. } => "End one of those runs, or raise max_active_runs of the DAG.",
+            Self::BackfillPaused { .. } => "Unpause the backfill.",
             Self::RunPaused => "Let the run go on.",
             Self::Held => "Release it.",
             Self::SwitchedOff { .. } => "Switch the task on.",
@@ -82,6 +87,7 @@ impl Obstacle {
             Self::InLine { .. } => "A higher priority may bring it forward.",
             Self::PreviousRun { .. } => "Run those tasks of the previous run again, or mark them as success.",
             Self::RunNotDue { .. }
+            | Self::BackfillFull { .. }
             | Self::EarlierRun { .. }
             | Self::RunQueued
             | Self::Upstream { .. }
@@ -91,7 +97,7 @@ impl Obstacle {
             | Self::MappedOver { .. }
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
-            | Self::Deferred
+            | Self::Deferred { .. }
             | Self::AwaitingInput
             | Self::PoolReserved { .. } => return None,
         })
@@ -110,6 +116,8 @@ impl Obstacle {
             Self::NoScheduler
             | Self::DagPaused { .. }
             | Self::RunNotDue { .. }
+            | Self::BackfillPaused { .. }
+            | Self::BackfillFull { .. }
             | Self::MaxActiveRuns { .. }
             | Self::EarlierRun { .. }
             | Self::RunQueued
@@ -124,7 +132,7 @@ impl Obstacle {
             | Self::SwitchedOff { .. }
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
-            | Self::Deferred
+            | Self::Deferred { .. }
             | Self::AwaitingInput
             | Self::NoPool { .. }
             | Self::TooBigForPool { .. }
@@ -143,18 +151,17 @@ impl fmt::Display for Obstacle {
             Self::RunNotDue { run_after } => {
                 write!(f, "The run starts at {}, not before.", moment(*run_after))
             }
+            Self::BackfillPaused { id } => write!(f, "The run is queued: backfill {id} is paused."),
+            Self::BackfillFull { id, running, limit } => {
+                write!(f, "The run is queued: {running} of {limit} runs of backfill {id} are running.")
+            }
             Self::MaxActiveRuns { running, limit, runs } => {
-                write!(
-                    f,
-                    "The run is queued: {running} of {limit} runs are running (max_active_runs){}.",
-                    list(runs)
-                )
+                let runs = list(runs);
+                write!(f, "The run is queued: {running} of {limit} runs are running (max_active_runs){runs}.")
             }
             Self::EarlierRun { run_id } => {
-                write!(
-                    f,
-                    "The run is queued until `{run_id}`, which was created before it, has ended (overlap: queue)."
-                )
+                let rule = "which was created before it, has ended (overlap: queue)";
+                write!(f, "The run is queued until `{run_id}`, {rule}.")
             }
             Self::RunQueued => f.write_str("The run is queued and the scheduler has not come to it yet."),
             Self::RunPaused => f.write_str("An operator paused the run."),
@@ -175,9 +182,13 @@ impl fmt::Display for Obstacle {
             Self::RetryDelay { next_try_at } => {
                 write!(f, "Its last try failed; the next one begins at {}.", moment(*next_try_at))
             }
-            Self::Rescheduled { next_try_at: Some(at) } => write!(f, "It looks again at {}.", moment(*at)),
-            Self::Rescheduled { next_try_at: None } => f.write_str("It looks again later."),
-            Self::Deferred => f.write_str("It waits for a trigger, without holding a worker."),
+            Self::Rescheduled { next_try_at, wait } => {
+                let again = next_try_at.map_or_else(|| "later".to_owned(), |at| format!("at {}", moment(at)));
+                write!(f, "It looks again {again}{}.", of_wait(wait.as_deref()))
+            }
+            Self::Deferred { wait } => {
+                write!(f, "It is deferred and holds no worker{}.", of_wait(wait.as_deref()))
+            }
             Self::AwaitingInput => f.write_str("It waits for a person's answer."),
             Self::PreviousRun { .. } | Self::PreviousRunUnknown => self.of_the_past(f),
             Self::MaxActiveTasks { .. }
@@ -245,6 +256,8 @@ impl Obstacle {
             Self::NoScheduler
             | Self::DagPaused { .. }
             | Self::RunNotDue { .. }
+            | Self::BackfillPaused { .. }
+            | Self::BackfillFull { .. }
             | Self::MaxActiveRuns { .. }
             | Self::EarlierRun { .. }
             | Self::RunQueued
@@ -259,10 +272,14 @@ impl Obstacle {
             | Self::SwitchedOff { .. }
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
-            | Self::Deferred
+            | Self::Deferred { .. }
             | Self::AwaitingInput => Ok(()),
         }
     }
+}
+
+fn of_wait(wait: Option<&Wait>) -> String {
+    wait.map(|wait| format!(": it {}", wait.words())).unwrap_or_default()
 }
 
 impl fmt::Display for AwaitedTasks {

@@ -126,6 +126,8 @@ const fn needs_somebody(obstacle: &Obstacle) -> bool {
         | Obstacle::TooBigForPool { .. }
         | Obstacle::NoWorker { .. } => true,
         Obstacle::RunNotDue { .. }
+        | Obstacle::BackfillPaused { .. }
+        | Obstacle::BackfillFull { .. }
         | Obstacle::MaxActiveRuns { .. }
         | Obstacle::EarlierRun { .. }
         | Obstacle::RunQueued
@@ -137,7 +139,7 @@ const fn needs_somebody(obstacle: &Obstacle) -> bool {
         | Obstacle::MappedOver { .. }
         | Obstacle::RetryDelay { .. }
         | Obstacle::Rescheduled { .. }
-        | Obstacle::Deferred
+        | Obstacle::Deferred { .. }
         | Obstacle::MaxActiveTasks { .. }
         | Obstacle::MaxActiveTis { .. }
         | Obstacle::PoolFull { .. }
