@@ -88,15 +88,6 @@ impl Subject<'_> {
             Obstacle::RunNotDue { run_after } => {
                 run.state == RunState::Queued && run.run_after == *run_after && *run_after > now
             }
-            Obstacle::BackfillPaused { id } => {
-                self.is_own_backfill(*id) && self.backfill(*id).is_some_and(|backfill| backfill.is_paused)
-            }
-            Obstacle::BackfillFull { id, running, limit } => {
-                self.is_own_backfill(*id)
-                    && self.of_backfill(*id) == *running
-                    && self.backfill(*id).is_some_and(|backfill| backfill.order.max_active_runs == *limit)
-                    && *running >= *limit as usize
-            }
             Obstacle::Rescheduled { next_try_at, wait } => {
                 ti.state == TaskState::UpForReschedule
                     && ti.next_try_at == *next_try_at
@@ -104,19 +95,10 @@ impl Subject<'_> {
                     && ti.wait == *wait
             }
             Obstacle::Deferred { wait } => ti.state == TaskState::Deferred && ti.wait == *wait,
-            Obstacle::MaxActiveRuns { running, limit, runs } => {
-                let known = self.running();
-                let named = runs.iter().all(|id| known.iter().any(|run| run.run_id == *id));
-                *running == known.len()
-                    && *limit == self.dag.max_active_runs
-                    && *running >= *limit as usize
-                    && named
-                    && run.state == RunState::Queued
-            }
-            Obstacle::EarlierRun { run_id } => {
-                let earlier = self.running().into_iter().find(|run| run.run_id == *run_id);
-                earlier.is_some_and(|earlier| earlier.key < run.key) && run.state == RunState::Queued
-            }
+            Obstacle::BackfillPaused { .. }
+            | Obstacle::BackfillFull { .. }
+            | Obstacle::MaxActiveRuns { .. }
+            | Obstacle::EarlierRun { .. } => run.state == RunState::Queued && self.keeps_run_back(obstacle),
             Obstacle::RunPaused => run.is_paused,
             Obstacle::Upstream { awaited, .. } => {
                 let before = |id: &TaskId| self.task().upstream.contains(id);
@@ -153,6 +135,58 @@ impl Subject<'_> {
             | Obstacle::NoPool { .. }
             | Obstacle::NoWorker { .. }
             | Obstacle::AwaitingInput => false,
+        }
+    }
+
+    fn keeps_run_back(&self, obstacle: &Obstacle) -> bool {
+        match obstacle {
+            Obstacle::BackfillPaused { id } => {
+                self.is_own_backfill(*id) && self.backfill(*id).is_some_and(|backfill| backfill.is_paused)
+            }
+            Obstacle::BackfillFull { id, running, limit } => {
+                self.is_own_backfill(*id)
+                    && self.of_backfill(*id) == *running
+                    && self.backfill(*id).is_some_and(|backfill| backfill.order.max_active_runs == *limit)
+                    && *running >= *limit as usize
+            }
+            Obstacle::MaxActiveRuns { running, limit, runs } => {
+                let known = self.running();
+                let named = runs.iter().all(|id| known.iter().any(|run| run.run_id == *id));
+                *running == known.len()
+                    && *limit == self.dag.max_active_runs
+                    && *running >= *limit as usize
+                    && named
+            }
+            Obstacle::EarlierRun { run_id } => {
+                let earlier = self.running().into_iter().find(|run| run.run_id == *run_id);
+                earlier.is_some_and(|earlier| earlier.key < self.run.key)
+            }
+            Obstacle::NoScheduler
+            | Obstacle::DagPaused { .. }
+            | Obstacle::RunNotDue { .. }
+            | Obstacle::RunQueued
+            | Obstacle::RunPaused
+            | Obstacle::Upstream { .. }
+            | Obstacle::Setup { .. }
+            | Obstacle::Scope { .. }
+            | Obstacle::PreviousRun { .. }
+            | Obstacle::PreviousRunUnknown
+            | Obstacle::MappedOver { .. }
+            | Obstacle::Held
+            | Obstacle::SwitchedOff { .. }
+            | Obstacle::RetryDelay { .. }
+            | Obstacle::Rescheduled { .. }
+            | Obstacle::Deferred { .. }
+            | Obstacle::AwaitingInput
+            | Obstacle::MaxActiveTasks { .. }
+            | Obstacle::MaxActiveTis { .. }
+            | Obstacle::NoPool { .. }
+            | Obstacle::TooBigForPool { .. }
+            | Obstacle::PoolFull { .. }
+            | Obstacle::PoolReserved { .. }
+            | Obstacle::NoWorker { .. }
+            | Obstacle::QueueFull { .. }
+            | Obstacle::InLine { .. } => false,
         }
     }
 
@@ -228,8 +262,11 @@ impl Subject<'_> {
             Over::Dag => self.task().max_active_tis_per_dag,
             Over::Run => self.task().max_active_tis_per_dagrun,
         };
+        // Those that wait without a worker count, too, but are not named.
+        let sleeps = |other: &&TiRecord| other.state == TaskState::Deferred && counts(other);
+        let asleep = self.world.records.tis.values().filter(sleeps).count() as u32;
         let active = self.in_flight(counts);
-        self.fill(holders, &active, |_| 1, used) && known == Some(limit) && used >= limit
+        self.fill(holders, &active, |_| 1, used - asleep) && known == Some(limit) && used >= limit
     }
 
     fn used_of_pool(&self) -> u32 {
@@ -242,7 +279,18 @@ impl Subject<'_> {
         let (ti, run, now) = (self.ti, self.run, self.world.now);
         let says = |is_it: fn(&Obstacle) -> bool| answer.obstacles.iter().any(is_it);
         let is_queued = run.state == RunState::Queued;
-        let is_instant = matches!(self.task().operator, Operator::Empty | Operator::LatestOnly);
+        let is_instant = match &self.task().operator {
+            Operator::Empty | Operator::LatestOnly => true,
+            Operator::WaitFor(wait) => !wait.until.is_poked(),
+            Operator::Bash { .. }
+            | Operator::Python { .. }
+            | Operator::Sql { .. }
+            | Operator::Http { .. }
+            | Operator::Branch { .. }
+            | Operator::ShortCircuit { .. }
+            | Operator::TriggerDag(_) => false,
+        };
+        let wants_room = !is_instant && ti.state != TaskState::Deferred;
         let goes_on = !is_queued && !run.is_paused;
         let waits = ti.state == TaskState::None && self.scene().waits_by_rule(ti);
         let too_many = !self.is_of_backfill(run) && self.running().len() >= self.dag.max_active_runs as usize;
@@ -263,10 +311,10 @@ impl Subject<'_> {
             (self.is_off(), says(|o| matches!(o, Obstacle::SwitchedOff { .. }))),
             (delayed, says(|o| matches!(o, Obstacle::RetryDelay { .. }))),
             (
-                no_slots && !is_instant,
+                no_slots && wants_room,
                 says(|o| matches!(o, Obstacle::PoolFull { .. } | Obstacle::TooBigForPool { .. })),
             ),
-            (run_full && !is_instant, says(|o| matches!(o, Obstacle::MaxActiveTasks { .. }))),
+            (run_full && wants_room, says(|o| matches!(o, Obstacle::MaxActiveTasks { .. }))),
         ];
         for (place, (is_so, is_said)) in told.into_iter().enumerate() {
             assert_eq!(is_so, is_said, "number {place}: {answer:#?} of {ti:?} in {run:?}");
@@ -340,7 +388,7 @@ impl Subject<'_> {
     }
 
     fn is_own_backfill(&self, id: BackfillId) -> bool {
-        self.run.state == RunState::Queued && self.run.backfill.is_some_and(|place| place.id == id)
+        self.run.backfill.is_some_and(|place| place.id == id)
     }
 
     fn slots(&self) -> Option<u32> {

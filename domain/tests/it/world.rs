@@ -272,24 +272,7 @@ impl World {
     }
 
     fn write(&mut self, decisions: &Decisions) {
-        for run in &decisions.runs_created {
-            let is_same = |other: &RunRecord| other.dag_id == run.dag_id && other.run_id == run.run_id;
-            assert!(!self.records.runs.values().any(is_same), "there are two runs like {run:?}");
-            assert!(self.records.runs.insert(run.key, run.clone()).is_none(), "run {:?} exists", run.key);
-        }
-        for change in &decisions.runs_changed {
-            let record = self.records.runs.get_mut(&change.new.key).unwrap();
-            assert_eq!(record.state, change.old, "run {:?}", change.new.key);
-            // One turn may take several steps at once: a finished run that is cleared is queued and may start right away.
-            let steps = [change.old, RunState::Queued];
-            assert!(
-                steps.iter().any(|step| step.may_become(change.new.state)),
-                "{} -> {}",
-                change.old,
-                change.new.state
-            );
-            *record = change.new.clone();
-        }
+        self.write_runs(decisions);
         let before: Vec<TiRecord> =
             decisions.tis_changed.iter().map(|change| self.records.tis[&change.new.key].clone()).collect();
         let allowed: Vec<bool> = before.iter().map(|ti| self.past_allows(ti.key)).collect();
@@ -336,6 +319,27 @@ impl World {
             self.check_ready(ready.attempt.ti);
         }
         self.check_limits();
+    }
+
+    fn write_runs(&mut self, decisions: &Decisions) {
+        for run in &decisions.runs_created {
+            let is_same = |other: &RunRecord| other.dag_id == run.dag_id && other.run_id == run.run_id;
+            assert!(!self.records.runs.values().any(is_same), "there are two runs like {run:?}");
+            assert!(self.records.runs.insert(run.key, run.clone()).is_none(), "run {:?} exists", run.key);
+        }
+        for change in &decisions.runs_changed {
+            let record = self.records.runs.get_mut(&change.new.key).unwrap();
+            assert_eq!(record.state, change.old, "run {:?}", change.new.key);
+            // One turn may take several steps at once: a finished run that is cleared is queued and may start right away.
+            let steps = [change.old, RunState::Queued];
+            assert!(
+                steps.iter().any(|step| step.may_become(change.new.state)),
+                "{} -> {}",
+                change.old,
+                change.new.state
+            );
+            *record = change.new.clone();
+        }
     }
 
     fn write_dags(&mut self, decisions: &Decisions) {
