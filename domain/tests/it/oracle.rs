@@ -31,20 +31,21 @@ impl Scene<'_> {
     /// What the rule, the setups around it and the scope of a teardown say.
     pub fn fate(&self, ti: &TiRecord) -> Fate {
         let task = self.task(ti.task_id.as_str());
-        let is_open = |id: &String| self.states(&[id.as_str()].into()).iter().any(|s| !s.is_finished());
-        if self.sources(task).iter().any(is_open) {
-            return Fate::Waits;
-        }
-        self.fate_of(task, ti.map_index)
+        if self.is_unmeasured(task) { Fate::Waits } else { self.fate_of(task, ti.map_index) }
     }
 
     /// What the rule, the setups and the scope say, if anything in the task could be judged: within a mapped group nothing is as long
     /// as nobody knows how many elements there are.
     pub fn waits_by_rule(&self, ti: &TiRecord) -> bool {
         let task = self.task(ti.task_id.as_str());
+        let is_unknown = !self.groups(task).is_empty() && self.is_unmeasured(task);
+        !is_unknown && self.fate_of(task, ti.map_index) == Fate::Waits
+    }
+
+    /// What it is mapped over has not ended, so that nobody knows how many instances it will have.
+    pub fn is_unmeasured(&self, task: &Task) -> bool {
         let is_open = |id: &String| self.states(&[id.as_str()].into()).iter().any(|s| !s.is_finished());
-        let unknown = !self.groups(task).is_empty() && self.sources(task).iter().any(is_open);
-        !unknown && self.fate_of(task, ti.map_index) == Fate::Waits
+        self.sources(task).iter().any(is_open)
     }
 
     fn fate_of(&self, task: &Task, at: i32) -> Fate {
@@ -180,7 +181,8 @@ impl Scene<'_> {
         let there = self.task(other.task_id.as_str());
         let (own, theirs) = (self.groups(task), self.groups(there));
         let shared = own.iter().filter(|group| theirs.contains(group)).count();
-        if shared == 0 || at < 0 || other.map_index < 0 {
+        let is_unknown = at < 0 || other.map_index < 0 || self.is_unmeasured(there);
+        if shared == 0 || is_unknown {
             return true;
         }
         let (own, theirs) = (self.digits(task, at), self.digits(there, other.map_index));
