@@ -92,3 +92,14 @@ async fn the_pool_replaces_connections_that_were_cut() {
     let failed = worked.iter().take_while(|worked| !**worked).count();
     assert!(failed <= 2 && worked[failed..].iter().all(|worked| *worked), "{worked:?}");
 }
+
+#[test]
+fn every_migration_has_a_number_of_its_own() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut numbers: Vec<String> =
+        names.map(|name| name.to_str().unwrap().split('_').next().unwrap().to_owned()).collect();
+    numbers.sort_unstable();
+    // Diesel would take one of two with the same number for the other.
+    assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{numbers:?}");
+}
