@@ -58,9 +58,11 @@ impl Story {
             for task in &mut dag.tasks {
                 task.upstream.retain(|id| !is_it(id));
                 task.expand.retain(|_, expand| !is_over(expand));
+                task.expand_kwargs = task.expand_kwargs.take().filter(|expand| !is_over(expand));
             }
             for group in &mut dag.groups {
                 group.expand.retain(|_, expand| !is_over(expand));
+                group.expand_kwargs = group.expand_kwargs.take().filter(|expand| !is_over(expand));
             }
         }
     }

@@ -102,10 +102,10 @@ impl Subject<'_> {
             Obstacle::RunPaused => run.is_paused,
             Obstacle::Upstream { awaited, .. } => {
                 let before = |id: &TaskId| self.task().upstream.contains(id);
-                self.scene().waits_by_rule(ti) && self.awaits(awaited, before)
+                self.waits_by_rule() && self.awaits(awaited, before)
             }
             Obstacle::Setup { awaited } | Obstacle::Scope { awaited } => {
-                self.scene().waits_by_rule(ti) && !awaited.named.is_empty() && awaited.more == 0
+                self.waits_by_rule() && !awaited.named.is_empty() && awaited.more == 0
             }
             Obstacle::MappedOver { awaited } => !awaited.named.is_empty(),
             Obstacle::PreviousRun { tasks, .. } => {
@@ -353,9 +353,9 @@ impl Subject<'_> {
         let named = |id: &TaskId| awaited.named.iter().find(|task| task.task_id == *id);
         let all_named = self.dag.tasks.iter().filter(|task| counts(&task.task_id)).all(|task| {
             let said: u32 = named(&task.task_id).map_or(0, |task| task.states.iter().map(|(_, n)| n).sum());
-            let open = open(&task.task_id);
-            // Of the instances of another one that is to be measured anew it is open which are waited for.
-            said as usize == open || scene.is_unmeasured(task) && (1..=open).contains(&(said as usize))
+            // Which instances are waited for is open while a task is to be measured anew, and nothing is in a paused run.
+            let is_open = scene.is_unmeasured(task) || self.run.is_paused;
+            said as usize == open(&task.task_id) || is_open && said > 0
         });
         all_named && awaited.named.iter().all(|task| counts(&task.task_id)) && awaited.more == 0
     }
@@ -395,6 +395,11 @@ impl Subject<'_> {
 
     fn slots(&self) -> Option<u32> {
         self.world.records.pools.iter().find(|pool| pool.name == self.ti.placement.pool).unwrap().slots
+    }
+
+    // Nothing is measured anew in a paused run, so that its rules are judged on what was known before.
+    fn waits_by_rule(&self) -> bool {
+        self.run.is_paused || self.scene().waits_by_rule(self.ti)
     }
 
     fn scene(&self) -> Scene<'_> {
