@@ -293,7 +293,11 @@ hot_query! {
 
 hot_query! {
     OneDag { dag_id: str => Text }
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, ARRAY(
+         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
+         WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
+           AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
+     ) AS taken
      FROM dag WHERE dag_id = $1"
 }
 

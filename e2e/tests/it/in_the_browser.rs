@@ -76,6 +76,9 @@ async fn trigger_with_a_form(browser: &Browser, standalone: &Standalone) {
         standalone.until("the run exists", "/dags/show/dagRuns", |answer| answer["total_entries"] == 1).await;
     let run_id = run["dag_runs"][0]["dag_run_id"].as_str().unwrap().to_owned();
     assert_eq!(run["dag_runs"][0]["conf"]["name"], "Ada");
+    // A page that was opened before the try began loads itself again when it does.
+    let slow = format!("/dags/show/dagRuns/{run_id}/taskInstances/slow");
+    standalone.until("the try runs", &slow, |ti| ti["state"] == "running").await;
     let log = format!("/dags/show/runs/{run_id}/tasks/slow");
     browser.goto(&format!("{}{log}", standalone.url)).await;
     browser.mark().await;
