@@ -298,9 +298,10 @@ impl World {
         self.write_backfills(decisions);
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
             let is_first = old.state == TaskState::None || old.state.is_finished();
-            let starts =
-                matches!(change.new.state, TaskState::Scheduled | TaskState::Queued | TaskState::Deferred);
-            if is_first && starts {
+            let starts = matches!(change.new.state, TaskState::Scheduled | TaskState::Queued);
+            // A wait that has begun goes on, whatever a wish of the same turn did to what it had waited for.
+            let begins_wait = change.new.state == TaskState::Deferred && !self.has_wishes;
+            if is_first && (starts || begins_wait) {
                 self.check_start(change.new.key, decisions, allowed);
             }
         }
