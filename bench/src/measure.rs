@@ -1,10 +1,15 @@
 //! The parts of the benchmark: each adds its DAGs to the running platform, runs them, and reads the results from the records.
 
+mod backlog;
 mod chain;
 mod cron;
 mod fan;
+mod history;
 mod idle;
 mod many;
+mod registered;
+mod shape;
+mod standby;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -27,6 +32,16 @@ pub enum Part {
     D,
     /// Delay from the cron tick to the process.
     E,
+    /// Large DAGs of several shapes, and time per task as they grow.
+    F,
+    /// 5,000 DAGs with nothing to do.
+    G,
+    /// What a million task instances in the history change.
+    H,
+    /// A cron tick behind the backlog of other DAGs.
+    I,
+    /// How soon a standby takes over.
+    J,
 }
 
 /// How the parts are measured.
@@ -55,6 +70,11 @@ impl Part {
             Part::C => many::measure(platform, plan).await,
             Part::D => idle::measure(platform, plan).await,
             Part::E => cron::measure(platform, plan).await,
+            Part::F => shape::measure(platform, plan).await,
+            Part::G => registered::measure(platform, plan).await,
+            Part::H => history::measure(platform, plan).await,
+            Part::I => backlog::measure(platform, plan).await,
+            Part::J => standby::measure(platform, plan).await,
         }
     }
 }

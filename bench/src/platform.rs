@@ -21,13 +21,15 @@ use crate::redis::Redis;
 /// How long the tables may take, and the first page.
 const START: Duration = Duration::from_secs(60);
 /// How long DAG files may take until their DAGs can be run.
-const LOAD: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(120);
 /// How long runs may take.
 const RUNS: Duration = Duration::from_secs(300);
 /// How long log files may come after the end of their run.
 const LOGS: Duration = Duration::from_secs(20);
 /// How often the records are looked at, where results do not depend on it because they are read from the records.
 pub const LOOK: Duration = Duration::from_millis(100);
+/// How exactly the end of a short run is seen.
+pub const CLOSE_LOOK: Duration = Duration::from_millis(2);
 /// How often a starting web server is asked for its first page.
 const ASK: Duration = Duration::from_millis(2);
 /// The most files counted, so that a folder that is not ours cannot keep us busy.
@@ -167,6 +169,42 @@ impl Platform {
     pub async fn rest(&mut self, duration: Duration) -> Result<()> {
         tokio::time::sleep(duration).await;
         self.check()
+    }
+
+    /// Starts one more scheduler, and returns when it stands by. False in one process, which has no standby.
+    pub async fn start_standby(&mut self) -> Result<bool> {
+        if self.settings.standalone {
+            return Ok(false);
+        }
+        let command = command(&self.settings.tradewind, &self.environment, &["scheduler"]);
+        let running = Running::start("standby", command, &self.logs, Signal::SIGTERM)?;
+        let pid = running.pid();
+        self.processes.push(("standby", running));
+        let began = Instant::now();
+        while !records::is_present(&self.records, pid).await? {
+            self.nap(LOOK, began, START, "a standby").await?;
+        }
+        Ok(true)
+    }
+
+    /// Ends the scheduler that leads, in peace or by kill -9, and returns the seconds from then until a run of `file` that was triggered
+    /// after that has ended in the records: so long until the standby's first commits.
+    pub async fn take_over(&mut self, file: &DagFile, end: impl FnOnce(Running)) -> Result<f64> {
+        let epoch = records::epoch(&self.records).await?;
+        let leader =
+            self.processes.iter().position(|(name, _)| *name == "scheduler").context("no scheduler")?;
+        let (_, leader) = self.processes.remove(leader);
+        let began = Instant::now();
+        end(leader);
+        self.run_to_end(std::slice::from_ref(file), CLOSE_LOOK).await?;
+        let took = began.elapsed().as_secs_f64();
+        ensure!(records::epoch(&self.records).await? > epoch, "nobody took over, and yet a run ended");
+        for (name, _) in &mut self.processes {
+            if *name == "standby" {
+                *name = "scheduler";
+            }
+        }
+        Ok(took)
     }
 
     /// Starts one more web server and measures the time to its first page. None in one process, which is started only once.

@@ -74,6 +74,11 @@ impl Running {
         }
     }
 
+    /// Kills the process, which learns nothing of it, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.stop_with = Signal::SIGKILL;
+    }
+
     fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }

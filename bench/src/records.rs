@@ -56,6 +56,44 @@ pub async fn active_runs(client: &Client) -> Result<i64> {
         .get(0))
 }
 
+/// Whether the scheduler of this process has said that it lives.
+pub async fn is_present(client: &Client, pid: i32) -> Result<bool> {
+    let sql = "SELECT count(*) FROM job WHERE kind = 'scheduler' AND pid = $1 AND state = 'running'";
+    let count: i64 = client.query_one(sql, &[&pid]).await?.get(0);
+    Ok(count > 0)
+}
+
+/// How many schedulers' terms there have been.
+pub async fn epoch(client: &Client) -> Result<i64> {
+    Ok(client.query_one("SELECT coalesce(max(epoch), 0) FROM lease", &[]).await?.get(0))
+}
+
+/// Fills the history with `runs` runs of `tasks` task instances each that ended long ago, under numbers that no other run has. Their
+/// tables are then as tidy as they are after a while.
+pub async fn write_history(client: &Client, dag_id: &str, runs: i64, tasks: i32) -> Result<()> {
+    let version = "SELECT id FROM dag_version WHERE dag_id = $1 ORDER BY id DESC LIMIT 1";
+    let version: i64 = client.query_one(version, &[&dag_id]).await?.get(0);
+    let sql = "INSERT INTO dag_run (key, dag_id, run_id, run_type, state, version_id, run_after, queued_at, started_at, ended_at)
+        SELECT -n, $1, 'history_' || n, 'manual', 'success', $2, at, at, at, at + interval '5 s'
+        FROM (SELECT n, now() - interval '1 day' - n * interval '1 s' AS at FROM generate_series(1, $3::bigint) n) old";
+    client.execute(sql, &[&dag_id, &version, &runs]).await?;
+    let sql = "INSERT INTO task_instance (run_key, index, try_number, max_tries, pool_slots, priority, state, task_id, pool, queue,
+            operator, scheduled_at, queued_at, started_at, ended_at)
+        SELECT r.key, i, 1, 0, 1, 1, 'success', 't_' || lpad(i::text, 3, '0'), 'default_pool', 'default', 'BashOperator',
+            r.started_at, r.started_at, r.started_at, r.ended_at
+        FROM dag_run r, generate_series(0, $1::int - 1) i WHERE r.key < 0";
+    client.execute(sql, &[&tasks]).await?;
+    let sql = "INSERT INTO task_try (run_key, index, try_number, state, queued_at, started_at, ended_at)
+        SELECT run_key, index, try_number, state, queued_at, started_at, ended_at FROM task_instance WHERE run_key < 0";
+    client.execute(sql, &[]).await?;
+    for sql in
+        ["VACUUM ANALYZE dag_run", "VACUUM ANALYZE task_instance", "VACUUM ANALYZE task_try", "CHECKPOINT"]
+    {
+        client.batch_execute(sql).await?;
+    }
+    Ok(())
+}
+
 /// How many of these runs have ended.
 pub async fn ended(client: &Client, runs: &[Run]) -> Result<usize> {
     let (dag_ids, run_ids) = columns(runs);

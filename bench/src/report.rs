@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measure {
-    /// Which part of the benchmark it belongs to: `a` to `e`, or `bare` for the machine itself.
+    /// Which part of the benchmark it belongs to: `a` to `j`, or `bare` for the machine itself.
     pub part: &'static str,
     /// What it is.
     pub name: String,

@@ -1,6 +1,7 @@
 //! Loading DAG files while leading: at the start, and whenever the folder changes.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +14,6 @@ use store::{
     import_error::NewImportError,
 };
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
@@ -31,19 +31,14 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 /// Batches of loaded DAGs on their way to the engine.
 pub type DagEvents = mpsc::Receiver<Vec<Event>>;
 
-/// Keeps the records in step with the folder until `lost` is cancelled.
-pub async fn load(
-    scheduler: &Scheduler,
-    proof: &LeaderProof,
-    to: mpsc::Sender<Vec<Event>>,
-    lost: &CancellationToken,
-) {
+/// Keeps the records in step with the folder until it is dropped.
+pub async fn load(scheduler: &Scheduler, proof: &LeaderProof, to: mpsc::Sender<Vec<Event>>) -> Infallible {
     let root = scheduler.settings.dags_folder.clone();
     let (bell, mut changed) = mpsc::channel(1);
     let _watcher = watch(&root, bell);
     let mut folder = Folder::new(root.clone());
     let mut known = None;
-    while !lost.is_cancelled() {
+    loop {
         let began = Instant::now();
         let (back, result) = look(folder).await;
         folder = back;
@@ -59,7 +54,6 @@ pub async fn load(
         }
         let pause = (began.elapsed() * 100).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
         tokio::select! {
-            () = lost.cancelled() => {}
             Some(()) = changed.recv() => tokio::time::sleep(SETTLE).await,
             () = tokio::time::sleep(pause) => {}
         }

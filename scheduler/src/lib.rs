@@ -9,15 +9,22 @@
 mod act;
 mod dags;
 mod folder;
+mod keeper;
 mod reply;
 mod term;
 mod turn;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use queue::Queue;
+use queue::{Bell, BellKind, Queue};
 use runtime::{clock::Clock, health::Health, shutdown::Shutdown};
-use store::{Store, job, lease};
+use store::{
+    LeaderProof, Store, job,
+    lease::{self, Candidate},
+};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -28,20 +35,20 @@ pub struct Settings {
     pub dags_folder: PathBuf,
     /// How long a leader's lease lasts: after a crash a standby takes over within this time and [`Settings::standby`].
     pub lease: Duration,
-    /// How often a standby tries to become the leader.
+    /// How often a standby tries to become the leader; besides, it does when a leader that steps down rings.
     pub standby: Duration,
     /// A worker that has not renewed its lease for this long is lost.
     pub worker_lease: Duration,
 }
 
 impl Settings {
-    /// The usual times: a lease of 3 s, tried for twice a second, so that a standby takes over within 4 s.
+    /// The usual times: a lease of 3 s, tried for four times a second, so that a standby takes over within 3.3 s.
     #[must_use]
     pub fn new(dags_folder: PathBuf) -> Self {
         Self {
             dags_folder,
             lease: Duration::from_secs(3),
-            standby: Duration::from_millis(500),
+            standby: Duration::from_millis(250),
             worker_lease: job::LEASE,
         }
     }
@@ -78,29 +85,66 @@ impl Scheduler {
     pub async fn run(self, shutdown: Shutdown) {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
+        let mut candidate = Candidate::new(self.store.clone(), lease::MAIN, id, self.settings.lease);
+        // Subscribe before trying: a leader that steps down in between is heard.
+        let mut bells = self.queue.subscribe(&[BellKind::Config]).await;
+        let mut told = None;
         while !shutdown.drain.is_cancelled() {
-            match self.store.acquire(lease::MAIN, id, self.settings.lease).await {
+            let asked = Instant::now();
+            let trouble = match candidate.acquire().await {
                 Ok(Some(proof)) => {
-                    info!(epoch = proof.epoch(), "leading");
-                    match term::Term::new(&self, &proof).serve(&shutdown).await {
-                        Ok(()) => self.step_down(proof).await,
-                        Err(error) => warn!(%error, "the term ended"),
-                    }
+                    candidate = self.lead(proof, candidate, asked, &shutdown).await;
+                    None
                 }
-                Ok(None) => {}
-                Err(error) => warn!(%error, "cannot try for the lease"),
+                Ok(None) => None,
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = trouble.as_ref().filter(|_| trouble != told) {
+                warn!(error, "cannot try for the lease; trying until it works");
             }
+            told = trouble;
             tokio::select! {
                 () = shutdown.drain.cancelled() => {}
-                () = tokio::time::sleep(self.settings.standby) => {}
+                _ = bells.next(self.settings.standby) => {}
             }
         }
         presence.await.unwrap_or_else(|error| warn!(%error, "the presence task died"));
     }
 
-    async fn step_down(&self, proof: store::LeaderProof) {
-        if let Err(error) = self.store.release(proof).await {
-            warn!(%error, "cannot give back the lease; it will run out");
+    // Leads with a lease that was asked for at `granted`, until told to stop or until something goes wrong. A turn that hangs, or whose
+    // answer is still on its way, is dropped with the lease: whether it is committed, the records say.
+    async fn lead(
+        &self,
+        proof: LeaderProof,
+        candidate: Candidate,
+        granted: Instant,
+        shutdown: &Shutdown,
+    ) -> Candidate {
+        info!(epoch = proof.epoch(), "leading");
+        let keeper = keeper::Keeper::start(candidate, granted);
+        let ended = tokio::select! {
+            biased;
+            () = keeper.lost() => Err(Error::Deposed),
+            ended = term::Term::new(self, &proof).serve(shutdown) => ended,
+        };
+        let spare = || Candidate::new(self.store.clone(), lease::MAIN, proof.holder(), self.settings.lease);
+        let mut candidate = keeper.stop().await.unwrap_or_else(spare);
+        match ended {
+            Ok(()) => self.step_down(proof, &mut candidate).await,
+            Err(error) => {
+                warn!(%error, epoch = proof.epoch(), "the term ended");
+                self.store.close_idle();
+            }
+        }
+        candidate
+    }
+
+    async fn step_down(&self, proof: LeaderProof, candidate: &mut Candidate) {
+        if let Err(error) = candidate.release(proof).await {
+            return warn!(%error, "cannot give back the lease; it will run out");
+        }
+        if let Err(error) = self.queue.ring(Bell::Config).await {
+            warn!(%error, "cannot tell the standbys; they will find out");
         }
     }
 

@@ -11,7 +11,6 @@ use queue::{Bell, BellKind, Bells, Note};
 use runtime::shutdown::Shutdown;
 use store::LeaderProof;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{Error, Scheduler, dags, dags::DagEvents};
@@ -52,7 +51,6 @@ enum Woken {
     Asked(Note),
     Dags(Vec<Event>),
     Time,
-    Lost,
     Stop,
 }
 
@@ -71,40 +69,26 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Leads until told to stop; an error means that the memory cannot be trusted any more.
+    /// Leads until told to stop; an error means that the memory cannot be trusted any more. Whoever drops it half-way loses nothing:
+    /// a commit that has not ended is rolled back.
     pub async fn serve(mut self, shutdown: &Shutdown) -> Result<(), Error> {
-        let lost = CancellationToken::new();
         let (to, mut dags) = mpsc::channel(DAG_BATCHES);
         let (scheduler, proof) = (self.scheduler, self.proof);
-        let leading = async {
-            let result = self.lead(&mut dags, shutdown, &lost).await;
-            lost.cancel();
-            dags.close();
-            result
-        };
-        let (result, (), ()) = tokio::join!(
-            leading,
-            keep_lease(scheduler, proof, &lost),
-            dags::load(scheduler, proof, to, &lost)
-        );
-        result
+        tokio::select! {
+            ended = self.lead(&mut dags, shutdown) => ended,
+            never = dags::load(scheduler, proof, to) => match never {},
+        }
     }
 
-    async fn lead(
-        &mut self,
-        dags: &mut DagEvents,
-        shutdown: &Shutdown,
-        lost: &CancellationToken,
-    ) -> Result<(), Error> {
+    async fn lead(&mut self, dags: &mut DagEvents, shutdown: &Shutdown) -> Result<(), Error> {
         // Subscribe before reading: whatever happens in between is heard.
         let mut bells = self.scheduler.queue.subscribe(&HEARD).await;
         self.restore().await?;
         self.sweep(Duration::ZERO).await?;
         self.turn().await?;
         loop {
-            match self.wait(&mut bells, dags, shutdown, lost).await {
+            match self.wait(&mut bells, dags, shutdown).await {
                 Woken::Stop => return Ok(()),
-                Woken::Lost => return Err(Error::Deposed),
                 Woken::Bell(Bell::Engine) | Woken::Time => {}
                 Woken::Bell(
                     Bell::Config
@@ -146,13 +130,7 @@ impl<'a> Term<'a> {
         Ok(())
     }
 
-    async fn wait(
-        &mut self,
-        bells: &mut Bells,
-        dags: &mut DagEvents,
-        shutdown: &Shutdown,
-        lost: &CancellationToken,
-    ) -> Woken {
+    async fn wait(&mut self, bells: &mut Bells, dags: &mut DagEvents, shutdown: &Shutdown) -> Woken {
         let now = self.scheduler.clock.now();
         let until = self
             .engine
@@ -161,7 +139,6 @@ impl<'a> Term<'a> {
         tokio::select! {
             biased;
             () = shutdown.drain.cancelled() => Woken::Stop,
-            () = lost.cancelled() => Woken::Lost,
             Some(events) = dags.recv() => Woken::Dags(events),
             bell = bells.next(until) => match bell {
                 Some(Bell::Question(note)) => Woken::Asked(note),
@@ -252,26 +229,5 @@ impl<'a> Term<'a> {
             warn!(%error, "cannot mark the queue");
         }
         Ok(())
-    }
-}
-
-async fn keep_lease(scheduler: &Scheduler, proof: &LeaderProof, lost: &CancellationToken) {
-    let ttl = scheduler.settings.lease;
-    let mut good_until = Instant::now() + ttl;
-    while !lost.is_cancelled() {
-        let renewed = tokio::time::timeout(ttl, scheduler.store.renew(proof, ttl)).await;
-        match renewed {
-            Ok(Ok(true)) => good_until = Instant::now() + ttl,
-            Ok(Ok(false)) => lost.cancel(),
-            Ok(Err(error)) => warn!(%error, "cannot renew the lease"),
-            Err(_) => warn!("renewing the lease takes too long"),
-        }
-        if Instant::now() > good_until {
-            lost.cancel();
-        }
-        tokio::select! {
-            () = lost.cancelled() => {}
-            () = tokio::time::sleep(ttl / 3) => {}
-        }
     }
 }

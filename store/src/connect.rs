@@ -166,6 +166,13 @@ impl Store {
         }
     }
 
+    /// Closes the connections that nobody uses: after trouble with the network they may lead nowhere without showing it.
+    pub fn close_idle(&self) {
+        for pool in [&self.pool, &self.hot_pool] {
+            drop(pool.retain(|_, _| false));
+        }
+    }
+
     /// The database's address with the password masked, for messages.
     #[must_use]
     pub fn place(&self) -> String {
@@ -230,7 +237,12 @@ fn parse(settings: &Settings) -> Result<Config, Error> {
     if config.get_application_name().is_none() {
         config.application_name(&settings.application_name);
     }
-    config.connect_timeout(settings.connect_timeout).tcp_user_timeout(Duration::from_secs(20));
+    // The other end may vanish without a word: then a connection ends sooner than a worker's lease.
+    config.connect_timeout(settings.connect_timeout).tcp_user_timeout(Duration::from_secs(10));
+    config
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(2))
+        .keepalives_retries(2);
     Ok(config)
 }
 

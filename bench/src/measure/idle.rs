@@ -10,9 +10,10 @@ use crate::report::{Goal, Measure};
 use crate::{dagfile, usage};
 
 const PART: &str = "d";
-const MEGA: f64 = 1e6;
+/// Bytes.
+pub const MEGA: f64 = 1e6;
 /// What goes on just after the start is not idleness.
-const SETTLE: Duration = Duration::from_secs(5);
+pub const SETTLE: Duration = Duration::from_secs(5);
 
 /// Memory, processor time and time to the first page.
 pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure>> {
@@ -46,7 +47,7 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
 }
 
 /// Which part of a core Tradewind and its servers use, in percent.
-async fn idle_shares(platform: &mut Platform, plan: &Plan, pids: &[i32]) -> Result<(f64, f64)> {
+pub async fn idle_shares(platform: &mut Platform, plan: &Plan, pids: &[i32]) -> Result<(f64, f64)> {
     let began = Instant::now();
     let before = (usage::processor_seconds(pids)?, usage::processor_seconds(&plan.servers)?);
     platform.rest(Duration::from_secs(u64::from(plan.idle_seconds))).await?;

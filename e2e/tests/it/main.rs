@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod audit;
+mod availability;
 mod bad_input;
 mod browser;
 mod flights;
@@ -11,4 +13,5 @@ mod nothing_lost;
 mod platform;
 mod posted_tasks;
 mod raw;
+mod relay;
 mod servers;

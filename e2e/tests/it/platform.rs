@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::raw::{self, Answer};
+use crate::relay::Relay;
 use crate::servers::{PATIENCE, Process, Redis, free_port, tradewind};
 
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -91,14 +92,37 @@ impl Platform {
         self.start_with(name, &["worker", "--parallelism", &parallelism, "--drain-timeout", "5s"]);
     }
 
-    fn start_with(&mut self, name: &str, args: &[&str]) {
+    /// Starts a process that reaches the database by another way: through a relay that can be cut.
+    pub fn start_behind(&mut self, relay: &Relay, name: &str, args: &[&str]) {
         let mut command = self.command(args);
+        command.env("TRADEWIND_DATABASE_URL", relay.url());
+        self.launch(name, command);
+    }
+
+    fn start_with(&mut self, name: &str, args: &[&str]) {
+        let command = self.command(args);
+        self.launch(name, command);
+    }
+
+    /// Starts a command as one of the platform's processes.
+    pub fn launch(&mut self, name: &str, mut command: Command) {
         let process = Process::start(&mut command, self.folder.path().join(format!("{name}.log")));
         self.processes.insert(name.to_owned(), process);
     }
 
     pub fn kill(&mut self, name: &str) {
         self.processes.remove(name).unwrap().kill();
+    }
+
+    /// A process that runs.
+    pub fn process(&self, name: &str) -> &Process {
+        &self.processes[name]
+    }
+
+    /// Which of the processes has this id.
+    pub fn name_of(&self, pid: i32) -> Option<&str> {
+        let found = self.processes.iter().find(|(_, process)| process.pid().as_raw() == pid);
+        found.map(|(name, _)| name.as_str())
     }
 
     pub async fn restart_postgres(&mut self) {

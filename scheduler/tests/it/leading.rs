@@ -83,6 +83,22 @@ async fn a_standby_takes_over_from_a_killed_leader_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_steps_down_hands_over_without_waiting_for_the_end_of_its_lease() {
+    const NEVER: Duration = Duration::from_secs(600);
+    let house = House::build().await;
+    house.file("fan.yaml", FAN);
+    // Nothing but the bell wakes a standby, and nothing but the release frees the lease.
+    let patient = |settings: &mut scheduler::Settings| (settings.lease, settings.standby) = (NEVER, NEVER);
+    let first = house.scheduler_with(patient);
+    know(&house, "fan").await;
+    let second = house.scheduler_with(patient);
+    first.stop().await;
+    house.trigger("fan", "r").await;
+    assert_eq!(house.work_until_ended("fan", "r").await, RunState::Success);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_queue_forgets_is_pushed_again() {
     let house = House::build().await;
     house.file("fan.yaml", FAN);
