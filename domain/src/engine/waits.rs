@@ -3,7 +3,10 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{life::Life, timer::Timer};
+use super::{
+    life::{DISABLED, Life},
+    timer::Timer,
+};
 use crate::{
     dag::Operator,
     id::TryKey,
@@ -116,6 +119,9 @@ impl Life<'_> {
     /// The next look: the try goes on under its number.
     pub(super) fn look_again(&mut self, index: u32) {
         let node = self.run.tis[index as usize].node;
+        if self.run.nodes.get(node).is_some_and(|node| node.disabled) {
+            return self.end_by_decree(index, TaskState::Skipped, DISABLED);
+        }
         let record = &mut self.run.tis[index as usize].record;
         record.scheduled_at = Some(self.now);
         record.next_try_at = None;

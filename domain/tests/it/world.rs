@@ -297,19 +297,7 @@ impl World {
             let dag = self.records.dags.iter_mut().find(|dag| dag.dag.dag_id == cursor.dag_id).unwrap();
             dag.cursor = cursor.cursor;
         }
-        for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
-            let is_first = old.state == TaskState::None || old.state.is_finished();
-            let starts =
-                matches!(change.new.state, TaskState::Scheduled | TaskState::Queued | TaskState::Deferred);
-            if is_first && starts {
-                self.check_start(change.new.key, decisions, allowed);
-            }
-        }
-        for ti in
-            decisions.tis_created.iter().filter(|ti| ti.state != TaskState::None && !ti.state.is_finished())
-        {
-            self.check_start(ti.key, decisions, false);
-        }
+        self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
         self.check_triggered(decisions);
@@ -320,6 +308,23 @@ impl World {
             self.check_ready(ready.attempt.ti);
         }
         self.check_limits();
+    }
+
+    fn check_starts(&self, before: &[TiRecord], allowed: &[bool], decisions: &Decisions) {
+        // A wait that began may outlive a wish of the same turn that revokes what let it begin; a try that waits for room does not.
+        let has_begun = |ti: &TiRecord| match ti.state {
+            TaskState::Deferred => !self.has_wishes,
+            state => state != TaskState::None && !state.is_finished(),
+        };
+        for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
+            let is_first = old.state == TaskState::None || old.state.is_finished();
+            if is_first && has_begun(&change.new) {
+                self.check_start(change.new.key, decisions, *allowed);
+            }
+        }
+        for ti in decisions.tis_created.iter().filter(|ti| has_begun(ti)) {
+            self.check_start(ti.key, decisions, false);
+        }
     }
 
     fn write_flags(&mut self, decisions: &Decisions) {
