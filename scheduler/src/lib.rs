@@ -4,19 +4,23 @@
 //! It keeps no state of its own that matters: whenever something goes wrong, the engine is thrown away and restored from
 //! the records.
 //!
-//! Never in here: SQL, Redis commands, decisions about runs and tasks, HTTP.
+//! Beside the turns, and never in one, it sends the alerts that the engine decided (`alerts/`).
+//!
+//! Never in here: SQL, Redis commands, decisions about runs and tasks, HTTP but that of alerts.
 
 mod act;
+mod alerts;
 mod dags;
 mod folder;
 mod term;
 mod turn;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use queue::Queue;
 use runtime::{clock::Clock, health::Health, shutdown::Shutdown};
 use store::{Store, job, lease};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -77,11 +81,13 @@ impl Scheduler {
     pub async fn run(self, shutdown: Shutdown) {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
+        let due = Arc::new(Notify::new());
+        let post = tokio::spawn(alerts::deliver(self.store.clone(), due.clone(), shutdown.clone()));
         while !shutdown.drain.is_cancelled() {
             match self.store.acquire(lease::MAIN, id, self.settings.lease).await {
                 Ok(Some(proof)) => {
                     info!(epoch = proof.epoch(), "leading");
-                    match term::Term::new(&self, &proof).serve(&shutdown).await {
+                    match term::Term::new(&self, &proof, &due).serve(&shutdown).await {
                         Ok(()) => self.step_down(proof).await,
                         Err(error) => warn!(%error, "the term ended"),
                     }
@@ -95,6 +101,7 @@ impl Scheduler {
             }
         }
         presence.await.unwrap_or_else(|error| warn!(%error, "the presence task died"));
+        post.await.unwrap_or_else(|error| warn!(%error, "the task that sends alerts died"));
     }
 
     async fn step_down(&self, proof: store::LeaderProof) {

@@ -10,7 +10,7 @@ use domain::engine::{
 use queue::{Bell, BellKind, Bells};
 use runtime::shutdown::Shutdown;
 use store::LeaderProof;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -35,6 +35,8 @@ const DAG_BATCHES: usize = 16;
 pub struct Term<'a> {
     pub scheduler: &'a Scheduler,
     pub proof: &'a LeaderProof,
+    /// Rings when there are alerts to send.
+    pub alerts: &'a Notify,
     pub engine: Engine,
     pub workers: Vec<WorkerRecord>,
     /// The version of the DAG of posted tasks that the engine knows.
@@ -53,11 +55,12 @@ enum Woken {
 }
 
 impl<'a> Term<'a> {
-    pub fn new(scheduler: &'a Scheduler, proof: &'a LeaderProof) -> Self {
+    pub fn new(scheduler: &'a Scheduler, proof: &'a LeaderProof, alerts: &'a Notify) -> Self {
         let now = Instant::now();
         Self {
             scheduler,
             proof,
+            alerts,
             engine: Engine::default(),
             workers: Vec::new(),
             adhoc: None,

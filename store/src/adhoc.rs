@@ -187,6 +187,7 @@ fn empty() -> Result<Dag, AddError> {
         owner: "tradewind".to_owned(),
         params: Default::default(),
         is_paused_upon_creation: false,
+        alerts: Default::default(),
         tasks: Vec::new(),
         groups: Vec::new(),
     })
@@ -220,6 +221,7 @@ fn task(new: &NewTask) -> Task {
         env: Default::default(),
         cwd: None,
         owner: None,
+        alerts: Default::default(),
         doc: None,
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::{
+    alert::{AlertEvent, Alerts, Notification},
     dag::{Dag, Expand, Operator, Task, Teardown, WeightRule},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
@@ -192,6 +193,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         owner: "o".into(),
         params: IndexMap::new(),
         is_paused_upon_creation: false,
+        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
         tasks,
         groups: Vec::new(),
     }
@@ -209,13 +211,19 @@ fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
     };
     let pool = if chance.one_in(3) { PoolName::new("small").unwrap() } else { PoolName::default_pool() };
     let retries = chance.below(3) as u32;
+    let operator = match random_wait(dag, chance) {
+        Some(wait) => wait,
+        None => random_operator(!expand.is_empty(), chance),
+    };
     Task {
         task_id: name(number),
         group: None,
-        operator: match random_wait(dag, chance) {
-            Some(wait) => wait,
-            None => random_operator(!expand.is_empty(), chance),
+        alerts: if matches!(operator, Operator::Empty | Operator::LatestOnly) {
+            Alerts::default()
+        } else {
+            random_alerts(&AlertEvent::ALL, chance)
         },
+        operator,
         upstream: upstream.into_iter().map(name).collect(),
         trigger_rule: rule,
         setup: false,
@@ -238,6 +246,23 @@ fn random_task(number: u64, dag: u64, chance: &mut Chance) -> Task {
         owner: None,
         doc: None,
     }
+}
+
+// Some of the events, some of them twice.
+fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
+    let mut alerts = Alerts::default();
+    for event in events {
+        let list = match event {
+            AlertEvent::Success => &mut alerts.on_success,
+            AlertEvent::Failure => &mut alerts.on_failure,
+            AlertEvent::Retry => &mut alerts.on_retry,
+            AlertEvent::Skipped => &mut alerts.on_skipped,
+        };
+        let number = chance.below(6).saturating_sub(3);
+        let slack = || Notification::Slack { url: None, conn_id: Some("c".into()), text: None };
+        list.extend((0..number).map(|_| slack()));
+    }
+    alerts
 }
 
 fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {

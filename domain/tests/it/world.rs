@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    alert::AlertEvent,
     dag::{Dag, Operator},
     engine::{
         Engine, Snapshot,
@@ -43,6 +44,8 @@ pub struct Records {
     pub tries: BTreeSet<TryKey>,
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
+    /// Run, instance, number, event and place of every alert.
+    pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
 }
 
 pub struct World {
@@ -213,6 +216,7 @@ impl World {
         self.lost.clear();
         let active = self.active();
         self.write(&decisions);
+        self.check_alerts(&active, &decisions);
         self.check_overlap(&active, &decisions);
         if faults && self.chance.one_in(25) {
             return self.restart();

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod claims;
 mod cleaning;
 mod cluster;
