@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    alert::Alerts,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
     retry::Retry,
     span::Span,
@@ -87,6 +88,9 @@ pub struct Dag {
     /// Whether it starts out paused when it is first seen.
     #[serde(default)]
     pub is_paused_upon_creation: bool,
+    /// Who is told when a run ends.
+    #[serde(default, skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
     /// The tasks in the order of the file.
     pub tasks: Vec<Task>,
     /// The task groups in the order of the file, outer before inner.
@@ -198,6 +202,9 @@ pub struct Task {
     /// Who looks after it, when not the DAG's owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Who is told when a try ends.
+    #[serde(default, skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
     /// Documentation in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,

@@ -3,6 +3,7 @@
 //! Nothing here performs IO, asks the time, spawns, awaits or knows SQL: `now` is an argument and every
 //! decision is returned as a value. That is what lets the engine be tested by simulation.
 
+pub mod alert;
 pub mod backfill;
 pub mod dag;
 pub mod dagfile;

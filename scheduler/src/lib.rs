@@ -4,9 +4,12 @@
 //! It keeps no state of its own that matters: whenever something goes wrong, the engine is thrown away and restored from
 //! the records.
 //!
-//! Never in here: SQL, Redis commands, decisions about runs and tasks, HTTP.
+//! Beside the turns, and never in one, it sends the alerts that the engine decided (`alerts/`).
+//!
+//! Never in here: SQL, Redis commands, decisions about runs and tasks, HTTP but that of alerts.
 
 mod act;
+mod alerts;
 mod dags;
 mod folder;
 mod keeper;
@@ -16,6 +19,7 @@ mod turn;
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,6 +29,7 @@ use store::{
     LeaderProof, Store, job,
     lease::{self, Candidate},
 };
+use tokio::sync::Notify;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -85,6 +90,8 @@ impl Scheduler {
     pub async fn run(self, shutdown: Shutdown) {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
+        let due = Arc::new(Notify::new());
+        let post = tokio::spawn(alerts::deliver(self.store.clone(), due.clone(), shutdown.clone()));
         let mut candidate = Candidate::new(self.store.clone(), lease::MAIN, id, self.settings.lease);
         // Subscribe before trying: a leader that steps down in between is heard.
         let mut bells = self.queue.subscribe(&[BellKind::Config]).await;
@@ -93,7 +100,7 @@ impl Scheduler {
             let asked = Instant::now();
             let trouble = match candidate.acquire().await {
                 Ok(Some(proof)) => {
-                    candidate = self.lead(proof, candidate, asked, &shutdown).await;
+                    candidate = self.lead(proof, candidate, asked, &due, &shutdown).await;
                     None
                 }
                 Ok(None) => None,
@@ -109,6 +116,7 @@ impl Scheduler {
             }
         }
         presence.await.unwrap_or_else(|error| warn!(%error, "the presence task died"));
+        post.await.unwrap_or_else(|error| warn!(%error, "the task that sends alerts died"));
     }
 
     // Leads with a lease that was asked for at `granted`, until told to stop or until something goes wrong. A turn that hangs, or whose
@@ -118,6 +126,7 @@ impl Scheduler {
         proof: LeaderProof,
         candidate: Candidate,
         granted: Instant,
+        alerts: &Notify,
         shutdown: &Shutdown,
     ) -> Candidate {
         info!(epoch = proof.epoch(), "leading");
@@ -125,7 +134,7 @@ impl Scheduler {
         let ended = tokio::select! {
             biased;
             () = keeper.lost() => Err(Error::Deposed),
-            ended = term::Term::new(self, &proof).serve(shutdown) => ended,
+            ended = term::Term::new(self, &proof, alerts).serve(shutdown) => ended,
         };
         let spare = || Candidate::new(self.store.clone(), lease::MAIN, proof.holder(), self.settings.lease);
         let mut candidate = keeper.stop().await.unwrap_or_else(spare);

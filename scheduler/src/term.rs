@@ -10,7 +10,7 @@ use domain::engine::{
 use queue::{Bell, BellKind, Bells, Note};
 use runtime::shutdown::Shutdown;
 use store::LeaderProof;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
 use crate::{Error, Scheduler, dags, dags::DagEvents};
@@ -37,6 +37,8 @@ const HEARD: [BellKind; 3] = [BellKind::Engine, BellKind::Config, BellKind::Ques
 pub struct Term<'a> {
     pub scheduler: &'a Scheduler,
     pub proof: &'a LeaderProof,
+    /// Rings when there are alerts to send.
+    pub alerts: &'a Notify,
     pub engine: Engine,
     pub workers: Vec<WorkerRecord>,
     /// The version of the DAG of posted tasks that the engine knows.
@@ -55,11 +57,12 @@ enum Woken {
 }
 
 impl<'a> Term<'a> {
-    pub fn new(scheduler: &'a Scheduler, proof: &'a LeaderProof) -> Self {
+    pub fn new(scheduler: &'a Scheduler, proof: &'a LeaderProof, alerts: &'a Notify) -> Self {
         let now = Instant::now();
         Self {
             scheduler,
             proof,
+            alerts,
             engine: Engine::default(),
             workers: Vec::new(),
             adhoc: None,

@@ -102,6 +102,9 @@ impl Term<'_> {
         if !decisions.is_clean() || !consumed.is_empty() {
             self.scheduler.store.commit(self.proof, &decisions, consumed).await?;
         }
+        if !decisions.alerts.is_empty() {
+            self.alerts.notify_one();
+        }
         self.act(&decisions).await;
         self.answer(&decisions.questions).await?;
         self.look_up(&decisions.lookups).await?;

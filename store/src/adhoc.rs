@@ -189,6 +189,7 @@ fn empty() -> Result<Dag, AddError> {
         owner: "tradewind".to_owned(),
         params: Default::default(),
         is_paused_upon_creation: false,
+        alerts: Default::default(),
         tasks: Vec::new(),
         groups: Vec::new(),
     })
@@ -224,6 +225,7 @@ fn task(new: &NewTask) -> Task {
         env: Default::default(),
         cwd: None,
         owner: None,
+        alerts: Default::default(),
         doc: None,
     }
 }

@@ -19,6 +19,8 @@ pub struct Cleaned {
     pub backfills: usize,
     /// DAG versions that no run and no DAG uses any more.
     pub versions: usize,
+    /// Alerts that were sent or given up; those of deleted runs go with them and are not counted.
+    pub alerts: usize,
     /// Lines of the audit log.
     pub events: usize,
     /// Processes that ended.
@@ -39,6 +41,7 @@ impl Store {
             runs: in_batches(conn, CleanRuns { before: &before, limit: &AT_ONCE }).await?,
             backfills: in_batches(conn, CleanBackfills { before: &before, limit: &AT_ONCE }).await?,
             versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
+            alerts: in_batches(conn, CleanAlerts { before: &before, limit: &AT_ONCE }).await?,
             events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
             jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
             sessions: self.forget_expired_sessions().await?,
@@ -60,6 +63,7 @@ impl Store {
             runs: count("dag_run"),
             backfills: count("backfill"),
             versions: 0,
+            alerts: count("alert"),
             events: count("event_log"),
             jobs: count("job"),
             sessions: 0,
@@ -141,6 +145,14 @@ hot_query! {
 }
 
 hot_query! {
+    CleanAlerts { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
+    "DELETE FROM alert WHERE id IN (
+         SELECT a.id FROM alert a JOIN dag_run r ON r.key = a.run_key
+         WHERE a.settled_at < $1 AND r.ended_at IS NOT NULL LIMIT $2
+     )"
+}
+
+hot_query! {
     CleanEvents { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
     "DELETE FROM event_log WHERE id IN (SELECT id FROM event_log WHERE at < $1 ORDER BY at LIMIT $2)"
 }
@@ -155,6 +167,8 @@ hot_query! {
     "SELECT 'dag_run' AS table, count(*) AS count FROM dag_run r WHERE r.ended_at < $1
        AND EXISTS (SELECT FROM dag_run n WHERE n.dag_id = r.dag_id AND (n.run_after, n.key) > (r.run_after, r.key))
      UNION ALL SELECT 'backfill', count(*) FROM backfill WHERE completed_at < $1
+     UNION ALL SELECT 'alert', count(*) FROM alert a JOIN dag_run r ON r.key = a.run_key
+       WHERE a.settled_at < $1 AND r.ended_at IS NOT NULL
      UNION ALL SELECT 'event_log', count(*) FROM event_log WHERE at < $1
      UNION ALL SELECT 'job', count(*) FROM job WHERE state IN ('stopped', 'lost') AND renewed_at < $1"
 }

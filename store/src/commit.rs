@@ -4,6 +4,7 @@
 //! A record is changed only if it still is what the engine believed (its state, and for a task instance its try number).
 //! The one difference allowed is a queued instance that a worker has claimed meanwhile.
 
+mod alert;
 mod backfill;
 mod dag;
 mod run;
@@ -53,6 +54,7 @@ impl Store {
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);
+        alert::insert(conn, &decisions.alerts, &mut statements);
         trace::insert_audit(conn, &decisions.audit, &mut statements);
         delete_consumed(conn, consumed, &mut statements);
         send(statements).await?;

@@ -23,6 +23,7 @@ mod transaction;
 
 pub mod account;
 pub mod adhoc;
+pub mod alert;
 pub mod clean;
 pub mod connection;
 pub mod dag;

@@ -27,6 +27,7 @@ struct Old {
     runs: usize,
     backfills: usize,
     versions: usize,
+    alerts: usize,
     events: usize,
     processes: usize,
     sessions: usize,
@@ -71,8 +72,10 @@ async fn clean(common: &Common, config: &Config, clean: &Clean) -> Result<()> {
     let now = Clock::system().now();
     let before = clean.clean_before_timestamp.unwrap_or(now - clean.older_than.delta());
     let found = store.count_old(before).await?;
-    let what =
-        format!("{} runs, {} lines of the audit log, {} processes", found.runs, found.events, found.jobs);
+    let what = format!(
+        "{} runs, {} alerts, {} lines of the audit log, {} processes",
+        found.runs, found.alerts, found.events, found.jobs
+    );
     let when = before.format("%Y-%m-%d %H:%M:%S UTC");
     if clean.dry_run {
         return output::done(common.output, &format!("{what} ended before {when}."), &old(&found));
@@ -80,8 +83,8 @@ async fn clean(common: &Common, config: &Config, clean: &Clean) -> Result<()> {
     output::confirm(&format!("Delete what ended before {when}: {what}?"), clean.yes)?;
     let cleaned = store.clean(before).await?;
     let sentence = format!(
-        "{} runs, {} lines of the audit log and {} processes deleted.",
-        cleaned.runs, cleaned.events, cleaned.jobs
+        "{} runs, {} alerts, {} lines of the audit log and {} processes deleted.",
+        cleaned.runs, cleaned.alerts, cleaned.events, cleaned.jobs
     );
     output::done(common.output, &sentence, &old(&cleaned))
 }
@@ -91,6 +94,7 @@ fn old(cleaned: &Cleaned) -> Old {
         runs: cleaned.runs,
         backfills: cleaned.backfills,
         versions: cleaned.versions,
+        alerts: cleaned.alerts,
         events: cleaned.events,
         processes: cleaned.jobs,
         sessions: cleaned.sessions,

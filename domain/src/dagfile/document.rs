@@ -13,6 +13,7 @@ use super::{
     keys::{DAG, Place},
     names::{self, Pulls},
     node::{At, Entry, Node},
+    notices::Notices,
     param,
     reading::Reading,
     schedule,
@@ -125,6 +126,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         is_paused_upon_creation: fields
             .get("is_paused_upon_creation", reading, |node| values::flag(node))
             .unwrap_or(false),
+        alerts: Notices::of_dag(fields, reading).alerts(),
         tasks: Vec::new(),
         groups: Vec::new(),
         // Last, so that a bad id does not keep the other fields from being judged.

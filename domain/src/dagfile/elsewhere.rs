@@ -38,6 +38,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("data", "body"),
     ("json", "body"),
     ("endpoint", "url"),
+    ("on_success_callback", "on_success"),
+    ("on_failure_callback", "on_failure"),
+    ("on_retry_callback", "on_retry"),
+    ("on_skipped_callback", "on_skipped"),
+    ("recipients", "to"),
+    ("message", "text"),
 ];
 
 /// What this format calls a key of other tools, where it may stand.

@@ -141,7 +141,11 @@ impl<'n> Fields<'n> {
             | Place::Schedule
             | Place::Calendar
             | Place::Blackout
-            | Place::Catchup => None,
+            | Place::Catchup
+            | Place::Notification
+            | Place::Webhook
+            | Place::Slack
+            | Place::Email => None,
         }
     }
 }

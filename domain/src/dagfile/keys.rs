@@ -3,13 +3,16 @@
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
 mod mapping;
+mod notices;
 mod schedule;
 mod waiting;
 
 use crate::dag::MAX_SHARE;
 
+pub(super) use self::notices::NOTIFICATION;
 use self::{
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
+    notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
     schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
     waiting::{EXPECT, TRIGGER_DAG, WAIT_FOR},
 };
@@ -109,6 +112,10 @@ pub(super) enum Shape {
     Method,
     /// Headers by name.
     Headers,
+    /// Whom to tell.
+    Notifications,
+    /// What one channel wants to know.
+    Channel(Place),
     /// Anything.
     Any,
     /// Nothing, or a mapping without keys.
@@ -399,15 +406,19 @@ pub(super) enum Place {
     Calendar,
     Blackout,
     Catchup,
+    Notification,
+    Webhook,
+    Slack,
+    Email,
 }
 
 impl Place {
     /// The tables of the keys that may stand there.
     pub(super) const fn tables(self) -> &'static [&'static [Key]] {
         match self {
-            Self::Dag => &[DAG],
-            Self::Task => &[TASK, OPERATORS, SETTINGS],
-            Self::Defaults => &[SETTINGS],
+            Self::Dag => &[DAG, ON_RUN],
+            Self::Task => &[TASK, OPERATORS, SETTINGS, ON_TRY],
+            Self::Defaults => &[SETTINGS, ON_TRY],
             Self::Group => &[GROUP],
             Self::Python => &[PYTHON],
             Self::Sql => &[SQL],
@@ -423,6 +434,10 @@ impl Place {
             Self::Calendar => &[CALENDAR],
             Self::Blackout => &[BLACKOUT],
             Self::Catchup => &[CATCHUP],
+            Self::Notification => &[NOTIFICATION],
+            Self::Webhook => &[WEBHOOK],
+            Self::Slack => &[SLACK],
+            Self::Email => &[EMAIL],
         }
     }
 

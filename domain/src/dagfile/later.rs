@@ -4,24 +4,8 @@ use super::keys::Place;
 
 /// Keys of the format that this version cannot carry out yet. One that becomes supported moves to a table of [`super::keys`].
 const LATER: &[(Place, &[&str])] = &[
-    (
-        Place::Task,
-        &[
-            "docker",
-            "kubernetes",
-            "ssh",
-            "email",
-            "approval",
-            "inlets",
-            "outlets",
-            "on_success",
-            "on_failure",
-            "on_retry",
-            "run_as_user",
-        ],
-    ),
-    (Place::Defaults, &["inlets", "outlets", "on_success", "on_failure", "on_retry", "run_as_user"]),
-    (Place::Dag, &["on_success", "on_failure"]),
+    (Place::Task, &["docker", "kubernetes", "ssh", "email", "approval", "inlets", "outlets", "run_as_user"]),
+    (Place::Defaults, &["inlets", "outlets", "run_as_user"]),
     (Place::Python, &["python_version", "requirements"]),
     (Place::Schedule, &["assets", "or"]),
 ];

@@ -16,6 +16,7 @@ mod keys;
 mod later;
 mod names;
 mod node;
+mod notices;
 mod operator;
 mod param;
 mod reading;

@@ -226,7 +226,7 @@ fn method(node: &Node) -> Result<String, Problem> {
         .maybe(did_you_mean(&upper, METHODS.iter().copied())))
 }
 
-fn check_header(name: &str) -> Result<(), String> {
+pub(super) fn check_header(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if !name.is_empty() && name.len() <= 250 && name.chars().all(legal) {
         return Ok(());

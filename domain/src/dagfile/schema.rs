@@ -11,6 +11,7 @@ use super::{
     values::WEIGHT_RULES,
 };
 use crate::{
+    alert::MAX_NOTIFICATIONS,
     state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
     trigger_rule::TriggerRule,
@@ -37,6 +38,7 @@ pub fn json_schema() -> Value {
         "param": param(),
         "source": source(),
         "schedule": one_schedule(),
+        "notifications": notifications(),
     });
     if let Value::Object(fields) = &mut schema {
         fields.insert("$schema".into(), json!("http://json-schema.org/draft-07/schema#"));
@@ -118,9 +120,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Dates => json!({"type": "array", "minItems": 1, "items": date()}),
         Shape::Interval => json!({"anyOf": [{"type": "boolean"}, duration()]}),
         Shape::Calendar => object(Place::Calendar, &[]),
-        Shape::Weekdays => {
-            json!({"type": "array", "maxItems": 6, "items": {"type": "string", "examples": ["sat", "sun"]}})
-        }
+        Shape::Weekdays => weekdays(),
         Shape::Days => days(),
         Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
         Shape::Blackout => blackout(),
@@ -142,9 +142,7 @@ fn shape(shape: Shape) -> Value {
             json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
         }
         Shape::WeightRule => json!({"enum": WEIGHT_RULES.map(|(name, _)| name)}),
-        Shape::Python => {
-            json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Python, &["file"])]})
-        }
+        Shape::Python => python(),
         Shape::Teardown => json!({"anyOf": [{"type": "boolean"}, object(Place::Teardown, &[])]}),
         Shape::Branch => program(Place::Branch),
         Shape::ShortCircuit => program(Place::ShortCircuit),
@@ -157,6 +155,8 @@ fn shape(shape: Shape) -> Value {
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
         Shape::Method => method(),
+        Shape::Notifications => json!({"allOf": [{"$ref": "#/definitions/notifications"}]}),
+        Shape::Channel(place) => channel(place),
         Shape::Any => json!({}),
         Shape::Nothing => json!({"type": "object", "maxProperties": 0}),
     }
@@ -253,6 +253,35 @@ fn program(place: Place) -> Value {
     let mut schema = object(place, &[]);
     if let Value::Object(fields) = &mut schema {
         fields.insert("oneOf".into(), json!([{"required": ["bash"]}, {"required": ["python"]}]));
+    }
+    schema
+}
+
+fn weekdays() -> Value {
+    json!({"type": "array", "maxItems": 6, "items": {"type": "string", "examples": ["sat", "sun"]}})
+}
+
+fn python() -> Value {
+    json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Python, &["file"])]})
+}
+
+fn notifications() -> Value {
+    let mut one = object(Place::Notification, &[]);
+    if let Value::Object(fields) = &mut one {
+        fields.insert("minProperties".into(), json!(1));
+        fields.insert("maxProperties".into(), json!(1));
+    }
+    json!({"type": "array", "maxItems": MAX_NOTIFICATIONS, "items": one})
+}
+
+/// An e-mail needs its server and recipients; anything else says by URL, connection or both where it goes.
+fn channel(place: Place) -> Value {
+    if place == Place::Email {
+        return object(place, &["conn_id", "to"]);
+    }
+    let mut schema = object(place, &[]);
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("anyOf".into(), json!([{"required": ["url"]}, {"required": ["conn_id"]}]));
     }
     schema
 }

@@ -9,6 +9,7 @@ use super::{
     fields::{Fields, Given},
     keys::{Key, Place, SETTINGS, Shape},
     node::{Entry, Node, shown},
+    notices::Notices,
     reading::Reading,
     values,
 };
@@ -42,6 +43,7 @@ pub(super) struct Settings {
     env: IndexMap<String, String>,
     cwd: Given<String>,
     owner: Given<String>,
+    notices: Notices,
 }
 
 impl Settings {
@@ -96,6 +98,7 @@ impl Settings {
                 .collect(),
             cwd: fields.given("cwd", reading, |node| values::text(node)),
             owner: fields.given("owner", reading, |node| values::text(node)),
+            notices: Notices::of_task(fields, reading),
         }
     }
 
@@ -124,6 +127,7 @@ impl Settings {
             env,
             cwd: self.cwd.or_else(|| base.cwd.clone()),
             owner: self.owner.or_else(|| base.owner.clone()),
+            notices: self.notices.over(&base.notices),
         }
     }
 
@@ -151,6 +155,7 @@ impl Settings {
         task.env = self.env;
         task.cwd = self.cwd.flatten();
         task.owner = self.owner.flatten();
+        task.alerts = self.notices.alerts();
     }
 }
 

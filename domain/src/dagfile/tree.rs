@@ -16,6 +16,7 @@ use super::{
     special, values,
 };
 use crate::{
+    alert::Alerts,
     dag::{Group, MAX_TASKS, Operator, Task, WeightRule},
     id::{PoolName, QueueName, TaskId},
     retry::Retry,
@@ -215,6 +216,7 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         env: IndexMap::new(),
         cwd: None,
         owner: None,
+        alerts: Alerts::default(),
         doc,
     }
 }

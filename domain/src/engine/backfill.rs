@@ -241,7 +241,8 @@ impl Engine {
         let queued: Vec<RunKey> = backfill.queued.iter().map(|(_, key)| *key).collect();
         let reason = format!("backfill {id} was cancelled by {by}");
         for key in queued {
-            self.stop_run(key, RunState::Failed, TaskState::Skipped, &reason, now);
+            self.end_rest(key, TaskState::Skipped, &reason, now);
+            self.close_run(key, RunState::Failed, now);
         }
         self.complete(dag_id, now);
         Ok(())

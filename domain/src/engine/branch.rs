@@ -36,6 +36,7 @@ impl Life<'_> {
             return self.begin_wait(index, wait);
         }
         self.end_without_try(index, TaskState::Success, None);
+        self.tell_of_try(index);
         if matches!(graph.task(node).operator, Operator::LatestOnly) && !self.is_newest() {
             let choice = self.run.only(node, &[]);
             self.follow(index, choice);

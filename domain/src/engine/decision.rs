@@ -7,6 +7,7 @@ use super::record::{
     XComRecord,
 };
 use crate::{
+    alert::AlertRecord,
     id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},
     state::{RunState, TaskState},
 };
@@ -45,6 +46,8 @@ pub struct Decisions {
     pub dags: Vec<DagFlags>,
     /// What was learned of how long tasks take: replaces what is recorded of the same task.
     pub durations: Vec<DurationRecord>,
+    /// Messages that are due, none of which was there before.
+    pub alerts: Vec<AlertRecord>,
     /// Lines for the audit log.
     pub audit: Vec<AuditRecord>,
 
@@ -132,6 +135,7 @@ impl Decisions {
             && self.cursors.is_empty()
             && self.durations.is_empty()
             && self.dags.is_empty()
+            && self.alerts.is_empty()
             && self.audit.is_empty()
     }
 }

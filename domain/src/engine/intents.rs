@@ -221,7 +221,8 @@ impl Engine {
             }
             RunState::Failed => {
                 let reason = format!("the run was stopped by {by}");
-                self.stop_run(key, RunState::Failed, TaskState::Skipped, &reason, now);
+                self.end_rest(key, TaskState::Skipped, &reason, now);
+                self.close_run(key, RunState::Failed, now);
             }
             RunState::Success => {
                 let reason = format!("the run was marked success by {by}");
@@ -233,7 +234,8 @@ impl Engine {
                         }
                     }
                 });
-                self.stop_run(key, RunState::Success, TaskState::Success, &reason, now);
+                self.end_rest(key, TaskState::Success, &reason, now);
+                self.close_run(key, RunState::Success, now);
             }
             RunState::Running => {
                 return Err("a run can be marked success, failed or queued, not running".to_owned());

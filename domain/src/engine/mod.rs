@@ -14,6 +14,7 @@ mod control;
 mod counts;
 pub mod decision;
 pub mod durations;
+mod end;
 pub mod event;
 pub mod floor;
 pub mod graph;
@@ -283,7 +284,7 @@ impl Engine {
         let is_stuck = is_running && run.is_deadlocked();
         self.runs.insert(key, run);
         if let Some(verdict) = verdict {
-            self.end_run(key, verdict, now);
+            self.end_run(key, verdict, None, now);
         } else if is_stuck {
             self.stop_run(key, RunState::Failed, TaskState::UpstreamFailed, DEADLOCK, now);
         }
@@ -314,60 +315,6 @@ impl Engine {
         if run.has_news {
             self.noteworthy.insert(key);
         }
-    }
-
-    fn end_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get_mut(&key) else {
-            return;
-        };
-        let was = std::mem::replace(&mut run.record.state, state);
-        run.record.ended_at = Some(now);
-        run.record.is_paused = false;
-        run.dirty = true;
-        if run.is_watched {
-            self.noteworthy.insert(key);
-        }
-        self.dirty.insert(key);
-        let dag_id = run.record.dag_id.clone();
-        if let Some(dag) = self.dags.get_mut(&dag_id) {
-            dag.forget(run, was);
-        }
-        self.hand_over(key);
-        self.meet_backfill(key);
-        if !was.is_finished() {
-            self.count_failure(&dag_id, key, now);
-        }
-        self.due.insert(dag_id);
-    }
-
-    fn time_out(&mut self, key: RunKey, now: DateTime<Utc>) {
-        let Some(run) = self.runs.get(&key) else { return };
-        let timeout = run.graph.dag.dagrun_timeout;
-        let started = run.record.started_at.filter(|_| run.record.state == RunState::Running);
-        let (Some(timeout), Some(started)) = (timeout, started) else {
-            return;
-        };
-        if started + timeout.delta() > now {
-            return;
-        }
-        let reason = format!("the run lasted longer than its dagrun_timeout of {timeout}");
-        self.stop_run(key, RunState::Failed, TaskState::Skipped, &reason, now);
-    }
-
-    // Ends a run and everything in it. Tries in flight are stopped.
-    fn stop_run(&mut self, key: RunKey, state: RunState, rest: TaskState, reason: &str, now: DateTime<Utc>) {
-        let in_flight = if rest == TaskState::Success { rest } else { TaskState::Failed };
-        self.quietly(key, now, |life| {
-            for index in 0..u32::try_from(life.run.tis.len()).unwrap_or(u32::MAX) {
-                let current = life.run.tis[index as usize].record.state;
-                if current.is_in_flight() {
-                    life.end_by_decree(index, in_flight, reason);
-                } else if !current.is_finished() {
-                    life.end_by_decree(index, rest, reason);
-                }
-            }
-        });
-        self.end_run(key, state, now);
     }
 
     fn load_run(&mut self, snapshot: RunSnapshot, now: DateTime<Utc>) {

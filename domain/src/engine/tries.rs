@@ -123,12 +123,18 @@ impl Life<'_> {
         let task = self.run.graph.task(ti.node);
         let seed = format!("{}#{}#{}", self.run.record.dag_id, task.task_id, self.run.record.run_id);
         let at = task.retry.next_try_at(ti.record.try_number, outcome.ended_at, &seed);
-        self.end_try(index, TaskState::UpForRetry, outcome);
+        self.close_try(index, TaskState::UpForRetry, outcome);
         self.run.tis[index as usize].record.next_try_at = Some(at);
         self.timers.set(at, Timer::Retry(self.attempt(index)));
+        self.tell_of_try(index);
     }
 
     fn end_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
+        self.close_try(index, state, outcome);
+        self.tell_of_try(index);
+    }
+
+    fn close_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);

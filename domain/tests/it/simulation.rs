@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use domain::{
+    alert::{AlertEvent, Alerts, Notification},
     dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
@@ -197,6 +198,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         params: IndexMap::new(),
         is_paused_upon_creation: false,
         max_map_length: 12,
+        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
         tasks,
         groups,
     }
@@ -222,13 +224,19 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
     };
     let pool = if chance.one_in(3) { PoolName::new("small").unwrap() } else { PoolName::default_pool() };
     let retries = chance.below(3) as u32;
+    let operator = match random_wait(dag, chance) {
+        Some(wait) => wait,
+        None => random_operator(!expand.is_empty(), chance),
+    };
     Task {
         task_id: names[number].clone(),
         group: names[number].as_str().rsplit_once('.').map(|(group, _)| TaskId::new(group).unwrap()),
-        operator: match random_wait(dag, chance) {
-            Some(wait) => wait,
-            None => random_operator(!expand.is_empty(), chance),
+        alerts: if matches!(operator, Operator::Empty | Operator::LatestOnly) {
+            Alerts::default()
+        } else {
+            random_alerts(&AlertEvent::ALL, chance)
         },
+        operator,
         upstream: upstream.into_iter().map(|number| names[number].clone()).collect(),
         trigger_rule: rule,
         setup: false,
@@ -253,6 +261,23 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         owner: None,
         doc: None,
     }
+}
+
+// Some of the events, some of them twice.
+fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
+    let mut alerts = Alerts::default();
+    for event in events {
+        let list = match event {
+            AlertEvent::Success => &mut alerts.on_success,
+            AlertEvent::Failure => &mut alerts.on_failure,
+            AlertEvent::Retry => &mut alerts.on_retry,
+            AlertEvent::Skipped => &mut alerts.on_skipped,
+        };
+        let number = chance.below(6).saturating_sub(3);
+        let slack = || Notification::Slack { url: None, conn_id: Some("c".into()), text: None };
+        list.extend((0..number).map(|_| slack()));
+    }
+    alerts
 }
 
 fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {

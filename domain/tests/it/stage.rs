@@ -7,7 +7,9 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    alert::AlertRecord,
     backfill::BackfillId,
+    dag::Dag,
     dagfile,
     engine::{
         Engine, Snapshot,
@@ -28,12 +30,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub struct Stage {
+    pub dag: Arc<Dag>,
     pub engine: Engine,
     pub now: DateTime<Utc>,
     pub tis: BTreeMap<TiKey, TiRecord>,
     pub runs: BTreeMap<RunKey, RunRecord>,
     pub flags: Vec<DagFlags>,
     pub audit: Vec<AuditRecord>,
+    pub alerts: Vec<AlertRecord>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
     pub surveys: Vec<Survey>,
@@ -50,7 +54,8 @@ impl Stage {
     pub fn new(yaml: &str) -> Self {
         let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
         assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
-        let dag_id = parsed.dags[0].dag.dag_id.clone();
+        let dag = Arc::new(parsed.dags[0].dag.clone());
+        let dag_id = dag.dag_id.clone();
         let record = |(number, loaded): (i64, &dagfile::Loaded)| DagRecord {
             version: VersionId(number),
             dag: Arc::new(loaded.dag.clone()),
@@ -72,15 +77,18 @@ impl Stage {
         };
         let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
         let engine = Engine::restore(snapshot, now);
-        let (flags, audit, questions, lookups, stopped) = (vec![], vec![], vec![], vec![], vec![]);
+        let (flags, audit, alerts) = (vec![], vec![], vec![]);
+        let (questions, lookups, stopped) = (vec![], vec![], vec![]);
         let (surveys, recalls, dates, backfills) = (vec![], vec![], vec![], BTreeMap::new());
         let mut stage = Self {
+            dag,
             engine,
             now,
             tis,
             runs,
             flags,
             audit,
+            alerts,
             questions,
             lookups,
             surveys,
@@ -111,6 +119,7 @@ impl Stage {
         }
         self.flags.extend(decisions.dags);
         self.audit.extend(decisions.audit);
+        self.alerts.extend(decisions.alerts);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
         self.surveys.extend(decisions.surveys);

@@ -159,6 +159,17 @@ fn a_look_in_vain_is_repeated_under_the_same_number() {
 }
 
 #[test]
+fn a_task_that_is_switched_off_while_a_worker_looks_is_not_looked_for_again() {
+    let mut stage = begun(POKE);
+    let task_id = "w".parse().unwrap();
+    stage.ask(Wish::SwitchTask { dag_id: stage.dag_id(), task_id, enabled: false });
+    assert_eq!(stage.state("w"), TaskState::Queued);
+    not_yet(&mut stage);
+    stage.pass(60);
+    assert_eq!(stage.state("w"), TaskState::Skipped);
+}
+
+#[test]
 fn the_last_look_is_at_the_deadline_and_is_not_retried() {
     let mut stage = begun(POKE);
     let mut looks = 0;

@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    alert::AlertEvent,
     dag::{Dag, Operator},
     engine::{
         Engine, Snapshot,
@@ -45,6 +46,8 @@ pub struct Records {
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
     pub backfills: Backfills,
+    /// Run, instance, number, event and place of every alert.
+    pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
 }
 
 pub struct World {
@@ -229,6 +232,7 @@ impl World {
         self.lost.clear();
         let active = self.active();
         self.write(&decisions);
+        self.check_alerts(&active, &decisions);
         self.check_overlap(&active, &decisions);
         if faults && self.chance.one_in(25) {
             return self.restart();
@@ -296,20 +300,7 @@ impl World {
         }
         self.write_dags(decisions);
         self.write_backfills(decisions);
-        for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
-            let is_first = old.state == TaskState::None || old.state.is_finished();
-            let starts = matches!(change.new.state, TaskState::Scheduled | TaskState::Queued);
-            // A wait that has begun goes on, whatever a wish of the same turn did to what it had waited for.
-            let begins_wait = change.new.state == TaskState::Deferred && !self.has_wishes;
-            if is_first && (starts || begins_wait) {
-                self.check_start(change.new.key, decisions, allowed);
-            }
-        }
-        for ti in
-            decisions.tis_created.iter().filter(|ti| ti.state != TaskState::None && !ti.state.is_finished())
-        {
-            self.check_start(ti.key, decisions, false);
-        }
+        self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
         self.check_triggered(decisions);
@@ -340,6 +331,23 @@ impl World {
                 change.new.state
             );
             *record = change.new.clone();
+        }
+    }
+
+    fn check_starts(&self, before: &[TiRecord], allowed: &[bool], decisions: &Decisions) {
+        // A wait that began may outlive a wish of the same turn that revokes what let it begin; a try that waits for room does not.
+        let has_begun = |ti: &TiRecord| {
+            let is_outlived = ti.state == TaskState::Deferred && self.has_wishes;
+            ti.state != TaskState::None && !ti.state.is_finished() && !is_outlived
+        };
+        for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
+            let is_first = old.state == TaskState::None || old.state.is_finished();
+            if is_first && has_begun(&change.new) {
+                self.check_start(change.new.key, decisions, *allowed);
+            }
+        }
+        for ti in decisions.tis_created.iter().filter(|ti| has_begun(ti)) {
+            self.check_start(ti.key, decisions, false);
         }
     }
 

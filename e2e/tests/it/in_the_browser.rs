@@ -156,6 +156,7 @@ async fn the_first_screen_is_not_empty_and_every_page_is_accessible() {
         "/variables",
         "/connections",
         "/platform",
+        "/alerts",
         "/audit",
     ];
     for page in pages {

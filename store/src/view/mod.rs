@@ -1,5 +1,6 @@
 //! Read models: one for each page and each list of the API. They only read, and every answer is bounded.
 
+pub mod alerts;
 pub mod api_dag;
 pub mod api_list;
 pub mod api_lists;

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod backfills;
 mod claims;
 mod cleaning;

@@ -28,6 +28,8 @@ pub(super) struct Sent(pub(super) Option<Key>);
 pub(super) struct Kept {
     /// The run, when it exists already.
     pub(super) run: Option<RunRow>,
+    /// The name that was given for the key before, when it was used.
+    pub(super) name: Option<RunId>,
     /// What is asked for, as text.
     body: String,
 }
@@ -60,7 +62,7 @@ impl Key {
         let dag_id = DagId::new(&row.dag_id)?;
         let body = serde_json::to_string(new).map_err(|fault| Error::Invalid(fault.to_string()))?;
         let Some(known) = state.store.trigger_key(&dag_id, &self.0, &body).await? else {
-            return Ok(Kept { run: None, body });
+            return Ok(Kept { run: None, name: None, body });
         };
         if !known.is_same {
             return Err(self.reused());
@@ -71,7 +73,7 @@ impl Key {
             Err(fault) => return Err(fault),
         };
         new.dag_run_id = Some(known.run_id.to_string());
-        Ok(Kept { run, body })
+        Ok(Kept { run, name: Some(known.run_id), body })
     }
 
     /// Lets the key stand for a run, and says for which it does: somebody else may have been faster.

@@ -2,6 +2,7 @@
 //!
 //! What changes a run is an intent; the answer waits a moment for the engine to carry it out and shows what came of it.
 
+mod alerts;
 mod backfills;
 mod batch;
 pub(crate) mod clear;
@@ -67,6 +68,7 @@ operations! {
     get "/importErrors/{import_error_id}" get_import_error => platform::import_error;
     get "/eventLogs" get_event_logs => platform::events;
     get "/eventLogs/{event_log_id}" get_event_log => platform::event;
+    get "/alerts" get_alerts => alerts::list;
 
     get "/pools" get_pools => pools::list;
     post "/pools" post_pool => pools::create;

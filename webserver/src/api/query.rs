@@ -5,7 +5,10 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::ACCEPT};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use store::view::api_list::{Ask, Comparison, Test};
+use store::view::{
+    Page,
+    api_list::{Ask, Comparison, Test},
+};
 
 use crate::error::{Error, Problem};
 
@@ -123,6 +126,11 @@ impl Query {
             ask.order_by = usual_order.iter().map(|name| (*name).to_owned()).collect();
         }
         Ok(ask)
+    }
+
+    /// The part of a list that is asked for, where nothing else can be.
+    pub(crate) fn page(&self) -> Result<Page, Error> {
+        Ok(Page::new(self.limit()?, self.offset()?))
     }
 
     fn limit(&self) -> Result<u32, Error> {

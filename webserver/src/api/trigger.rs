@@ -87,7 +87,16 @@ pub(super) async fn create(
     if let Some(run) = kept.as_ref().and_then(|kept| kept.run.as_ref()) {
         return Ok(HttpResponse::Ok().json(shape::run(run)));
     }
-    let mut trigger = plan(&state, &row, new).await?;
+    let known = kept.as_ref().and_then(|kept| kept.name.clone());
+    let mut trigger = match (plan(&state, &row, new).await, known) {
+        (Ok(trigger), _) => trigger,
+        // Whoever sent the same key has got the run since it was looked for.
+        (Err(Error::Conflict(_)), Some(run_id)) => {
+            let run = names::run(&state, &dag_id, run_id.as_str()).await?;
+            return Ok(HttpResponse::Ok().json(shape::run(&run)));
+        }
+        (Err(fault), _) => return Err(fault),
+    };
     if let Some((key, kept)) = key.as_ref().zip(kept) {
         trigger.run_id = key.keep(&state, &trigger, &kept).await?;
     }

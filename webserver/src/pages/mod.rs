@@ -4,6 +4,7 @@
 //! wish that the engine carries out; a form answers with a way to the page that shows what became of it. Pages work without
 //! scripts; a script asks for the parts that change, by the header `X-Fragment`.
 
+mod alerts;
 mod audit;
 mod audit_line;
 mod connections;
@@ -46,6 +47,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/", web::get().to(home))
         .route("/dags", web::get().to(dags::show))
         .route("/import-errors", web::get().to(import_errors::show))
+        .route("/alerts", web::get().to(alerts::show))
+        .route("/alerts/send", web::post().to(alerts::send))
         .route("/audit", web::get().to(audit::show))
         .route("/platform", web::get().to(platform::show))
         .route("/theme", web::post().to(theme::change))

@@ -1,6 +1,7 @@
 //! What people see and do in a browser without scripts, and what the scripts ask for.
 
 mod actions;
+mod alerts;
 mod backfills;
 mod browser;
 mod control;

@@ -1,0 +1,207 @@
+//! Sending alerts. It is no part of a turn: whatever a receiver does, nothing waits for it but other alerts for the same place.
+//!
+//! Every scheduler sends, the leader and its standbys alike: a claim in the records keeps two from sending the same alert. An alert whose
+//! sender dies is due again when the claim runs out, so a receiver may rarely hear of something twice, never not at all.
+
+mod fault;
+mod mail;
+mod post;
+mod text;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use runtime::shutdown::Shutdown;
+use store::{
+    Store,
+    alert::{ClaimedAlert, Message, Settled},
+};
+use tokio::{
+    sync::Notify,
+    task::{Id, JoinSet},
+};
+use tracing::{info, warn};
+
+use self::fault::Fault;
+use domain::alert::{Facts, Notification};
+
+/// Most alerts on their way at the same time.
+const MOST_AT_ONCE: usize = 32;
+
+/// No more are begun for a place while so many are on their way to it. One that does not answer so leaves room for the others.
+const MOST_TO_ONE_PLACE: usize = 4;
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(15);
+
+/// How long a claim holds: longer than an attempt and its record take.
+const CLAIM: Duration = Duration::from_secs(60);
+
+/// How often an alert is tried before it is given up.
+const MOST_ATTEMPTS: u32 = 8;
+
+/// The wait after the first attempt; each further one is three times as long, up to [`LONGEST_WAIT`]: two hours in all.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+
+/// No wait is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// How often the records are looked at even if nobody says that there is something to send.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long what is on its way may take to arrive when the process ends.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Sends alerts until told to stop; `due` tells when there are new ones.
+pub async fn deliver(store: Store, due: Arc<Notify>, shutdown: Shutdown) {
+    let mut post = Post { store, sending: JoinSet::new(), places: HashMap::new() };
+    while !shutdown.drain.is_cancelled() {
+        if let Err(error) = post.fill().await {
+            warn!(%error, "cannot read which alerts are due");
+            pause(&shutdown, POLL).await;
+        }
+        tokio::select! {
+            () = shutdown.drain.cancelled() => {}
+            Some(ended) = post.sending.join_next_with_id() => post.free(ended),
+            () = due.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    let rest = async { while post.sending.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, rest).await.is_err() {
+        info!("some alerts are still on their way; they are sent again when their claims run out");
+    }
+}
+
+async fn pause(shutdown: &Shutdown, time: Duration) {
+    tokio::select! {
+        () = shutdown.drain.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}
+
+/// What is on its way, and where to.
+struct Post {
+    store: Store,
+    sending: JoinSet<()>,
+    places: HashMap<Id, String>,
+}
+
+impl Post {
+    /// Begins to send what is due, as far as there is room.
+    async fn fill(&mut self) -> Result<(), store::Error> {
+        while self.sending.len() < MOST_AT_ONCE {
+            let room = (MOST_AT_ONCE - self.sending.len()).min(MOST_TO_ONE_PLACE);
+            let claimed = self.store.claim_alerts(&self.busy(), room, CLAIM).await?;
+            let is_last = claimed.len() < room;
+            for alert in claimed {
+                let place = alert.target.clone();
+                let task = self.sending.spawn(send(self.store.clone(), alert));
+                self.places.insert(task.id(), place);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn busy(&self) -> Vec<String> {
+        let mut counts: HashMap<&String, usize> = HashMap::new();
+        for place in self.places.values() {
+            *counts.entry(place).or_default() += 1;
+        }
+        counts.retain(|_, count| *count >= MOST_TO_ONE_PLACE);
+        counts.into_keys().cloned().collect()
+    }
+
+    fn free(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                warn!(%error, "an alert was not sent because of a fault in this program");
+                error.id()
+            }
+        };
+        self.places.remove(&id);
+    }
+}
+
+/// Sends one alert and records what became of it.
+async fn send(store: Store, alert: ClaimedAlert) {
+    let sent = match &alert.message {
+        Message::Known(notification, facts) => {
+            let attempt = tokio::time::timeout(ATTEMPT, carry(&store, notification, facts)).await;
+            attempt
+                .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", ATTEMPT.as_secs()))))
+        }
+        Message::Unreadable(error) => Err(Fault::lasting(format!("the alert cannot be read: {error}"))),
+    };
+    let settled = settled(sent, alert.attempts);
+    let (id, place) = (alert.id, alert.target.as_str());
+    match &settled {
+        Settled::Sent => info!(id, place, "alert sent"),
+        Settled::Again { error, .. } => {
+            warn!(id, place, error, attempts = alert.attempts, "alert not sent yet")
+        }
+        Settled::Failed { error } => warn!(id, place, error, attempts = alert.attempts, "alert given up"),
+    }
+    if let Err(error) = store.settle_alert(alert.id, alert.claim, &settled).await {
+        warn!(id, %error, "cannot record what became of an alert; it may be sent again");
+    }
+}
+
+async fn carry(store: &Store, notification: &Notification, facts: &Facts) -> Result<(), Fault> {
+    let words = text::Words::new(facts);
+    match notification {
+        Notification::Webhook { url, conn_id, headers, body } => {
+            let place = post::Place::find(store, url.as_deref(), conn_id.as_deref(), headers).await?;
+            place.webhook(body.as_ref(), &words).await
+        }
+        Notification::Slack { url, conn_id, text } => {
+            let place = post::Place::find_slack(store, url.as_deref(), conn_id.as_deref()).await?;
+            place.slack(text.as_deref(), &words).await
+        }
+        Notification::Email { conn_id, to, subject, body } => {
+            let letter = mail::Letter { to, subject: subject.as_deref(), body: body.as_deref() };
+            mail::send(store, conn_id, &letter, &words).await
+        }
+    }
+}
+
+fn settled(sent: Result<(), Fault>, attempts: u32) -> Settled {
+    match sent {
+        Ok(()) => Settled::Sent,
+        Err(fault) if fault.is_lasting() || attempts >= MOST_ATTEMPTS => {
+            Settled::Failed { error: fault.into_words() }
+        }
+        Err(fault) => Settled::Again { after: wait_after(attempts), error: fault.into_words() },
+    }
+}
+
+fn wait_after(attempts: u32) -> Duration {
+    let factor = 3_u32.saturating_pow(attempts.saturating_sub(1));
+    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let waits: Vec<u64> = (1..MOST_ATTEMPTS).map(|n| wait_after(n).as_secs()).collect();
+        assert_eq!(waits, [10, 30, 90, 270, 810, 2430, 3600]);
+        assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_but_not_for_ever() {
+        let passing = || Err(Fault::passing("busy".to_owned()));
+        let again = Settled::Again { after: Duration::from_secs(10), error: "busy".to_owned() };
+        assert_eq!(settled(passing(), 1), again);
+        assert_eq!(settled(passing(), MOST_ATTEMPTS), Settled::Failed { error: "busy".to_owned() });
+        let lasting = Err(Fault::lasting("gone".to_owned()));
+        assert_eq!(settled(lasting, 1), Settled::Failed { error: "gone".to_owned() });
+        assert_eq!(settled(Ok(()), 1), Settled::Sent);
+    }
+}
