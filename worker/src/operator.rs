@@ -67,14 +67,12 @@ pub(crate) struct Done {
     pub(crate) xcoms: IndexMap<String, Value>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
-    /// What the instance is called beside its mapped index.
-    pub(crate) rendered_map_index: Option<String>,
 }
 
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { xcoms, reason: None, ..Self::ended(TryResult::Success, "") }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None }
     }
 
     /// It failed; another try may work.
@@ -89,14 +87,7 @@ impl Done {
 
     /// It ended like this.
     pub(crate) fn ended(result: TryResult, reason: impl Into<String>) -> Done {
-        Done {
-            result,
-            exit_code: None,
-            reason: Some(reason.into()),
-            xcoms: IndexMap::new(),
-            halted: None,
-            rendered_map_index: None,
-        }
+        Done { result, exit_code: None, reason: Some(reason.into()), xcoms: IndexMap::new(), halted: None }
     }
 
     /// It was ended from outside.
