@@ -55,29 +55,43 @@ pub(crate) struct Attempt<'a> {
     pub(crate) artifacts: Option<&'a LogStore>,
 }
 
+/// How a try ended.
+pub(crate) struct End {
+    /// What came of it.
+    pub(crate) done: Done,
+    /// What the instance is called beside its mapped index.
+    pub(crate) rendered_map_index: Option<String>,
+}
+
+impl From<Done> for End {
+    fn from(done: Done) -> End {
+        End { done, rendered_map_index: None }
+    }
+}
+
 impl Attempt<'_> {
     /// Runs it to its end.
-    pub(crate) async fn run(&self) -> Done {
+    pub(crate) async fn run(&self) -> End {
         let began = Instant::now();
-        let done = match self.station.place.take() {
-            Err(error) => Done::failed(format!("cannot make the folders of the try: {error}")),
+        let end = match self.station.place.take() {
+            Err(error) => Done::failed(format!("cannot make the folders of the try: {error}")).into(),
             Ok(place) => {
-                let done = self.work(&place, began).await;
+                let end = self.work(&place, began).await;
                 if let Some(store) = self.artifacts.filter(|_| !place.has_no_artifacts()) {
                     self.keep_artifacts(store, &place.artifacts).await;
                 }
                 self.station.place.give_back(place);
-                done
+                end
             }
         };
-        self.conclude(done, began)
+        End { done: self.conclude(end.done, began), ..end }
     }
 
-    async fn work(&self, place: &TryPlace, began: Instant) -> Done {
+    async fn work(&self, place: &TryPlace, began: Instant) -> End {
         let task = self.assignment.task();
         let params = match self.params() {
             Ok(params) => Arc::new(params),
-            Err(reason) => return Done::failed_for_good(reason),
+            Err(reason) => return Done::failed_for_good(reason).into(),
         };
         let overrides = &self.station.overrides;
         let now = self.station.clock.now();
@@ -87,8 +101,8 @@ impl Attempt<'_> {
         self.output.hide(renderer.secrets());
         let work = match prepared {
             Ok(work) => work,
-            Err(error) if error.for_good => return Done::failed_for_good(error.to_string()),
-            Err(error) => return Done::failed(error.to_string()),
+            Err(error) if error.for_good => return Done::failed_for_good(error.to_string()).into(),
+            Err(error) => return Done::failed(error.to_string()).into(),
         };
         if has_templates(task) {
             self.watcher.rendered(shown(work.fields(), &renderer.secrets()));
@@ -109,7 +123,7 @@ impl Attempt<'_> {
                 Some(done) => done,
                 None => work.run(&on).await,
             };
-        Done { rendered_map_index: self.name(&mut renderer).await, ..done }
+        End { done, rendered_map_index: self.name(&mut renderer).await }
     }
 
     // What the instance is called. A template that is wrong does not make the work undone: the log tells.

@@ -71,13 +71,14 @@ pub async fn run_once(
     };
     let run = attempt.run();
     tokio::pin!(run);
-    let done = tokio::select! {
-        done = &mut run => done,
+    let end = tokio::select! {
+        end = &mut run => end,
         () = cancel.cancelled() => {
             stopper.halt(Halt::Person);
             run.await
         }
     };
+    let done = end.done;
     Ok(Finished {
         result: done.result,
         exit_code: done.exit_code,

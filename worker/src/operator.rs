@@ -72,14 +72,12 @@ pub(crate) struct Done {
     pub(crate) halted: Option<Halt>,
     /// The run that it asks for.
     pub(crate) trigger: Option<Box<TriggerRequest>>,
-    /// What the instance is called beside its mapped index.
-    pub(crate) rendered_map_index: Option<String>,
 }
 
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { xcoms, reason: None, ..Self::ended(TryResult::Success, "") }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None }
     }
 
     /// It failed; another try may work.
@@ -101,7 +99,6 @@ impl Done {
             xcoms: IndexMap::new(),
             halted: None,
             trigger: None,
-            rendered_map_index: None,
         }
     }
 

@@ -353,6 +353,21 @@ fn an_instance_is_cleared_by_its_index() {
 }
 
 #[test]
+fn what_is_ready_is_taken_back_when_its_element_or_the_list_runs_again() {
+    for cleared in ["g.a", "list"] {
+        let mut stage = begun(&GROUP.replace(" 100\n", " 1\n"));
+        stage.print("list", json!([1, 2]));
+        stage.succeed_at("g.a", 0);
+        assert_eq!(stage.all("g.b"), [TaskState::Scheduled, Untouched]);
+        let map_index = (cleared == "g.a").then_some(0);
+        let tasks = vec![SelectedTask { task_id: cleared.parse().unwrap(), map_index }];
+        let selection = Selection { tasks, ..stage.selection("r", &[]) };
+        stage.ask(Wish::Clear(domain::intent::Clear { selection, only_failed: false }));
+        assert_eq!((stage.all("g.a")[1], stage.all("g.b")), (Queued, vec![Untouched; 2]), "{cleared}");
+    }
+}
+
+#[test]
 fn every_form_of_a_mapping_is_read() {
     let dag = dag("
 dag_id: d

@@ -197,7 +197,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         owner: "o".into(),
         params: IndexMap::new(),
         is_paused_upon_creation: false,
-        max_map_length: 12,
+        max_map_length: 6,
         alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
         tasks,
         groups,
@@ -348,7 +348,7 @@ fn set_up(tasks: &mut [Task], chance: &mut Chance) {
 fn random_groups(count: usize, chance: &mut Chance) -> (Vec<TaskId>, Vec<Group>) {
     let number = |chance: &mut Chance, below: usize| chance.below(below as u64) as usize;
     let (start, inner) = (number(chance, count), number(chance, count));
-    let end = start + if chance.one_in(2) { 1 + number(chance, count - start) } else { 0 };
+    let end = start + if chance.one_in(3) { 1 + number(chance, count - start) } else { 0 };
     let is_inside = |n: &usize| (start..end).contains(n);
     let name = |n: usize| {
         let group = if !is_inside(&n) {

@@ -15,7 +15,7 @@ use store::Claimed;
 
 use super::{Term, Worker, attempt_of, ticket_of};
 use crate::assignment::{Assignment, Run};
-use crate::attempt::{Attempt, Watcher};
+use crate::attempt::{Attempt, End, Watcher};
 use crate::operator::Done;
 use crate::output::{Output, Sink, Spool};
 use crate::report::{Report, Reports};
@@ -148,14 +148,14 @@ impl Worker {
         stop: StopSignal,
     ) {
         let run = AssertUnwindSafe(self.run(&term, &assignment, &stop)).catch_unwind().await;
-        let done = run.unwrap_or_else(|_| {
+        let end = run.unwrap_or_else(|_| {
             tracing::error!(attempt = %assignment.attempt, "a bug: the worker panicked while it ran this try");
-            Done::failed("the worker met a bug of its own while it ran this try; its log has more")
+            Done::failed("the worker met a bug of its own while it ran this try; its log has more").into()
         });
         // Nobody takes reports of a lease that is lost.
-        if done.halted != Some(Halt::LeaseLost) {
+        if end.done.halted != Some(Halt::LeaseLost) {
             term.reports.send(Report::Outcome(Box::new(outcome(
-                done,
+                end,
                 &assignment,
                 &term,
                 self.station.clock.now(),
@@ -164,7 +164,7 @@ impl Worker {
         drop(slot);
     }
 
-    async fn run(&self, term: &Term, assignment: &Arc<Assignment>, stop: &StopSignal) -> Done {
+    async fn run(&self, term: &Term, assignment: &Arc<Assignment>, stop: &StopSignal) -> End {
         let attempt = assignment.attempt;
         let tail = self.live.open(LogId(ticket_of(attempt)));
         let spool = Spool::new(self.station.place.log(attempt), self.settings.log_limit);
@@ -179,11 +179,11 @@ impl Worker {
             watcher: &watcher,
             artifacts: Some(self.archive.store()),
         };
-        let done = whole.run().await;
+        let end = whole.run().await;
         if let Some((log, tail)) = output.finish() {
             self.archive.keep(assignment.log_key(), log, tail).await;
         }
-        done
+        end
     }
 }
 
@@ -251,7 +251,8 @@ fn folder_of(dags_folder: &Path, file: &str) -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-fn outcome(done: Done, assignment: &Assignment, term: &Term, now: chrono::DateTime<chrono::Utc>) -> Outcome {
+fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime<chrono::Utc>) -> Outcome {
+    let End { done, rendered_map_index } = end;
     Outcome {
         attempt: assignment.attempt,
         result: done.result,
@@ -261,7 +262,7 @@ fn outcome(done: Done, assignment: &Assignment, term: &Term, now: chrono::DateTi
         worker: term.id,
         exit_code: done.exit_code,
         reason: done.reason,
-        rendered_map_index: done.rendered_map_index,
+        rendered_map_index,
         xcoms: done.xcoms,
         pokes: Some(assignment.pokes),
         trigger: done.trigger,

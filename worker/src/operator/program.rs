@@ -65,14 +65,12 @@ impl Setting {
     }
 
     /// The folder that the program starts in.
-    fn folder(&self, on: &On<'_>) -> Result<PathBuf, Box<Done>> {
+    fn folder(&self, on: &On<'_>) -> Result<PathBuf, Done> {
         let base = match &on.assignment.folder {
             Some(folder) => folder.clone(),
             None => {
                 let made = fs::create_dir_all(&on.place.work);
-                made.map_err(|error| {
-                    Box::new(Done::failed(format!("cannot make a temporary folder: {error}")))
-                })?;
+                made.map_err(|error| Done::failed(format!("cannot make a temporary folder: {error}")))?;
                 on.place.work.clone()
             }
         };
@@ -81,19 +79,17 @@ impl Setting {
 }
 
 /// Writes a program for this user alone.
-pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Box<Done>> {
+pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Done> {
     let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
-    written.map_err(|error| {
-        Box::new(Done::failed(format!("cannot write the program to {}: {error}", path.display())))
-    })
+    written.map_err(|error| Done::failed(format!("cannot write the program to {}: {error}", path.display())))
 }
 
 /// Runs a program to its end. `script` is what it would make of a plain command, if it is a shell.
 pub(crate) async fn run(called: Called, script: Option<&str>, setting: &Setting, on: &On<'_>) -> Done {
     let cwd = match setting.folder(on) {
         Ok(cwd) => cwd,
-        Err(done) => return *done,
+        Err(done) => return done,
     };
     let places = Places { output: &on.place.output, artifacts: &on.place.artifacts };
     let mut env = on.station.base.of(on.assignment, on.params, places, &setting.env);
