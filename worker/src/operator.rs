@@ -77,7 +77,7 @@ pub(crate) struct Done {
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
     }
 
     /// It failed; another try may work.
