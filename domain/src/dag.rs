@@ -4,6 +4,7 @@
 //! legal. Its JSON form is the normal form that is hashed into a DAG version.
 
 mod mapping;
+mod usual;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -22,6 +23,7 @@ use crate::{
     wait::{TriggerDag, WaitFor},
 };
 
+use self::usual::{is_false, is_one, is_yes, is_zero, one, yes};
 pub use mapping::{Expand, Factor, MAX_MAP_NAME, MAX_MAPPED, Mapping, USUAL_MAPPED, cell_of, relevant};
 
 /// Most tasks one DAG may have.
@@ -296,34 +298,6 @@ pub enum Operator {
     TriggerDag(Box<TriggerDag>),
     /// Nothing: it joins or separates other tasks and never reaches a worker.
     Empty,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_yes(flag: &bool) -> bool {
-    *flag
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-const fn yes() -> bool {
-    true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_one(number: &u32) -> bool {
-    *number == 1
-}
-
-const fn one() -> u32 {
-    1
 }
 
 impl Operator {

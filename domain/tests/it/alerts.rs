@@ -312,7 +312,10 @@ impl World {
     }
 
     fn asked_of_runs(&self, active: &BTreeMap<RunKey, RunState>, decisions: &Decisions) -> Asked {
-        let created: BTreeSet<RunKey> = decisions.runs_created.iter().map(|run| run.key).collect();
+        let created = decisions.runs_created.iter().map(|run| run.key);
+        // A backfill runs one again that had ended, and that may be over within the turn.
+        let reopened = decisions.runs_changed.iter().filter(|change| change.old.is_finished());
+        let created: BTreeSet<RunKey> = created.chain(reopened.map(|change| change.new.key)).collect();
         let ended = self.records.runs.values().filter(|run| {
             run.state.is_finished() && (active.contains_key(&run.key) || created.contains(&run.key))
         });
