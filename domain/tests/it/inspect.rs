@@ -74,9 +74,8 @@ impl World {
             self.records.xcoms.get(&(key.run, id.to_owned(), at, name.to_owned())).cloned()
         };
         assert!(!scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
-        // Wishes and backfills of the same turn may have changed the past after it was looked at.
-        let was_reopened = decisions.runs_changed.iter().any(|change| change.old.is_finished());
-        let was_changed = self.has_wishes || was_reopened || !decisions.runs_created.is_empty();
+        // Wishes of the same turn may have changed the past after it was looked at.
+        let was_changed = self.has_wishes || !decisions.runs_created.is_empty();
         let allowed = self.past_allows(key) || was_allowed || was_changed;
         assert!(allowed, "{} did not wait for the previous run of {run:?}", record.task_id);
     }

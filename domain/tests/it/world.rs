@@ -225,6 +225,8 @@ impl World {
             self.engine.handle(Event::WorkerLost { worker, tries }, self.now);
         }
         let decisions = self.engine.poll(self.now);
+        // Backfills, and tasks that reset runs, do what wishes do.
+        self.has_wishes |= decisions.runs_changed.iter().any(|change| change.old.is_finished());
         if faults && self.chance.one_in(25) {
             return self.restart();
         }
