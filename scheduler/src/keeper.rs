@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use store::lease::Candidate;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 /// The lease is renewed so often in its length.
@@ -13,10 +13,10 @@ const RENEWALS: u32 = 4;
 /// After a renewal that failed it is tried again sooner: after this part of its length.
 const RETRIES: u32 = 20;
 
-/// Renews the lease until it is lost or until it is told to stop.
+/// Renews the lease until it is lost, or until this value is gone: a leader that ends, however that may be, keeps no lease.
 pub struct Keeper {
     lost: CancellationToken,
-    over: CancellationToken,
+    over: DropGuard,
     task: JoinHandle<Candidate>,
 }
 
@@ -25,7 +25,7 @@ impl Keeper {
     pub fn start(candidate: Candidate, granted: Instant) -> Self {
         let (lost, over) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(keep(candidate, granted, lost.clone(), over.clone()));
-        Self { lost, over, task }
+        Self { lost, over: over.drop_guard(), task }
     }
 
     /// Returns as soon as the lease may be somebody else's.
@@ -35,7 +35,7 @@ impl Keeper {
 
     /// Stops renewing, and gives the candidate back; none when its task died.
     pub async fn stop(self) -> Option<Candidate> {
-        self.over.cancel();
+        drop(self.over);
         self.task.await.inspect_err(|error| warn!(%error, "the keeper of the lease died")).ok()
     }
 }
