@@ -54,8 +54,8 @@ const NOTE: &str = "echo $TRADEWIND_RUN_ID $TRADEWIND_TASK_ID $TRADEWIND_MAP_IND
 const NOISY: &str = "
 dag_id: noisy
 tasks:
-  shout: {queue: full, bash: 'head -c LENGTH /dev/zero | tr \"\\0\" x | fold -w 100'}
-  whisper: {queue: full, bash: 'echo still here', depends_on: shout}
+  shout: {queue: full, bash: 'head -c LENGTH /dev/zero | tr \"\\0\" x | fold -w 100; NOTE'}
+  whisper: {queue: full, bash: 'echo still here; NOTE', depends_on: shout}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,14 +205,17 @@ impl Scene {
         let scene = Self { platform, database };
         scene.write_dag("rounds", HELD, 30);
         scene.write_dag("crowd", CROWD, 4);
-        let noisy = NOISY.replace("LENGTH", &LONG_LOG.to_string());
-        std::fs::write(scene.platform.dags().join("noisy.yaml"), noisy).unwrap();
+        scene.write("noisy", &NOISY.replace("LENGTH", &LONG_LOG.to_string()));
         scene
     }
 
     fn write_dag(&self, name: &str, held: usize, each: usize) {
         let list = |length: usize| (0..length).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
         let dag = DAG.replace("NAME", name).replace("HELD", &list(held)).replace("EACH", &list(each));
+        self.write(name, &dag);
+    }
+
+    fn write(&self, name: &str, dag: &str) {
         let dag = dag.replace("NOTE", NOTE).replace("FOLDER", self.platform.folder.path().to_str().unwrap());
         std::fs::write(self.platform.dags().join(format!("{name}.yaml")), dag).unwrap();
     }
