@@ -257,8 +257,11 @@ proptest! {
             .take_while(|run| run.tick() < to)
             .collect();
         // The first tick after the start date, or the first there ever was, only opens the first interval.
-        let opens = recipe.interval == Interval::SinceLast
-            && (given || recipe.ticks(&Bounds::default(), from - WEEK * 13, from).is_empty());
+        let horizon = from - WEEK * 13;
+        let is_first = given || recipe.ticks(&Bounds::default(), horizon, from).is_empty();
+        // A blackout may leave one tick a year, when the clock jumps over it: the model does not look so far back.
+        prop_assume!(given || !is_first || ours.first().is_none_or(|run| run.data_interval.start >= horizon));
+        let opens = recipe.interval == Interval::SinceLast && is_first;
         let opened = usize::from(opens).min(expected.len());
         let ticks: Vec<Moment> = ours.iter().map(NextRun::tick).collect();
         prop_assert_eq!(&ticks, &expected[opened..]);
