@@ -58,7 +58,7 @@ async fn a_viewer_may_look_but_not_send() {
 async fn programs_list_alerts() {
     let app = told().await;
     let program = app.program(Role::Viewer).await;
-    let all = program.get("/api/v2/alerts?dag_id=sad").await;
+    let all = program.get("/alerts?dag_id=sad").await;
     assert_eq!(all["total_entries"], 2);
     assert_eq!(
         (&all["alerts"][0]["state"], &all["alerts"][0]["target"]),
@@ -66,5 +66,5 @@ async fn programs_list_alerts() {
     );
     assert_eq!(all["alerts"][0]["facts"]["task_id"], "a");
     assert!(!all.to_string().contains("hunter2"));
-    assert_eq!(program.get("/api/v2/alerts?state=waiting&limit=1").await["alerts"][0]["target"], "chat");
+    assert_eq!(program.get("/alerts?state=waiting&limit=1").await["alerts"][0]["target"], "chat");
 }
