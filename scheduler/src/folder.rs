@@ -69,7 +69,10 @@ impl Folder {
     /// # Errors
     /// When the folder itself cannot be read. A file that cannot be read is an error of that file.
     pub fn look(&mut self) -> io::Result<Changes> {
-        let files = list(&self.root)?;
+        list(&self.root).map(|files| self.compare(files))
+    }
+
+    fn compare(&mut self, files: BTreeMap<String, PathBuf>) -> Changes {
         let mut changes = Changes::default();
         self.known.retain(|file, _| {
             let stays = files.contains_key(file);
@@ -80,14 +83,15 @@ impl Folder {
         });
         for (file, path) in files {
             let changed = self.known.get(&file).is_none_or(Known::changed);
-            if changed {
+            // One that vanished after the folder was listed is no file that cannot be read: the next look finds it gone.
+            if changed && fs::symlink_metadata(&path).is_ok() {
                 let (read, known) = read(&file, &path);
                 self.known.insert(file, known);
                 changes.read.push(read);
             }
         }
         changes.gone.sort();
-        Ok(changes)
+        changes
     }
 }
 
@@ -221,6 +225,23 @@ mod tests {
 
         fs::remove_file(home.path().join("team/good.yaml")).unwrap();
         assert_eq!(folder.look().unwrap().gone, ["team/good.yaml"]);
+    }
+
+    #[test]
+    fn a_file_that_vanishes_while_we_look_is_no_error() {
+        let home = tempfile::tempdir().unwrap();
+        let mut folder = Folder::new(home.path().to_path_buf());
+        fs::write(home.path().join("good.yaml"), GOOD).unwrap();
+        fs::write(home.path().join("new.yaml"), GOOD).unwrap();
+        let listed = list(home.path()).unwrap();
+        fs::remove_file(home.path().join("new.yaml")).unwrap();
+        assert_eq!(names(&folder.compare(listed.clone())), ["good.yaml"]);
+        fs::remove_file(home.path().join("good.yaml")).unwrap();
+        let changes = folder.compare(listed);
+        assert!(changes.read.is_empty() && changes.gone.is_empty(), "{changes:?}");
+        assert_eq!(folder.look().unwrap().gone, ["good.yaml"]);
+        std::os::unix::fs::symlink("nowhere", home.path().join("link.yaml")).unwrap();
+        assert_eq!(folder.look().unwrap().read[0].parsed.errors.len(), 1, "a link to nowhere is one");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub async fn measure(platform: &mut Platform, plan: &Plan) -> Result<Vec<Measure
     let (ours, servers) = idle_shares(platform, plan, &pids).await?;
     let memory = usage::memory(&pids)?.pss as f64 / MEGA;
     platform.remove(&files)?;
+    // The others are not to be measured while these are taken out of the records.
+    platform.rest(SETTLE).await?;
     let seconds = plan.idle_seconds;
     let name = |what: &str| format!("{DAGS} DAGs, nothing to do: {what}");
     Ok(vec![
