@@ -380,8 +380,10 @@ fn the_name_of_a_policy_is_read_and_a_misspelt_one_explained() {
 
 #[test]
 fn ten_thousand_that_wait_are_let_through_in_time_that_grows_with_their_number() {
-    let best = |waiting| (0..3).map(|_| time_to_admit(waiting)).min().unwrap();
-    let (few, many) = (best(1_000), best(10_000));
+    // By turns, and the best of several: whatever else the machine does meets both.
+    let pairs: Vec<_> = (0..9).map(|_| (time_to_admit(1_000), time_to_admit(10_000))).collect();
+    let few = pairs.iter().map(|(few, _)| *few).min().unwrap();
+    let many = pairs.iter().map(|(_, many)| *many).min().unwrap();
     assert!(many < few * 40, "ten times as many took {many:?} instead of {few:?}");
 }
 
