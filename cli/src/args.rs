@@ -68,7 +68,7 @@ pub enum Command {
     /// Run everything in one process, with a private PostgreSQL.
     Standalone(Standalone),
     /// Run a scheduler: one leads, any number stand by.
-    Scheduler,
+    Scheduler(Scheduler),
     /// Run a worker.
     Worker(Worker),
     /// Run the web server.
@@ -114,15 +114,29 @@ pub enum Command {
     Warden,
 }
 
-/// Flags of `standalone`: those of its web server and of its worker.
+/// Flags of `standalone`: those of its web server, its scheduler and its worker.
 #[derive(Args, Clone)]
 pub struct Standalone {
     /// Those of its web server.
     #[command(flatten)]
     pub web: Webserver,
+    /// Those of its scheduler.
+    #[command(flatten)]
+    pub scheduler: Scheduler,
     /// Those of its worker.
     #[command(flatten)]
     pub worker: Worker,
+}
+
+/// Flags of a scheduler. All schedulers of an installation should have the same.
+#[derive(Args, Clone, Default)]
+pub struct Scheduler {
+    /// The order among task instances that wait for the same room, where a pool names no other.
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// Whether DAGs share the room fairly before the policy counts.
+    #[arg(long, value_name = "true|false")]
+    pub fair_share: Option<String>,
 }
 
 /// Flags of a web server.

@@ -50,7 +50,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let common = &cli.common;
     match cli.command {
         Command::Standalone(flags) => process::standalone(common, &flags).await.map(succeeded),
-        Command::Scheduler => process::scheduler(common).await.map(succeeded),
+        Command::Scheduler(args) => process::scheduler(common, &args).await.map(succeeded),
         Command::Worker(flags) => process::worker(common, &flags).await.map(succeeded),
         Command::Webserver(flags) => process::webserver(common, &flags).await.map(succeeded),
         Command::Dags(dags) => command::dags::run(common, dags).await,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use domain::engine::{floor::Policy, record::AdmissionRecord};
 use queue::Queue;
 use runtime::{
     config::{Config, Environment, Flags},
@@ -40,7 +41,21 @@ pub fn flags(common: &Common) -> Flags {
 /// # Errors
 /// The first value that cannot be used.
 pub fn config(flags: &Flags) -> Result<Config> {
-    Ok(Config::load(flags, &Environment::process())?)
+    let config = Config::load(flags, &Environment::process())?;
+    admission(&config)?;
+    Ok(config)
+}
+
+/// By which rules task instances start in this installation.
+///
+/// # Errors
+/// When the policy is none that there is.
+pub fn admission(config: &Config) -> Result<AdmissionRecord> {
+    let policy = match config.policy.as_deref() {
+        Some(name) => name.parse().context("the policy of the installation (--policy, TRADEWIND_POLICY)")?,
+        None => Policy::default(),
+    };
+    Ok(AdmissionRecord { policy, fair_share: *config.fair_share, ..AdmissionRecord::default() })
 }
 
 /// The configuration of a command, which says on the standard error what is strange about it.

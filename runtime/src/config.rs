@@ -47,6 +47,10 @@ pub struct Flags {
     pub parallelism: Option<String>,
     /// `--queues`
     pub queues: Option<String>,
+    /// `--policy`
+    pub policy: Option<String>,
+    /// `--fair-share`
+    pub fair_share: Option<String>,
 }
 
 /// The whole configuration. Each field names its variable and default; [`setting`] has the same for people.
@@ -72,6 +76,10 @@ pub struct Config {
     pub parallelism: Value<Parallelism>,
     /// `TRADEWIND_QUEUES`, default `default`: the queues a worker serves.
     pub queues: Value<Queues>,
+    /// `TRADEWIND_POLICY`, default none: the name of a policy. Which there are is for the scheduler to say.
+    pub policy: Value<Option<String>>,
+    /// `TRADEWIND_FAIR_SHARE`, default true.
+    pub fair_share: Value<bool>,
     /// `TRADEWIND_ADMIN_PASSWORD`, default none: the password of the user `admin`, set at the first start.
     pub admin_password: Value<Option<Secret>>,
     /// `TRADEWIND_LOG`, default `info`.
@@ -141,6 +149,10 @@ impl Config {
                 Parallelism::parse,
             )?,
             queues: from.or_default(&setting::QUEUES, flags.queues.as_deref(), Queues::parse)?,
+            policy: from.optional(&setting::POLICY, flags.policy.as_deref(), parse_name)?,
+            fair_share: from
+                .find(&setting::FAIR_SHARE, flags.fair_share.as_deref(), parse_bool)?
+                .unwrap_or_else(|| Value::default(true)),
             admin_password: from.optional(&setting::ADMIN_PASSWORD, None, parse_password)?,
             log: from.or_default(&setting::LOG, None, LogFilter::parse)?,
             log_format: from.or_default(&setting::LOG_FORMAT, None, LogFormat::parse)?,
@@ -166,6 +178,8 @@ impl Config {
             self.port.listed(&setting::PORT, shown),
             self.parallelism.listed(&setting::PARALLELISM, shown),
             self.queues.listed(&setting::QUEUES, shown),
+            self.policy.listed(&setting::POLICY, |policy| policy.clone().unwrap_or_default()),
+            self.fair_share.listed(&setting::FAIR_SHARE, shown),
             self.admin_password.listed(&setting::ADMIN_PASSWORD, |password| {
                 password.as_ref().map_or_else(String::new, hidden)
             }),
@@ -188,6 +202,15 @@ fn parse_secret_key(text: &str) -> Result<Secret, Expected> {
             "16 to 4096 characters that nobody can guess, such as `openssl rand -base64 32` prints",
         ))
     }
+}
+
+fn parse_name(text: &str) -> Result<String, Expected> {
+    let ok = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    ok.then(|| text.to_owned()).ok_or_else(|| Expected::new("a name of small letters and _"))
+}
+
+fn parse_bool(text: &str) -> Result<bool, Expected> {
+    text.trim().to_ascii_lowercase().parse().map_err(|_| Expected::new("true or false"))
 }
 
 fn parse_password(text: &str) -> Result<Secret, Expected> {

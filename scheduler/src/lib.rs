@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::engine::record::AdmissionRecord;
 use queue::{Bell, BellKind, Queue};
 use runtime::{clock::Clock, health::Health, shutdown::Shutdown};
 use store::{
@@ -44,6 +45,8 @@ pub struct Settings {
     pub standby: Duration,
     /// A worker that has not renewed its lease for this long is lost.
     pub worker_lease: Duration,
+    /// By which rules instances start, where DAGs and pools do not say otherwise.
+    pub admission: AdmissionRecord,
 }
 
 impl Settings {
@@ -55,6 +58,7 @@ impl Settings {
             lease: Duration::from_secs(3),
             standby: Duration::from_millis(250),
             worker_lease: job::LEASE,
+            admission: AdmissionRecord::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use domain::engine::{
     Engine, Snapshot,
     event::{Event, MAX_QUEUED},
-    record::{AdmissionRecord, VersionId, WorkerRecord},
+    record::{VersionId, WorkerRecord},
 };
 use queue::{Bell, BellKind, Bells, Note};
 use runtime::shutdown::Shutdown;
@@ -123,7 +123,7 @@ impl<'a> Term<'a> {
             runs: snapshot.runs,
             backfills: snapshot.backfills,
             pools: snapshot.pools,
-            admission: AdmissionRecord::default(),
+            admission: self.scheduler.settings.admission.clone(),
             durations: snapshot.durations,
             workers: snapshot.workers,
             next_run: snapshot.next_run.0,

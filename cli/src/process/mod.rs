@@ -23,8 +23,11 @@ pub use standalone::standalone;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `tradewind scheduler`
-pub async fn scheduler(common: &Common) -> Result<()> {
-    let (parts, shutdown) = connect(&setup::flags(common)).await?;
+pub async fn scheduler(common: &Common, scheduler: &args::Scheduler) -> Result<()> {
+    let mut flags = setup::flags(common);
+    flags.policy.clone_from(&scheduler.policy);
+    flags.fair_share.clone_from(&scheduler.fair_share);
+    let (parts, shutdown) = connect(&flags).await?;
     parts.scheduler().run(shutdown).await;
     Ok(())
 }

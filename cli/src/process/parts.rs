@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use anyhow::{Context, Result};
-use domain::id::QueueName;
+use domain::{engine::record::AdmissionRecord, id::QueueName};
 use queue::Queue;
 use runtime::{
     clock::Clock, config::Config, health::Health, logs::LogStore, secret_key::SecretKey, shutdown::Shutdown,
@@ -12,7 +12,7 @@ use scheduler::Scheduler;
 use store::Store;
 use webserver::AppState;
 
-use crate::args;
+use crate::{args, setup};
 
 /// Everything that a part may need.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub struct Parts {
     pub health: Health,
     pub clock: Clock,
     pub logs: LogStore,
+    admission: AdmissionRecord,
     secret: SecretKey,
 }
 
@@ -30,14 +31,17 @@ impl Parts {
     pub fn new(config: Config, store: Store, queue: Queue, health: Health) -> Result<Self> {
         let logs = LogStore::open(&config.logs_url)
             .context("cannot keep logs; choose another place with --logs-url or TRADEWIND_LOGS_URL")?;
+        let admission = setup::admission(&config)?;
         let secret = SecretKey::open(&config)?;
-        Ok(Self { config, store, queue, health, clock: Clock::system(), logs, secret })
+        Ok(Self { config, store, queue, health, clock: Clock::system(), logs, admission, secret })
     }
 
     /// A scheduler, not yet running.
     pub fn scheduler(&self) -> Scheduler {
+        let mut settings = scheduler::Settings::new(self.config.dags_folder.to_path_buf());
+        settings.admission.clone_from(&self.admission);
         Scheduler {
-            settings: scheduler::Settings::new(self.config.dags_folder.to_path_buf()),
+            settings,
             store: self.store.clone(),
             queue: self.queue.clone(),
             clock: self.clock.clone(),

@@ -26,6 +26,8 @@ pub async fn standalone(common: &Common, args: &args::Standalone) -> Result<()> 
     flags.port.clone_from(&args.web.port);
     flags.parallelism.clone_from(&args.worker.parallelism);
     flags.queues.clone_from(&args.worker.queues);
+    flags.policy.clone_from(&args.scheduler.policy);
+    flags.fair_share.clone_from(&args.scheduler.fair_share);
     let config = setup::config(&flags)?;
     start_tracing(&config)?;
     config.home.create()?;

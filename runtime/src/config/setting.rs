@@ -95,6 +95,20 @@ pub static QUEUES: Setting = plain(
     Some("--queues"),
     "The queues a worker takes tasks from, separated by commas.",
 );
+/// The order in which task instances start.
+pub static POLICY: Setting = plain(
+    "policy",
+    "TRADEWIND_POLICY",
+    Some("--policy"),
+    "The order among task instances that wait for the same room, where a pool names no other.",
+);
+/// Whether DAGs share the room.
+pub static FAIR_SHARE: Setting = plain(
+    "fair_share",
+    "TRADEWIND_FAIR_SHARE",
+    Some("--fair-share"),
+    "Whether DAGs share the room fairly before the policy counts: true or false.",
+);
 /// The first user's password.
 pub static ADMIN_PASSWORD: Setting = secret(
     "admin_password",
@@ -114,7 +128,7 @@ pub static LOG_FORMAT: Setting = plain(
 );
 
 /// All of them, in the order of `config list`.
-pub fn all() -> [&'static Setting; 13] {
+pub fn all() -> [&'static Setting; 15] {
     [
         &HOME,
         &DATABASE_URL,
@@ -126,6 +140,8 @@ pub fn all() -> [&'static Setting; 13] {
         &PORT,
         &PARALLELISM,
         &QUEUES,
+        &POLICY,
+        &FAIR_SHARE,
         &ADMIN_PASSWORD,
         &LOG,
         &LOG_FORMAT,

@@ -27,6 +27,7 @@ fn defaults() {
         (config.log.to_string(), config.log_format.to_string()),
         ("info".to_owned(), "auto".to_owned())
     );
+    assert!(config.policy.is_none() && *config.fair_share);
     assert!(config.warnings.is_empty());
     assert!(config.list().iter().all(|listed| listed.origin == Origin::Default));
 }
@@ -85,6 +86,8 @@ fn secrets_are_masked_wherever_they_are_shown() {
 #[test_case("TRADEWIND_HOST", "local host", "an IP address or a host name")]
 #[test_case("TRADEWIND_QUEUES", "a,,b", "separated by commas")]
 #[test_case("TRADEWIND_QUEUES", "a/b", "separated by commas")]
+#[test_case("TRADEWIND_POLICY", "Shortest Job", "small letters")]
+#[test_case("TRADEWIND_FAIR_SHARE", "yes", "true or false")]
 #[test_case("TRADEWIND_LOG", "inof", "did you mean info?")]
 #[test_case("TRADEWIND_LOG", "scheduler=", "scheduler=debug")]
 #[test_case("TRADEWIND_LOG_FORMAT", "xml", "auto, text or json")]
