@@ -192,6 +192,7 @@ fn empty() -> Result<Dag, AddError> {
         alerts: Default::default(),
         tasks: Vec::new(),
         groups: Vec::new(),
+        python_file: None,
     })
 }
 

@@ -201,6 +201,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
         tasks,
         groups,
+        python_file: None,
     }
 }
 
