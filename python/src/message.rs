@@ -105,17 +105,23 @@ impl Reply {
         Self::Body(json!({"type": "VariableKeysResult", "keys": keys, "total_entries": total}))
     }
 
-    /// A connection, in the form of Airflow's API; its `conn_id` where there is none.
+    /// A connection, from Airflow's JSON form of it (`{"conn_type": …, "host": …}`); `None` where there is none of that name.
     #[must_use]
-    pub fn connection(conn_id: &str, connection: Option<ConnectionAnswer<'_>>) -> Self {
-        let Some(known) = connection else {
+    pub fn connection(conn_id: &str, form: Option<&Value>) -> Self {
+        let Some(form) = form else {
             return Self::Body(missing("CONNECTION_NOT_FOUND", &json!({"conn_id": conn_id})));
         };
-        Self::Body(json!({
-            "type": "ConnectionResult", "conn_id": conn_id, "conn_type": known.conn_type, "host": known.host,
-            "schema": known.schema, "login": known.login, "password": known.password, "port": known.port,
-            "extra": known.extra,
-        }))
+        let mut body = json!({"type": "ConnectionResult", "conn_id": conn_id});
+        for name in ["conn_type", "host", "schema", "login", "password", "port"] {
+            body[name] = form.get(name).cloned().unwrap_or(Value::Null);
+        }
+        // What is in a column of texts there is a text here, too.
+        body["extra"] = match form.get("extra") {
+            None | Some(Value::Null) => Value::Null,
+            Some(Value::String(text)) => Value::String(text.clone()),
+            Some(other) => Value::String(other.to_string()),
+        };
+        Self::Body(body)
     }
 
     /// The question cannot be answered.
@@ -124,25 +130,6 @@ impl Reply {
         let detail = json!({"status_code": status, "message": message});
         Self::Refusal(json!({"type": "ErrorResponse", "error": "API_SERVER_ERROR", "detail": detail}))
     }
-}
-
-/// What a connection consists of.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionAnswer<'a> {
-    /// Its kind, for example `postgres`.
-    pub conn_type: &'a str,
-    /// The machine.
-    pub host: Option<&'a str>,
-    /// The database.
-    pub schema: Option<&'a str>,
-    /// The user.
-    pub login: Option<&'a str>,
-    /// The password.
-    pub password: Option<&'a str>,
-    /// The port.
-    pub port: Option<i32>,
-    /// Everything else, a JSON text.
-    pub extra: Option<&'a str>,
 }
 
 /// That something does not exist is an answer, not an error of the conversation.
