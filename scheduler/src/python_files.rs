@@ -67,7 +67,9 @@ impl Reader {
     /// There are files that could not be read for want of a fork server, and it may work now.
     pub fn wants_another_try(&self) -> bool {
         let existed = self.environment.exists();
-        self.failed.as_ref().is_some_and(|failed| failed.existed != existed || failed.at.elapsed() > PAUSE && existed)
+        self.failed
+            .as_ref()
+            .is_some_and(|failed| failed.existed != existed || failed.at.elapsed() > PAUSE && existed)
     }
 
     /// Reads some files at the same time.
@@ -85,12 +87,15 @@ impl Reader {
             return Ok(());
         }
         let existed = self.environment.exists();
-        if let Some(failed) = self.failed.as_ref().filter(|failed| failed.existed == existed && failed.at.elapsed() < PAUSE) {
+        if let Some(failed) =
+            self.failed.as_ref().filter(|failed| failed.existed == existed && failed.at.elapsed() < PAUSE)
+        {
             return Err(failed.why.clone());
         }
         self.zygote = None;
         let started = self.start().await;
-        self.failed = started.as_ref().err().map(|why| Failed { at: Instant::now(), why: why.clone(), existed });
+        self.failed =
+            started.as_ref().err().map(|why| Failed { at: Instant::now(), why: why.clone(), existed });
         self.zygote = Some(started.inspect_err(|why| warn!("cannot read Airflow DAG files: {why}"))?);
         Ok(())
     }
@@ -173,7 +178,11 @@ fn loaded(file: &PythonFile, parsed: Parsed) -> LoadedFile {
     for serialized in &parsed.dags {
         match serialized::read(serialized, &file.file) {
             Ok(dag) => {
-                dags.push(LoadedDag { dag: Arc::new(dag), source: file.source.clone(), place: place(serialized, &file.source) });
+                dags.push(LoadedDag {
+                    dag: Arc::new(dag),
+                    source: file.source.clone(),
+                    place: place(serialized, &file.source),
+                });
             }
             Err(refused) => errors.push(error(refused.to_string(), None)),
         }

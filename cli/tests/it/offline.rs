@@ -224,7 +224,9 @@ fn the_configuration_tells_where_values_come_from() {
     let output = command.env("TRADEWIND_PARALLELISM", "none").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("TRADEWIND_PARALLELISM is \"none\""));
-    place.run(&["scheduler", "--policy", "shortst"]).bad(1, &["TRADEWIND_POLICY", "did you mean `shortest`?"]);
+    place
+        .run(&["scheduler", "--policy", "shortst"])
+        .bad(1, &["TRADEWIND_POLICY", "did you mean `shortest`?"]);
     place.run(&["scheduler", "--fair-share", "maybe"]).bad(1, &["--fair-share", "true or false"]);
 }
 
