@@ -14,7 +14,7 @@ mod tasks;
 mod timetables;
 mod wrapped;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -129,6 +129,10 @@ fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task
         }
         tasks.push(read);
     }
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = tasks.iter().find(|task| !ids.insert(&task.task_id)) {
+        return Err(Refused::new(format!("two tasks have the same task_id `{}`", twice.task_id)));
+    }
     for task in &mut tasks {
         task.upstream = upstream.remove(&task.task_id).unwrap_or_default();
         task.upstream.sort_unstable();
@@ -147,9 +151,6 @@ fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task
 fn check_order(tasks: &[Task]) -> Result<(), Refused> {
     let mut open: BTreeMap<&TaskId, usize> =
         tasks.iter().map(|task| (&task.task_id, task.upstream.len())).collect();
-    if open.len() < tasks.len() {
-        return Err(Refused::new("two tasks have the same task_id"));
-    }
     let mut downstream: BTreeMap<&TaskId, Vec<&TaskId>> = BTreeMap::new();
     for task in tasks {
         for before in &task.upstream {

@@ -145,7 +145,7 @@ fn mappings_in_all_forms() {
 #[test_case("daily", &["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]; "daily")]
 #[test_case("zoned", &["2026-01-01T11:00:00Z", "2026-01-02T11:00:00Z"]; "zoned")]
 #[test_case("several", &["2026-01-01T06:00:00Z", "2026-01-01T18:30:00Z"]; "several")]
-#[test_case("interval", &["2026-01-01T23:00:00Z", "2026-01-02T23:00:00Z"]; "interval")]
+#[test_case("interval", &["2026-01-02T23:00:00Z", "2026-01-03T23:00:00Z"]; "interval")]
 #[test_case("delta_interval", &["2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]; "delta interval")]
 #[test_case("with_interval", &["2026-01-05T00:00:00Z", "2026-01-12T00:00:00Z"]; "with interval")]
 #[test_case("listed", &["2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"]; "listed")]
