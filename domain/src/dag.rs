@@ -165,6 +165,9 @@ pub struct Task {
     /// And until those that wait for it directly have, in that run. Implies `depends_on_past`, as Airflow has it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub wait_for_downstream: bool,
+    /// It is not skipped by its rule before that holds, either. Source: Airflow 3.3.2 `ti_deps/deps/trigger_rule_dep.py`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wait_for_past_depends_before_skipping: bool,
     /// What happens when it fails.
     pub retry: Retry,
     /// A try that lasts longer is stopped and has failed.

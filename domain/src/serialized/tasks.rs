@@ -35,6 +35,7 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
         teardown,
         depends_on_past: fields.flag("depends_on_past"),
         wait_for_downstream: fields.flag("wait_for_downstream"),
+        wait_for_past_depends_before_skipping: fields.flag("wait_for_past_depends_before_skipping"),
         retry: retry(fields)?,
         execution_timeout: fields.span("execution_timeout")?,
         pool: PoolName::new(fields.text("pool").unwrap_or("default_pool")).map_err(named)?,

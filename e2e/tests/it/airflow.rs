@@ -1,40 +1,10 @@
 //! Airflow DAG files, unmodified: read and run with Airflow's own packages. Skipped, and said so, where these cannot be installed.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-};
+use std::fs;
 
-use python::{AIRFLOW, Environment};
 use serde_json::{Value, json};
 
-use crate::platform::Standalone;
-
-/// The environment that `TRADEWIND_TEST_PYTHON` names, else one that is made once below the build folder.
-async fn environment() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("TRADEWIND_TEST_PYTHON") {
-        return Some(folder.into());
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("airflow-{AIRFLOW}"));
-    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    // Other tests make the same one.
-    let lock = File::create(folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    let made = folder.join("made");
-    if !made.exists() {
-        let result =
-            Environment::at(folder.clone()).setup(Path::new("python3"), AIRFLOW, None, &|_| ()).await;
-        match result {
-            Ok(_) => fs::write(&made, AIRFLOW).unwrap(),
-            Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
-            Err(error) => {
-                eprintln!("SKIPPED: there is no Python environment with Airflow: {error}");
-                return None;
-            }
-        }
-    }
-    Some(folder)
-}
+use crate::{airflow_environment::environment, platform::Standalone};
 
 async fn states(standalone: &Standalone, path: &str) -> Vec<(String, i64, String, i64)> {
     let (_, tis) = standalone.api("GET", &format!("{path}/taskInstances?limit=100"), None).await;
@@ -64,7 +34,7 @@ async fn an_unmodified_file_runs_as_in_airflow() {
     assert!(found.to_string().contains("tradewind python setup"), "{found:#}");
 
     // What `tradewind python setup` makes is found without a restart.
-    std::os::unix::fs::symlink(environment, standalone.folder.path().join("home/python")).unwrap();
+    std::os::unix::fs::symlink(environment.folder(), standalone.folder.path().join("home/python")).unwrap();
     let known = |answer: &Value| answer["dag_id"] == "pipeline";
     standalone.until("the DAG is known", "/dags/pipeline", known).await;
     let one = |answer: &Value| answer["total_entries"] == 1;

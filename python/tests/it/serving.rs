@@ -6,7 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use python::{Environment, Error, Launch, Setup, Target, Unfit, Zygote};
 
-use crate::ground::{Ground, environment};
+use crate::airflow::environment;
+use crate::ground::Ground;
 
 fn setup(interpreter: PathBuf) -> Setup {
     Setup { interpreter, environment: Vec::new(), preload: Vec::new() }
