@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test_case(json!({"type": "GetXCom", "key": "return_value", "map_index": null}))]
-    #[test_case(json!([1, -1, 1.5, "Ä", true, null, {"a": [{}]}, u64::MAX, i64::MIN]))]
+    #[test_case(json!([1, -1, 1.5, "Ä", true, null, {"a": [{}]}, u64::MAX, i64::MIN]); "all kinds")]
     #[test_case(json!(null))]
     fn a_body_comes_back_as_it_was(body: Value) {
         let bytes = answer(7, &body, None);
