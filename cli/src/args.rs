@@ -6,6 +6,7 @@
 pub mod backfill;
 pub mod dags;
 pub mod db;
+pub mod python;
 pub mod records;
 pub mod tasks;
 pub mod users;
@@ -97,6 +98,9 @@ pub enum Command {
     /// Work with the database.
     #[command(subcommand)]
     Db(db::Db),
+    /// Look after the Python environment for Airflow DAG files.
+    #[command(subcommand)]
+    Python(python::Python),
     /// Show the configuration and where each value comes from.
     #[command(subcommand)]
     Config(Config),

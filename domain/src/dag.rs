@@ -98,6 +98,9 @@ pub struct Dag {
     /// The task groups in the order of the file, outer before inner.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
+    /// The Python file it was read from, relative to the DAGs folder, when it is an Airflow DAG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python_file: Option<String>,
 }
 
 /// A parameter of a run.
@@ -162,6 +165,9 @@ pub struct Task {
     /// And until those that wait for it directly have, in that run. Implies `depends_on_past`, as Airflow has it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub wait_for_downstream: bool,
+    /// It is not skipped by its rule before that holds, either. Source: Airflow 3.3.2 `ti_deps/deps/trigger_rule_dep.py`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wait_for_past_depends_before_skipping: bool,
     /// What happens when it fails.
     pub retry: Retry,
     /// A try that lasts longer is stopped and has failed.
@@ -296,8 +302,25 @@ pub enum Operator {
     WaitFor(Box<WaitFor>),
     /// Starts a run of a DAG.
     TriggerDag(Box<TriggerDag>),
+    /// A task of an Airflow DAG file, run by Airflow's own task runner.
+    Airflow(Box<AirflowTask>),
     /// Nothing: it joins or separates other tasks and never reaches a worker.
     Empty,
+}
+
+/// What is known of a task of an Airflow DAG file. Everything else about it is in the file, where its task runner finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AirflowTask {
+    /// The class of its operator.
+    pub class: String,
+    /// The module of that class.
+    pub module: String,
+    /// What people call it when that is not its class, for example `@task`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its result may have tasks behind it skipped (Airflow's `SkipMixin`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub chooses: bool,
 }
 
 impl Operator {
@@ -314,13 +337,14 @@ impl Operator {
             Self::LatestOnly => "latest_only",
             Self::WaitFor(_) => "wait_for",
             Self::TriggerDag(_) => "trigger_dag",
+            Self::Airflow(_) => "airflow",
             Self::Empty => "empty",
         }
     }
 
     /// Airflow's name of the same thing, shown as `operator` in the API.
     #[must_use]
-    pub const fn class_name(&self) -> &'static str {
+    pub fn class_name(&self) -> &str {
         match self {
             Self::Bash { .. } => "BashOperator",
             Self::Python { .. } => "PythonOperator",
@@ -331,6 +355,7 @@ impl Operator {
             Self::LatestOnly => "LatestOnlyOperator",
             Self::WaitFor(wait) => wait.until.class_name(),
             Self::TriggerDag(_) => "TriggerDagRunOperator",
+            Self::Airflow(task) => &task.class,
             Self::Empty => "EmptyOperator",
         }
     }
@@ -347,14 +372,25 @@ impl Operator {
             | Self::LatestOnly
             | Self::WaitFor(_)
             | Self::TriggerDag(_)
+            | Self::Airflow(_)
             | Self::Empty => self,
         }
     }
 
     /// Its result may have tasks behind it skipped.
     #[must_use]
-    pub const fn chooses(&self) -> bool {
-        matches!(self, Self::Branch { .. } | Self::ShortCircuit { .. } | Self::LatestOnly)
+    pub fn chooses(&self) -> bool {
+        match self {
+            Self::Branch { .. } | Self::ShortCircuit { .. } | Self::LatestOnly => true,
+            Self::Airflow(task) => task.chooses,
+            Self::Bash { .. }
+            | Self::Python { .. }
+            | Self::Sql { .. }
+            | Self::Http { .. }
+            | Self::WaitFor(_)
+            | Self::TriggerDag(_)
+            | Self::Empty => false,
+        }
     }
 
     /// The engine carries it out itself.
@@ -369,7 +405,8 @@ impl Operator {
             | Self::Http { .. }
             | Self::Branch { .. }
             | Self::ShortCircuit { .. }
-            | Self::TriggerDag(_) => false,
+            | Self::TriggerDag(_)
+            | Self::Airflow(_) => false,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod intent;
 pub mod outcome;
 pub mod params;
 pub mod retry;
+pub mod serialized;
 pub mod span;
 pub mod state;
 pub mod timetable;

@@ -1,6 +1,7 @@
 //! Loading DAG files while leading: at the start, and whenever the folder changes.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     Error, Scheduler,
     folder::{Changes, FileRead, Folder},
+    python_files::Reader,
 };
 
 /// An editor writes a file in several steps; so long after the first one the folder is looked at.
@@ -27,6 +29,9 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// The folder is looked at anyway after a hundred times as long as the last look took, within these bounds: network file
 /// systems send no events. So looking never costs more than one percent of a core.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Python files that are read at the same time.
+const AT_ONCE: usize = 2;
 
 /// Batches of loaded DAGs on their way to the engine.
 pub type DagEvents = mpsc::Receiver<Vec<Event>>;
@@ -37,14 +42,18 @@ pub async fn load(scheduler: &Scheduler, proof: &LeaderProof, to: mpsc::Sender<V
     let (bell, mut changed) = mpsc::channel(1);
     let _watcher = watch(&root, bell);
     let mut folder = Folder::new(root.clone());
+    let mut reader = Reader::new(scheduler);
     let mut known = None;
     loop {
         let began = Instant::now();
+        if reader.wants_another_try() {
+            folder.forget_python();
+        }
         let (back, result) = look(folder).await;
         folder = back;
         match result {
             Ok(changes) => {
-                let saved = save(&scheduler.store, proof, changes, &mut known, &to).await;
+                let saved = save(&scheduler.store, proof, changes, &mut reader, &mut known, &to).await;
                 if let Err(error) = saved {
                     warn!(%error, "cannot save the DAGs; trying again");
                     folder = Folder::new(root.clone());
@@ -90,19 +99,38 @@ async fn save(
     store: &Store,
     proof: &LeaderProof,
     changes: Changes,
+    reader: &mut Reader,
     known: &mut Option<()>,
     to: &mpsc::Sender<Vec<Event>>,
 ) -> Result<(), Error> {
     let mut files: Vec<LoadedFile> = changes.gone.into_iter().map(gone).collect();
     if known.is_none() {
         // The first look of a term: what the records know and the folder does not have is gone.
-        let present = |file: &String| changes.read.iter().any(|read| read.file == *file);
+        let read = changes.read.iter().map(|read| &read.file);
+        let present: HashSet<&String> =
+            read.chain(changes.python.iter().map(|python| &python.file)).collect();
+        let present = |file: &String| present.contains(file);
         files.extend(store.known_files().await?.into_iter().filter(|file| !present(file)).map(gone));
     }
     for read in changes.read {
         report(&read);
         files.push(loaded(read));
     }
+    write(store, proof, &files, to).await?;
+    // Each is read on its own, and what was read is live before the last one is.
+    for batch in changes.python.chunks(AT_ONCE) {
+        write(store, proof, &reader.read(batch).await, to).await?;
+    }
+    *known = Some(());
+    Ok(())
+}
+
+async fn write(
+    store: &Store,
+    proof: &LeaderProof,
+    files: &[LoadedFile],
+    to: &mpsc::Sender<Vec<Event>>,
+) -> Result<(), Error> {
     for batch in files.chunks(MOST_FILES) {
         let saved = store.save(proof, batch).await?;
         for refused in &saved.refused {
@@ -116,7 +144,6 @@ async fn save(
             drop(to.send(events).await);
         }
     }
-    *known = Some(());
     Ok(())
 }
 

@@ -35,8 +35,21 @@ struct Known {
 pub struct Changes {
     /// New and changed files, by their path relative to the folder.
     pub read: Vec<FileRead>,
+    /// New and changed Python files, which Airflow's parser has to read.
+    pub python: Vec<PythonFile>,
     /// Files that are gone.
     pub gone: Vec<String>,
+}
+
+/// A Python file that may define DAGs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonFile {
+    /// Its path relative to the folder, with `/` between the parts.
+    pub file: String,
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Its text, as far as it is one.
+    pub source: String,
 }
 
 /// A DAG file and what came of it.
@@ -64,6 +77,11 @@ impl Folder {
         Self { root, known: HashMap::new() }
     }
 
+    /// The Python files count as changed at the next look.
+    pub fn forget_python(&mut self) {
+        self.known.retain(|file, _| !is_python(Path::new(file)));
+    }
+
     /// Looks at the folder and reads what changed.
     ///
     /// # Errors
@@ -85,9 +103,14 @@ impl Folder {
             let changed = self.known.get(&file).is_none_or(Known::changed);
             // One that vanished after the folder was listed is no file that cannot be read: the next look finds it gone.
             if changed && fs::symlink_metadata(&path).is_ok() {
-                let (read, known) = read(&file, &path);
+                let known = if is_python(&path) {
+                    look_into(&file, &path, &mut changes)
+                } else {
+                    let (read, known) = read(&file, &path);
+                    changes.read.push(read);
+                    known
+                };
                 self.known.insert(file, known);
-                changes.read.push(read);
             }
         }
         changes.gone.sort();
@@ -134,7 +157,38 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn is_dag_file(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| matches!(ending, "yaml" | "yml"))
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| matches!(ending, "yaml" | "yml" | "py"))
+}
+
+fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "py")
+}
+
+/// Whether a Python file may define DAGs: it speaks of both. Source: Airflow 3.3.2 `utils/file.py`, `might_contain_dag`.
+fn may_define_dags(bytes: &[u8]) -> bool {
+    let text = bytes.to_ascii_lowercase();
+    let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    has(b"dag") && has(b"airflow")
+}
+
+/// Notes a Python file for Airflow's parser. One that defines no DAG, and did not before, is only remembered.
+fn look_into(file: &str, path: &Path, changes: &mut Changes) -> Known {
+    let stamps = vec![(path.to_path_buf(), stamp_of(path))];
+    match read_limited(path) {
+        Ok(bytes) if may_define_dags(&bytes) => changes.python.push(PythonFile {
+            file: file.to_owned(),
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+            source: String::from_utf8_lossy(&bytes).replace('\0', ""),
+        }),
+        // What it defined before is gone.
+        Ok(_) => changes.gone.push(file.to_owned()),
+        Err(error) => {
+            let parsed = unreadable(file, &error);
+            changes.read.push(FileRead { file: file.to_owned(), source: String::new(), parsed });
+        }
+    }
+    Known { stamps }
 }
 
 fn relative(root: &Path, path: &Path) -> Option<String> {

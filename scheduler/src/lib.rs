@@ -13,6 +13,7 @@ mod alerts;
 mod dags;
 mod folder;
 mod keeper;
+mod python_files;
 mod reply;
 mod term;
 mod turn;
@@ -47,18 +48,21 @@ pub struct Settings {
     pub worker_lease: Duration,
     /// By which rules instances start, where DAGs and pools do not say otherwise.
     pub admission: AdmissionRecord,
+    /// The Python environment that Airflow DAG files are read in; it need not exist.
+    pub python: python::Environment,
 }
 
 impl Settings {
     /// The usual times: a lease of 3 s, tried for four times a second, so that a standby takes over within 3.3 s.
     #[must_use]
-    pub fn new(dags_folder: PathBuf) -> Self {
+    pub fn new(dags_folder: PathBuf, python: python::Environment) -> Self {
         Self {
             dags_folder,
             lease: Duration::from_secs(3),
             standby: Duration::from_millis(250),
             worker_lease: job::LEASE,
             admission: AdmissionRecord::default(),
+            python,
         }
     }
 }

@@ -190,7 +190,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
             pool_slots: 1,
             queue: QueueName::default_queue(),
             priority: 1,
-            operator: "BashOperator",
+            operator: "BashOperator".into(),
         },
     }
 }

@@ -192,6 +192,7 @@ fn empty() -> Result<Dag, AddError> {
         alerts: Default::default(),
         tasks: Vec::new(),
         groups: Vec::new(),
+        python_file: None,
     })
 }
 
@@ -209,6 +210,7 @@ fn task(new: &NewTask) -> Task {
         teardown: None,
         depends_on_past: false,
         wait_for_downstream: false,
+        wait_for_past_depends_before_skipping: false,
         retry: Retry::default(),
         execution_timeout: None,
         pool: PoolName::default_pool(),

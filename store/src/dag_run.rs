@@ -92,6 +92,16 @@ impl Store {
         }))
     }
 
+    /// The key of a run, by its DAG and name.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn run_key(&self, dag_id: &str, run_id: &str) -> Result<Option<RunKey>, Error> {
+        let mut conn = self.conn().await?;
+        let row: Option<KeyRow> = Named { dag_id, run_id }.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| RunKey(row.key)))
+    }
+
     /// How a run stands that a task waits for; of several with the same logical date, the newest.
     ///
     /// # Errors
@@ -136,6 +146,17 @@ struct WaitedRow {
     state: Parsed<RunState>,
     #[diesel(sql_type = Array<Text>)]
     tasks: Vec<Parsed<TaskState>>,
+}
+
+#[derive(QueryableByName)]
+struct KeyRow {
+    #[diesel(sql_type = BigInt)]
+    key: i64,
+}
+
+hot_query! {
+    Named { dag_id: str => Text, run_id: str => Text }
+    "SELECT key FROM dag_run WHERE dag_id = $1 AND run_id = $2"
 }
 
 hot_query! {

@@ -210,7 +210,7 @@ fn snapshots(rows: Vec<RunRow>, versions: &Versions) -> Vec<RunSnapshot> {
 async fn fill(rows: impl Stream<Item = QueryResult<TiRow>>, runs: &mut [RunSnapshot]) -> Result<(), Error> {
     let places: HashMap<RunKey, usize> =
         runs.iter().enumerate().map(|(place, run)| (run.run.key, place)).collect();
-    let mut names = Names::of(runs.iter().map(|run| &*run.dag));
+    let mut names = Names::default();
     let mut rows = pin!(rows);
     while let Some(row) = rows.try_next().await? {
         if let Some(run) = places.get(&RunKey(row.run_key)).and_then(|place| runs.get_mut(*place)) {

@@ -115,6 +115,8 @@ impl Attempt<'_> {
             stop: self.stop,
             deadline: task.execution_timeout.map(|limit| began + limit.duration()),
             place,
+            backend: self.backend,
+            rendered: &|fields| self.watcher.rendered(shown(fields, &[])),
             began: &|pid| self.watcher.began(pid),
         };
         // Asked to stop before anything began: nothing needs to begin.
@@ -226,7 +228,8 @@ pub(crate) fn has_templates(task: &domain::dag::Task) -> bool {
 fn operator_has_templates(operator: &Operator) -> bool {
     match operator {
         Operator::Bash { command } => template::is_template(command),
-        Operator::Python { .. } | Operator::LatestOnly | Operator::Empty => false,
+        // Those of Airflow tasks are rendered by their own process.
+        Operator::Python { .. } | Operator::LatestOnly | Operator::Empty | Operator::Airflow(_) => false,
         Operator::WaitFor(wait) => match &wait.until {
             Until::Time(_) | Until::For(_) | Until::Dag(_) => false,
             Until::File(path) => template::is_template(path),

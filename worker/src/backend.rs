@@ -93,6 +93,13 @@ pub trait Backend: Send + Sync {
         })
     }
 
+    /// A run by its DAG and name.
+    fn run<'a>(
+        &'a self,
+        dag_id: &'a str,
+        run_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>>;
+
     /// The newest successful run before this one.
     fn previous<'a>(
         &'a self,
@@ -154,6 +161,10 @@ impl Backend for MemoryBackend {
         let xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
         let found = xcoms.get(&(run, task_id.to_owned(), key.to_owned())).cloned().unwrap_or_default();
         Box::pin(async { Ok(found) })
+    }
+
+    fn run<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn previous<'a>(&'a self, _: &'a Assignment) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {

@@ -33,14 +33,7 @@ pub(crate) struct Places<'a> {
 impl Base {
     /// The variables of this process that tasks may see, and the worker's mark.
     pub(crate) fn new(environment: &[(OsString, OsString)], mark: String) -> Base {
-        let is_kept_back = |name: &OsStr| {
-            let name = name.to_string_lossy();
-            KEPT_BACK.iter().any(|prefix| name.starts_with(prefix))
-        };
-        Base {
-            variables: environment.iter().filter(|(name, _)| !is_kept_back(name)).cloned().collect(),
-            mark,
-        }
+        Base { variables: inherited(environment), mark }
     }
 
     /// Everything for one try: the worker's own, then those of the context, then the task's own `env`.
@@ -72,6 +65,15 @@ impl Base {
         all.retain(|(name, value)| !has_nul(name) && !has_nul(value));
         all
     }
+}
+
+/// The variables of this process that its children may see.
+pub(crate) fn inherited(environment: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let is_kept_back = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        KEPT_BACK.iter().any(|prefix| name.starts_with(prefix))
+    };
+    environment.iter().filter(|(name, _)| !is_kept_back(name)).cloned().collect()
 }
 
 fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {

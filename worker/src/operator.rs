@@ -1,5 +1,6 @@
 //! Operators: what tasks do, one file each. A new one is a file with a `prepare` and a line in [`prepare`].
 
+mod airflow;
 mod bash;
 mod empty;
 mod http;
@@ -21,12 +22,15 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::assignment::Assignment;
+use crate::backend::Backend;
 use crate::output::Output;
 use crate::place::TryPlace;
 use crate::process::Cause;
 use crate::station::Station;
 use crate::stop::{Halt, StopSignal};
 use crate::template::{Error, Renderer};
+
+pub(crate) use airflow::Nursery;
 
 /// A try that is ready to begin: its templates are rendered.
 pub(crate) trait Work: Send + Sync {
@@ -53,6 +57,10 @@ pub(crate) struct On<'a> {
     pub(crate) deadline: Option<Instant>,
     /// Its files.
     pub(crate) place: &'a TryPlace,
+    /// Where it asks.
+    pub(crate) backend: &'a dyn Backend,
+    /// Is told what its templates became, where its process renders them.
+    pub(crate) rendered: &'a (dyn Fn(Map<String, Value>) + Send + Sync),
     /// Is told the id of its process.
     pub(crate) began: &'a (dyn Fn(u32) + Send + Sync),
 }
@@ -186,6 +194,7 @@ async fn prepare_operator(
         }
         Operator::WaitFor(wait) => wait::prepare(wait, renderer).await?,
         Operator::TriggerDag(task) => Box::new(trigger::prepare(task, renderer).await?),
+        Operator::Airflow(_) => Box::new(airflow::Airflow),
         Operator::LatestOnly | Operator::Empty => Box::new(empty::Empty),
     })
 }

@@ -8,7 +8,7 @@ mod ends;
 mod group;
 mod oom;
 mod orphans;
-mod pump;
+pub(crate) mod pump;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -104,6 +104,14 @@ impl Backend for Records {
         })
     }
 
+    fn run<'a>(
+        &'a self,
+        dag_id: &'a str,
+        run_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>> {
+        Box::pin(async move { patiently("the run", run_id, || self.0.run_key(dag_id, run_id)).await })
+    }
+
     fn previous<'a>(
         &'a self,
         assignment: &'a Assignment,

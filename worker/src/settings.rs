@@ -24,6 +24,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// The environment of this process, of which tasks get what is not secret.
     pub environment: Vec<(OsString, OsString)>,
+    /// The Python environment that runs tasks of Airflow DAG files; it need not exist before there are any.
+    pub python: Option<python::Environment>,
     /// The program and arguments that run [`crate::warden::main`]; without it, what was running goes on for a while when
     /// this process is killed.
     pub warden: Option<Vec<OsString>>,
@@ -53,6 +55,7 @@ impl Settings {
             dags_folder,
             scratch,
             environment: std::env::vars_os().collect(),
+            python: None,
             warden: None,
             drain_timeout: DRAIN_TIMEOUT,
             grace: GRACE,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use runtime::clock::Clock;
 
-use crate::environment::Base;
+use crate::environment::{Base, inherited};
+use crate::operator::Nursery;
 use crate::place::Place;
 use crate::settings::{Overrides, Settings};
 use crate::warden::Warden;
@@ -28,6 +29,8 @@ pub(crate) struct Station {
     pub(crate) base: Base,
     /// The programs that operators need.
     pub(crate) programs: Programs,
+    /// Where tasks of Airflow DAG files come from.
+    pub(crate) nursery: Nursery,
     /// Its folder.
     pub(crate) place: Place,
 }
@@ -49,6 +52,11 @@ impl Station {
             overrides: Overrides::of(&settings.environment),
             base: Base::new(&settings.environment, mark),
             programs: Programs::find(&settings.environment),
+            nursery: Nursery::new(
+                settings.python.clone(),
+                &settings.dags_folder,
+                inherited(&settings.environment),
+            ),
             place,
         }
     }

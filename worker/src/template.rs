@@ -31,6 +31,7 @@ use crate::settings::Overrides;
 
 pub(crate) use error::Error;
 use lookups::{Answer, Ask, Lookups};
+pub(crate) use lookups::{secrets_of_connection, secrets_of_variable};
 use scope::Scope;
 
 /// Most rounds of rendering one text: each fetches at least one more answer.

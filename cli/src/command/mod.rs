@@ -8,6 +8,7 @@ pub mod db;
 pub mod info;
 pub mod jobs;
 pub mod pools;
+pub mod python;
 pub mod schema;
 pub mod tasks;
 pub mod users;

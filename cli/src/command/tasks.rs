@@ -29,7 +29,7 @@ const MOST_RUNS: u32 = 1_000;
 #[derive(Serialize)]
 struct TaskRow {
     task_id: String,
-    operator: &'static str,
+    operator: String,
     pool: String,
     queue: String,
     is_mapped: bool,
@@ -107,7 +107,7 @@ async fn list(common: &Common, dag_id: &DagId) -> Result<()> {
     let (_, dag) = dags::known(&store, dag_id).await?;
     let row = |task: &domain::dag::Task| TaskRow {
         task_id: task.task_id.to_string(),
-        operator: task.operator.class_name(),
+        operator: task.operator.class_name().to_owned(),
         pool: task.pool.to_string(),
         queue: task.queue.to_string(),
         is_mapped: task.is_mapped(),

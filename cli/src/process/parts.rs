@@ -38,7 +38,10 @@ impl Parts {
 
     /// A scheduler, not yet running.
     pub fn scheduler(&self) -> Scheduler {
-        let mut settings = scheduler::Settings::new(self.config.dags_folder.to_path_buf());
+        let mut settings = scheduler::Settings::new(
+            self.config.dags_folder.to_path_buf(),
+            python::Environment::of(self.config.home.path()),
+        );
         settings.admission.clone_from(&self.admission);
         Scheduler {
             settings,
@@ -59,6 +62,7 @@ impl Parts {
         let folder = self.config.dags_folder.to_path_buf();
         let mut settings = worker::Settings::new(slots, hostname, folder, scratch);
         settings.queues = queues;
+        settings.python = Some(python::Environment::of(self.config.home.path()));
         settings.drain_timeout = args.drain_timeout.duration();
         settings.warden = Some(warden()?);
         let (store, queue, logs) = (self.store.clone(), self.queue.clone(), self.logs.clone());

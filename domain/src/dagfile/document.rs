@@ -129,6 +129,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         alerts: Notices::of_dag(fields, reading).alerts(),
         tasks: Vec::new(),
         groups: Vec::new(),
+        python_file: None,
         // Last, so that a bad id does not keep the other fields from being judged.
         dag_id: dag_id?,
     };

@@ -133,6 +133,11 @@ pub(super) const SETTINGS: &[Key] = &[
         Shape::Flag,
         "Whether it waits, in that run, also for the tasks that depend on it directly. Default: false.",
     ),
+    key(
+        "wait_for_past_depends_before_skipping",
+        Shape::Flag,
+        "Whether it waits for the previous run also when its rule skips it. Default: false.",
+    ),
     key("pool", Shape::Name, "The pool its slots come from. Default: default_pool."),
     key("pool_slots", Shape::Whole(1, U32), "The slots it takes there. Default: 1."),
     key("queue", Shape::Name, "The queue whose workers run it. Default: default."),

@@ -32,6 +32,7 @@ pub(super) struct Settings {
     trigger_rule: Option<TriggerRule>,
     depends_on_past: Option<bool>,
     wait_for_downstream: Option<bool>,
+    wait_for_past_depends_before_skipping: Option<bool>,
     pool: Option<PoolName>,
     pool_slots: Option<u32>,
     queue: Option<QueueName>,
@@ -75,6 +76,11 @@ impl Settings {
             trigger_rule: fields.get("trigger_rule", reading, |node| values::trigger_rule(node)),
             depends_on_past: fields.get("depends_on_past", reading, |node| values::flag(node)),
             wait_for_downstream: fields.get("wait_for_downstream", reading, |node| values::flag(node)),
+            wait_for_past_depends_before_skipping: fields.get(
+                "wait_for_past_depends_before_skipping",
+                reading,
+                |node| values::flag(node),
+            ),
             pool: fields.get("pool", reading, |node| values::name(node)),
             pool_slots: fields.get("pool_slots", reading, whole("pool_slots")),
             queue: fields.get("queue", reading, |node| values::name(node)),
@@ -116,6 +122,9 @@ impl Settings {
             trigger_rule: self.trigger_rule.or(base.trigger_rule),
             depends_on_past: self.depends_on_past.or(base.depends_on_past),
             wait_for_downstream: self.wait_for_downstream.or(base.wait_for_downstream),
+            wait_for_past_depends_before_skipping: self
+                .wait_for_past_depends_before_skipping
+                .or(base.wait_for_past_depends_before_skipping),
             pool: self.pool.or_else(|| base.pool.clone()),
             pool_slots: self.pool_slots.or(base.pool_slots),
             queue: self.queue.or_else(|| base.queue.clone()),
@@ -144,6 +153,8 @@ impl Settings {
         task.trigger_rule = self.trigger_rule.unwrap_or_default();
         task.depends_on_past = self.depends_on_past.unwrap_or(false);
         task.wait_for_downstream = self.wait_for_downstream.unwrap_or(false);
+        task.wait_for_past_depends_before_skipping =
+            self.wait_for_past_depends_before_skipping.unwrap_or(false);
         task.pool = self.pool.unwrap_or_else(PoolName::default_pool);
         task.pool_slots = self.pool_slots.unwrap_or(1);
         task.queue = self.queue.unwrap_or_else(QueueName::default_queue);

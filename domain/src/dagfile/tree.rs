@@ -200,6 +200,7 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         teardown: None,
         depends_on_past: false,
         wait_for_downstream: false,
+        wait_for_past_depends_before_skipping: false,
         retry: Retry::default(),
         execution_timeout: None,
         pool: PoolName::default_pool(),

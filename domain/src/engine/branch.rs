@@ -69,6 +69,9 @@ impl Life<'_> {
             let says_no = !goes_on || outcome.exit_code == Some(NO);
             return Ok(says_no.then(|| self.run.nobody(node, ignores_rules)));
         }
+        if self.run.is_airflow(node) {
+            return Ok(outcome.xcoms.get(CHOICE).map(|said| self.run.stated(node, said)));
+        }
         let is_branch = node < self.run.graph.len()
             && matches!(self.run.graph.task(node).operator, Operator::Branch { .. });
         if !is_branch {
@@ -179,6 +182,26 @@ impl Run {
         let (followed, skip): (Vec<usize>, Vec<usize>) =
             self.graph.node(node).downstream.iter().partition(|next| kept.contains(next));
         Choice { skip, value: json!({ "followed": self.ids(&followed) }) }
+    }
+
+    /// Airflow's own operators say in the XCom itself whom they chose.
+    fn is_airflow(&self, node: usize) -> bool {
+        node < self.graph.len() && matches!(self.graph.task(node).operator, Operator::Airflow(_))
+    }
+
+    fn stated(&self, node: usize, said: &Value) -> Choice {
+        let named = |key: &str| -> Option<Vec<usize>> {
+            let ids = said.get(key)?.as_array()?.iter().filter_map(Value::as_str);
+            Some(ids.filter_map(|id| self.graph.find(&TaskId::new(id).ok()?)).collect())
+        };
+        match named("followed") {
+            Some(followed) => Choice { value: said.clone(), ..self.only(node, &followed) },
+            None => {
+                let mut skip = named("skipped").unwrap_or_default();
+                skip.sort_unstable();
+                Choice { value: said.clone(), skip }
+            }
+        }
     }
 
     // Nothing behind the task is followed, except teardowns.

@@ -35,6 +35,8 @@ pub struct Node {
     pub rank: usize,
     /// Some task is mapped over its XComs, so their lengths matter.
     pub is_source: bool,
+    /// The name of its operator, as the API shows it.
+    pub class: Arc<str>,
     /// The engine carries it out itself.
     pub is_instant: bool,
     /// It is a setup.
@@ -65,7 +67,10 @@ impl Graph {
     pub fn new(dag: Arc<Dag>) -> Self {
         let by_id: HashMap<TaskId, usize> =
             dag.tasks.iter().enumerate().map(|(number, task)| (task.task_id.clone(), number)).collect();
-        let mut nodes: Vec<Node> = dag.tasks.iter().map(|task| bare_node(task, &by_id)).collect();
+        let mut classes: HashMap<&str, Arc<str>> = HashMap::new();
+        let mut class = |name| Arc::clone(classes.entry(name).or_insert_with(|| Arc::from(name)));
+        let nodes = dag.tasks.iter().map(|task| bare_node(task, class(task.operator.class_name()), &by_id));
+        let mut nodes: Vec<Node> = nodes.collect();
         for number in 0..nodes.len() {
             for upstream in nodes[number].upstream.clone() {
                 nodes[upstream].downstream.push(number);
@@ -267,8 +272,9 @@ impl Graph {
     }
 }
 
-fn bare_node(task: &Task, by_id: &HashMap<TaskId, usize>) -> Node {
+fn bare_node(task: &Task, class: Arc<str>, by_id: &HashMap<TaskId, usize>) -> Node {
     Node {
+        class,
         upstream: task.upstream.iter().filter_map(|id| by_id.get(id).copied()).collect(),
         is_instant: task.operator.is_instant(),
         is_setup: task.setup,

@@ -143,7 +143,7 @@ pub struct Placement {
     /// Its effective priority: higher goes first.
     pub priority: i32,
     /// The operator's name, as the API shows it.
-    pub operator: &'static str,
+    pub operator: Arc<str>,
 }
 
 /// A try that has ended, for the history.

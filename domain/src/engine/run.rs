@@ -278,7 +278,7 @@ impl Run {
                 pool_slots: task.pool_slots,
                 queue: task.queue.clone(),
                 priority: self.graph.node(node).priority,
-                operator: task.operator.class_name(),
+                operator: self.graph.node(node).class.clone(),
             },
         };
         self.tis.push(Ti { record, node, persisted: None, dirty: false });

@@ -35,14 +35,20 @@ impl Run {
         if !self.graph.node(node).groups.is_empty() && self.awaits_sources(node) {
             return Step::AwaitSources;
         }
+        let task = self.graph.task(node);
+        let skipped = |step| {
+            let waits =
+                task.wait_for_past_depends_before_skipping.then(|| past.keeps_back(&self.graph, node));
+            waits.flatten().map_or(step, Step::StandBack)
+        };
         if let Some(chooser) = self.skipped_by(node, place) {
-            return Step::LeaveOut(chooser);
+            return skipped(Step::LeaveOut(chooser));
         }
-        let rule = self.graph.task(node).trigger_rule;
+        let rule = task.trigger_rule;
         let Cell { up, setups, scope_left } = self.cell(node, place);
         match judge_all(rule, &up, &setups, scope_left) {
             Verdict::Wait => Step::Wait(open(rule, &up, &setups, scope_left)),
-            Verdict::Skip => Step::Skip,
+            Verdict::Skip => skipped(Step::Skip),
             Verdict::UpstreamFailed => Step::FailWithUpstream,
             Verdict::Run if self.nodes[node].disabled => Step::PassOver,
             Verdict::Run => match past.keeps_back(&self.graph, node) {

@@ -6,7 +6,7 @@ use super::{life::Life, record::XComRecord, timer::Timer};
 use crate::{
     dag::MAX_MAP_NAME,
     id::TryKey,
-    outcome::{Outcome, TryResult},
+    outcome::{CHOICE, Outcome, TryResult},
     state::TaskState,
     wait::OtherRun,
 };
@@ -74,6 +74,10 @@ impl Life<'_> {
         match self.choose(index, &outcome) {
             Ok(choice) => {
                 self.end_try(index, TaskState::Success, &outcome);
+                if choice.is_some() {
+                    // It is kept with the choice, once.
+                    outcome.xcoms.shift_remove(CHOICE);
+                }
                 self.keep_xcoms(index, outcome.xcoms);
                 if let Some(choice) = choice {
                     self.follow(index, choice);
@@ -229,7 +233,11 @@ impl Life<'_> {
 pub fn length(value: &Value) -> Option<usize> {
     match value {
         Value::Array(list) => Some(list.len()),
-        Value::Object(map) => Some(map.len()),
+        // Airflow wraps what JSON has no form for: a tuple, a set. Source: Airflow 3.3.2 `sdk/serde/__init__.py`.
+        Value::Object(map) => match (map.get("__classname__"), map.get("__data__")) {
+            (Some(_), Some(Value::Array(list))) => Some(list.len()),
+            _ => Some(map.len()),
+        },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

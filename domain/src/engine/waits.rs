@@ -188,6 +188,7 @@ impl Life<'_> {
             | Operator::Branch { .. }
             | Operator::ShortCircuit { .. }
             | Operator::TriggerDag(_)
+            | Operator::Airflow(_)
             | Operator::LatestOnly
             | Operator::Empty => None,
         }

@@ -230,6 +230,27 @@ tasks:
 }
 
 #[test]
+fn a_skip_can_wait_for_the_previous_run_too() {
+    let yaml = "
+tasks:
+  first: {bash: f}
+  plain: {bash: p, depends_on: first, depends_on_past: true}
+  patient: {bash: p, depends_on: first, depends_on_past: true, wait_for_past_depends_before_skipping: true}
+";
+    let mut stage = Stage::new(yaml);
+    stage.trigger("one", Some(1));
+    stage.trigger("two", Some(2));
+    stage.end("two", "first", TryResult::Skipped, None, None);
+    assert_eq!((stage.ti("two", "plain").state, stage.ti("two", "patient").state), (Skipped, Untouched));
+    let reason = stage.ti("two", "patient").reason.clone().unwrap();
+    assert!(reason.contains("`patient` has succeeded"), "{reason}");
+    stage.end("one", "first", TryResult::Success, None, None);
+    assert_eq!(stage.ti("two", "patient").state, Untouched);
+    stage.end("one", "patient", TryResult::Success, None, None);
+    assert_eq!(stage.ti("two", "patient").state, Skipped);
+}
+
+#[test]
 fn a_task_waits_for_its_downstream_in_the_previous_run() {
     let yaml = "
 tasks:

@@ -24,6 +24,7 @@ mod overlap;
 mod policies;
 mod rest;
 mod rules_airflow;
+mod serialized;
 mod shares;
 mod simulation;
 mod soak;

@@ -164,6 +164,7 @@ impl Scene<'_> {
             | Operator::Http { .. }
             | Operator::WaitFor(_)
             | Operator::TriggerDag(_)
+            | Operator::Airflow(_)
             | Operator::Empty => false,
         }
     }

@@ -201,6 +201,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
         tasks,
         groups,
+        python_file: None,
     }
 }
 
@@ -243,6 +244,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         teardown: None,
         depends_on_past: chance.one_in(8),
         wait_for_downstream: chance.one_in(12),
+        wait_for_past_depends_before_skipping: false,
         retry: Retry { retries, delay: Span::from_secs(30), backoff: 2.0, max_delay: None },
         execution_timeout: None,
         pool,

@@ -288,7 +288,8 @@ impl Subject<'_> {
             | Operator::Http { .. }
             | Operator::Branch { .. }
             | Operator::ShortCircuit { .. }
-            | Operator::TriggerDag(_) => false,
+            | Operator::TriggerDag(_)
+            | Operator::Airflow(_) => false,
         };
         let wants_room = !is_instant && ti.state != TaskState::Deferred;
         let goes_on = !is_queued && !run.is_paused;

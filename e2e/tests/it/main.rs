@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod airflow;
+#[path = "../../../python/tests/it/airflow.rs"]
+mod airflow_environment;
 mod alerted;
 mod audit;
 mod availability;

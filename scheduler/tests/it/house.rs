@@ -77,7 +77,8 @@ impl House {
     }
 
     pub fn scheduler_with(&self, change: impl FnOnce(&mut Settings)) -> Running {
-        let mut settings = Settings::new(self.dags.path().to_path_buf());
+        let mut settings =
+            Settings::new(self.dags.path().to_path_buf(), python::Environment::of(self.dags.path()));
         change(&mut settings);
         let scheduler = Scheduler {
             settings,

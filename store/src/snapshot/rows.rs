@@ -1,9 +1,6 @@
 //! The rows behind the engine's records.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -11,7 +8,6 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use domain::{
-    dag::Dag,
     engine::record::{DagRecord, Placement, TiRecord, VersionId, XComLength, XComRecord},
     id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey},
     outcome::CHOICE,
@@ -150,25 +146,29 @@ impl TiRow {
                 pool_slots: count(self.pool_slots),
                 queue: Names::get(&mut names.queues, &self.queue, QueueName::new)?,
                 priority: self.priority,
-                operator: names.operators.get(self.operator.as_str()).copied().unwrap_or("Operator"),
+                operator: names.operator(&self.operator),
             },
         })
     }
 }
 
 /// Names that occur again and again: every record shares the same text.
+#[derive(Default)]
 pub(crate) struct Names {
     tasks: HashMap<String, TaskId>,
     pools: HashMap<String, PoolName>,
     queues: HashMap<String, QueueName>,
-    operators: HashSet<&'static str>,
+    operators: HashMap<String, Arc<str>>,
 }
 
 impl Names {
-    pub(crate) fn of<'a>(dags: impl Iterator<Item = &'a Dag>) -> Self {
-        let operators =
-            dags.flat_map(|dag| dag.tasks.iter()).map(|task| task.operator.class_name()).collect();
-        Self { tasks: HashMap::new(), pools: HashMap::new(), queues: HashMap::new(), operators }
+    fn operator(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.operators.get(name) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = Arc::from(name);
+        self.operators.insert(name.to_owned(), Arc::clone(&shared));
+        shared
     }
 
     fn get<T: Clone>(

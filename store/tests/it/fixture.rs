@@ -121,7 +121,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
             pool_slots: 1,
             queue: QueueName::default_queue(),
             priority: 7,
-            operator: "BashOperator",
+            operator: "BashOperator".into(),
         },
     }
 }

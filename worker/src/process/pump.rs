@@ -18,7 +18,13 @@ pub(crate) async fn both(stdout: Option<ChildStdout>, stderr: Option<ChildStderr
 }
 
 async fn pump(pipe: Option<impl AsyncRead + Unpin>, source: Source, output: &Output) {
-    let Some(mut pipe) = pipe else { return };
+    if let Some(pipe) = pipe {
+        stream(pipe, source, output).await;
+    }
+}
+
+/// Reads one stream to its end.
+pub(crate) async fn stream(mut pipe: impl AsyncRead + Unpin, source: Source, output: &Output) {
     // Most tasks write little: the buffer grows with what comes.
     let mut buffer = Vec::new();
     loop {

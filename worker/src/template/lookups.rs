@@ -241,12 +241,14 @@ impl Lookups {
     }
 }
 
-fn secrets_of_connection(connection: &Connection) -> Vec<String> {
+/// What of a connection must not be seen.
+pub(crate) fn secrets_of_connection(connection: &Connection) -> Vec<String> {
     let extra = secrets_in_json(&Json::from(connection.extra.clone()), false);
     connection.password.iter().cloned().chain(extra).collect()
 }
 
-fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
+/// What of a variable must not be seen.
+pub(crate) fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
     let sensitive = is_secret_name(key);
     let mut secrets =
         serde_json::from_str(value).map(|json| secrets_in_json(&json, sensitive)).unwrap_or_default();

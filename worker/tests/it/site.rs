@@ -191,7 +191,7 @@ impl Site {
                 pool_slots: 1,
                 queue: QueueName::default_queue(),
                 priority: 1,
-                operator: "BashOperator",
+                operator: "BashOperator".into(),
             },
         });
         let decisions = Decisions {

@@ -44,7 +44,7 @@ struct Row {
 #[derive(Serialize)]
 struct TaskRow {
     task_id: String,
-    operator: &'static str,
+    operator: String,
     trigger_rule: Value,
     waits_for: Vec<String>,
 }
@@ -226,7 +226,7 @@ fn row(line: Line) -> Row {
 fn task_row(task: &Task) -> Result<TaskRow> {
     Ok(TaskRow {
         task_id: task.task_id.to_string(),
-        operator: task.operator.class_name(),
+        operator: task.operator.class_name().to_owned(),
         trigger_rule: serde_json::to_value(task.trigger_rule)?,
         waits_for: task.upstream.iter().map(ToString::to_string).collect(),
     })

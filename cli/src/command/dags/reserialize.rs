@@ -37,7 +37,9 @@ async fn save(store: &Store, proof: &LeaderProof, folder: &Path) -> Result<(usiz
     let dags = present.iter().map(|file| file.dags.len()).sum();
     let errors = present.iter().map(|file| file.errors.len()).sum();
     let is_gone = |file: &String| present.iter().all(|known| known.file != *file);
-    let gone = store.known_files().await?.into_iter().filter(is_gone);
+    // What is written in Python is read by schedulers only.
+    let is_python = |file: &String| file.ends_with(".py");
+    let gone = store.known_files().await?.into_iter().filter(|file| is_gone(file) && !is_python(file));
     let gone: Vec<LoadedFile> = gone.map(|file| LoadedFile { file, ..LoadedFile::default() }).collect();
     for batch in gone.chunks(MOST_FILES).chain(present.chunks(MOST_FILES)) {
         for refused in store.save(proof, batch).await?.refused {

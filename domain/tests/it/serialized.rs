@@ -1,0 +1,190 @@
+//! What Airflow's parser was recorded to make of DAG files (`golden/serialized/record.py`), read into our model.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeZone, Utc};
+use domain::{
+    dag::{Dag, Expand, Operator, Task, WeightRule},
+    serialized::read,
+    span::Span,
+    timetable::{Bounds, Catchup, Timetable},
+    trigger_rule::TriggerRule,
+};
+use serde_json::{Value, json};
+use test_case::test_case;
+
+fn recorded() -> Vec<Value> {
+    serde_json::from_str(include_str!("golden/serialized/features.json")).unwrap()
+}
+
+fn serialized(dag_id: &str) -> Value {
+    recorded().into_iter().find(|dag| dag["dag"]["dag_id"] == dag_id).unwrap()
+}
+
+fn dag(dag_id: &str) -> Dag {
+    read(&serialized(dag_id), "team/features.py").unwrap()
+}
+
+fn task<'a>(dag: &'a Dag, id: &str) -> &'a Task {
+    dag.task(id).unwrap()
+}
+
+fn upstream(dag: &Dag) -> BTreeMap<&str, Vec<&str>> {
+    dag.tasks
+        .iter()
+        .map(|task| (task.task_id.as_str(), task.upstream.iter().map(|id| id.as_str()).collect()))
+        .collect()
+}
+
+#[test]
+fn every_recorded_dag_can_be_read_and_keeps_its_normal_form() {
+    for written in recorded() {
+        let dag = read(&written, "features.py").unwrap();
+        let again: Dag = serde_json::from_value(serde_json::to_value(&dag).unwrap()).unwrap();
+        assert_eq!(dag, again);
+        assert_eq!(dag.python_file.as_deref(), Some("features.py"));
+    }
+}
+
+#[test]
+fn a_dag_has_what_was_written() {
+    let dag = dag("everything");
+    assert_eq!(
+        (dag.description.as_deref(), dag.doc.as_deref()),
+        (Some("One of everything"), Some("# Everything"))
+    );
+    assert_eq!(dag.start_date, Some(Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap()));
+    assert_eq!(dag.end_date, Some(Utc.with_ymd_and_hms(2027, 1, 1, 0, 0, 0).unwrap()));
+    assert_eq!((dag.catchup, dag.owner.as_str(), dag.is_paused_upon_creation), (Catchup::All, "ann", true));
+    assert_eq!((dag.max_active_runs, dag.max_active_tasks, dag.max_consecutive_failed_dag_runs), (3, 7, 5));
+    assert_eq!((dag.dagrun_timeout, dag.tags.join(",")), (Some(Span::from_secs(7200)), "a,b".to_owned()));
+    assert_eq!(dag.params["day"].default, Some(json!("2026-01-01")));
+    assert_eq!(dag.params["day"].schema, json!({"format": "date", "type": "string"}));
+    assert_eq!(
+        (&dag.params["plain"].default, &dag.params["none"].default),
+        (&Some(json!(5)), &Some(Value::Null))
+    );
+    let groups: Vec<&str> = dag.groups.iter().map(|group| group.group_id.as_str()).collect();
+    assert_eq!((groups, dag.groups[0].doc.as_deref()), (vec!["outer", "outer.inner"], Some("Both")));
+}
+
+#[test]
+fn tasks_have_what_was_written() {
+    let dag = dag("everything");
+    let shell = task(&dag, "shell");
+    let Operator::Airflow(about) = &shell.operator else { panic!("{:?}", shell.operator) };
+    assert_eq!((about.class.as_str(), about.chooses), ("BashOperator", false));
+    assert_eq!(shell.operator.class_name(), "BashOperator");
+    assert_eq!((shell.retry.retries, shell.retry.delay, shell.retry.backoff), (2, Span::from_secs(30), 2.0));
+    assert_eq!(
+        (shell.retry.max_delay, shell.execution_timeout),
+        (Some(Span::from_secs(600)), Some(Span::from_secs(300)))
+    );
+    assert_eq!((shell.pool.as_str(), shell.pool_slots, shell.queue.as_str()), ("heavy", 2, "big"));
+    assert_eq!(
+        (shell.priority_weight, shell.weight_rule, shell.do_xcom_push),
+        (10, WeightRule::Upstream, false)
+    );
+    assert_eq!((shell.max_active_tis_per_dag, shell.max_active_tis_per_dagrun), (Some(4), Some(2)));
+    assert!(shell.depends_on_past && shell.wait_for_downstream);
+    assert!(task(&dag, "choose").operator.chooses());
+    assert_eq!(task(&dag, "first").operator, Operator::Empty);
+    assert_eq!(task(&dag, "last").trigger_rule, TriggerRule::NoneFailedMinOneSuccess);
+    assert_eq!(task(&dag, "outer.inner.deep").group.as_ref().unwrap().as_str(), "outer.inner");
+    let order = upstream(&dag);
+    assert_eq!((&order["shell"], &order["last"]), (&vec!["choose"], &vec!["sensor", "shell"]));
+    assert_eq!((&order["first"], &order["outer.beside"]), (&vec![], &vec!["last"]));
+}
+
+#[test]
+fn setups_teardowns_and_required_params() {
+    let dag = dag("cleanly");
+    assert!(dag.fail_fast && dag.params["many"].default.is_none());
+    assert!(task(&dag, "make").setup);
+    let remove = task(&dag, "remove");
+    assert!(remove.teardown.unwrap().on_failure_fail_dagrun);
+    assert_eq!(remove.trigger_rule, TriggerRule::AllDoneSetupSuccess);
+    assert_eq!(upstream(&dag)["remove"], ["make", "use"]);
+    let Operator::Airflow(about) = &task(&dag, "use").operator else { panic!() };
+    assert_eq!((about.class.as_str(), about.name.as_deref()), ("_PythonDecoratedOperator", Some("@task")));
+}
+
+fn xcom(task_id: &str) -> Expand {
+    Expand::XCom { task_id: task_id.parse().unwrap(), key: "return_value".to_owned() }
+}
+
+#[test]
+fn mappings_in_all_forms() {
+    let dag = dag("mapped");
+    let of = |id: &str, name: &str| task(&dag, id).expand[name].clone();
+    assert_eq!(of("over_xcom", "x"), xcom("numbers"));
+    assert_eq!(of("over_list", "x"), Expand::List(vec![json!(10), json!(20)]));
+    assert_eq!(task(&dag, "product").expand.keys().collect::<Vec<_>>(), ["x"]);
+    assert_eq!(task(&dag, "cross").expand.keys().collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(of("mapped_map", "x"), xcom("numbers"), "as many as what it is made of");
+    let zipped = Expand::Zip { of: vec![xcom("numbers"), xcom("letters__1")], fillvalue: Some(Value::Null) };
+    assert_eq!(of("zipped", "x"), zipped);
+    assert_eq!(of("joined", "x"), Expand::Concat(vec![xcom("numbers"), xcom("letters__2")]));
+    let each = Expand::List(vec![json!({"bash_command": "true"}), json!({"bash_command": "false"})]);
+    assert_eq!(task(&dag, "kwargs").expand_kwargs, Some(each));
+    let classic = task(&dag, "classic");
+    assert_eq!(
+        (classic.retry.retries, classic.pool.as_str()),
+        (3, "heavy"),
+        "what all instances share counts"
+    );
+    assert_eq!((classic.trigger_rule, classic.retry.delay), (TriggerRule::AllDone, Span::from_secs(300)));
+    assert_eq!(task(&dag, "over_xcom").map_index_template.as_deref(), Some("{{ x }}"));
+    assert_eq!(task(&dag, "over_xcom").max_active_tis_per_dagrun, Some(2));
+    assert_eq!(dag.groups[0].expand["x"], xcom("numbers"));
+    assert_eq!(upstream(&dag)["both.inside"], ["numbers"]);
+}
+
+#[test_case("never", &[]; "never")]
+#[test_case("once", &["2026-01-01T00:00:00Z"]; "once")]
+#[test_case("daily", &["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]; "daily")]
+#[test_case("zoned", &["2026-01-01T11:00:00Z", "2026-01-02T11:00:00Z"]; "zoned")]
+#[test_case("several", &["2026-01-01T06:00:00Z", "2026-01-01T18:30:00Z"]; "several")]
+#[test_case("interval", &["2026-01-02T23:00:00Z", "2026-01-03T23:00:00Z"]; "interval")]
+#[test_case("delta_interval", &["2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]; "delta interval")]
+#[test_case("with_interval", &["2026-01-05T00:00:00Z", "2026-01-12T00:00:00Z"]; "with interval")]
+#[test_case("listed", &["2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"]; "listed")]
+fn schedules_fire_when_they_should(name: &str, expected: &[&str]) {
+    let dag = dag(&format!("schedule_{name}"));
+    let start = dag.start_date.unwrap();
+    let runs = dag.schedule.runs(start, &Bounds { start: Some(start), end: None });
+    let found: Vec<DateTime<Utc>> = runs.take(expected.len().max(1)).map(|run| run.run_after).collect();
+    let expected: Vec<DateTime<Utc>> = expected.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_run_can_be_about_a_time_before_its_tick() {
+    let dag = dag("schedule_with_interval");
+    let start = dag.start_date.unwrap();
+    let first = dag.schedule.runs(start, &Bounds { start: Some(start), end: None }).next().unwrap();
+    assert_eq!(first.data_interval.end - first.data_interval.start, chrono::TimeDelta::days(7));
+    assert_eq!(dag_schedule("schedule_continuous"), Timetable::Continuous);
+}
+
+fn dag_schedule(dag_id: &str) -> Timetable {
+    dag(dag_id).schedule
+}
+
+#[test_case(|dag| dag["__version"] = json!(2), "version 2"; "another version")]
+#[test_case(|dag| dag["dag"]["timezone"] = json!("Mars/Olympus"), "no time zone"; "zone")]
+#[test_case(|dag| dag["dag"]["timetable"]["__type"] = json!("my.Timetable"), "my.Timetable is not known"; "timetable")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["weight_rule"] = json!("my.Rule"), "my.Rule"; "weight rule")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["trigger_rule"] = json!("whenever"), "trigger rule"; "rule")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["pool_slots"] = json!(-1), "pool_slots"; "slots")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["retry_delay"] = json!("soon"), "fixed number of seconds"; "delay")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["downstream_task_ids"] = json!(["gone"]), "`gone`"; "unknown task")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["downstream_task_ids"] = json!(["first"]), "waits for itself"; "cycle")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["task_id"] = json!("first"), "same task_id"; "twice")]
+#[test_case(|dag| dag["dag"]["tasks"][1]["__var"]["task_id"] = json!("a b"), "is not allowed"; "bad id")]
+fn what_cannot_be_carried_out_is_refused_by_name(change: fn(&mut Value), expected: &str) {
+    let mut written = serialized("everything");
+    change(&mut written);
+    let refused = read(&written, "features.py").unwrap_err().to_string();
+    assert!(refused.contains(expected), "{refused}");
+}

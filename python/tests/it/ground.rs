@@ -1,0 +1,49 @@
+//! What the tests stand on: a folder of DAG files and a fork server for each test.
+
+use std::fs;
+use std::path::Path;
+
+use python::{Environment, Setup, Zygote};
+
+use crate::airflow::environment;
+
+/// A folder of DAG files and a fork server for it.
+pub struct Ground {
+    pub environment: Environment,
+    pub folder: tempfile::TempDir,
+    pub zygote: Zygote,
+}
+
+impl Ground {
+    pub async fn lay() -> Option<Self> {
+        let environment = environment().await?;
+        let folder = tempfile::tempdir().unwrap();
+        let variables = variables(&environment, folder.path());
+        let setup =
+            Setup { interpreter: environment.interpreter(), environment: variables, preload: Vec::new() };
+        let zygote = Zygote::start(&setup).await.unwrap();
+        Some(Self { environment, folder, zygote })
+    }
+
+    pub fn variables(&self) -> Vec<(String, String)> {
+        variables(&self.environment, self.folder.path())
+    }
+
+    pub fn root(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn variables(environment: &Environment, folder: &Path) -> Vec<(String, String)> {
+    let mut variables = environment.variables(folder, "dags");
+    let inherited =
+        ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    variables.extend(inherited.map(|(name, value)| (name.to_owned(), value)));
+    variables
+}

@@ -1,0 +1,143 @@
+//! DAG files, good ones and bad ones, through Airflow's own parser.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use python::message::{Reply, Request as Asking};
+use python::{Answers, Failure, Limits, ParseRequest, Parsed, parse};
+
+use crate::ground::Ground;
+
+const GOOD: &str = r#"
+from airflow.sdk import DAG, task
+
+with DAG("good", schedule="@daily", tags=["a"]):
+
+    @task
+    def one():
+        return 1
+
+    one()
+"#;
+
+/// Knows one variable, and remembers what was asked.
+#[derive(Default)]
+struct Records(Mutex<Vec<Asking>>);
+
+impl Answers for Records {
+    fn answer(&self, asking: Asking) -> BoxFuture<'_, Reply> {
+        self.0.lock().unwrap().push(asking.clone());
+        Box::pin(async move {
+            match asking {
+                Asking::GetVariable { key } => {
+                    Reply::variable(&key, Some("from_the_records").filter(|_| key == "known"))
+                }
+                Asking::GetConnection { conn_id } => Reply::connection(&conn_id, None),
+                Asking::GetVariableKeys { .. }
+                | Asking::PutVariable { .. }
+                | Asking::DeleteVariable { .. }
+                | Asking::MaskSecret { .. }
+                | Asking::DagFileParsingResult { .. } => Reply::noted(),
+            }
+        })
+    }
+}
+
+async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Result<Parsed, Failure> {
+    let (file, environment) = (ground.file(name, text), ground.variables());
+    let request = ParseRequest {
+        file: &file,
+        folder: ground.root(),
+        bundle: "dags",
+        callbacks: &[],
+        environment: &environment,
+    };
+    parse(&ground.zygote, &request, limits, &Records::default()).await
+}
+
+fn dag_ids(parsed: &Parsed) -> Vec<&str> {
+    parsed.dags.iter().map(|dag| dag["dag"]["dag_id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_good_file_gives_its_dags_and_a_bad_one_its_traceback() {
+    let Some(ground) = Ground::lay().await else { return };
+    let good = read(&ground, "good.py", GOOD, Limits::default()).await.unwrap();
+    assert_eq!((dag_ids(&good), good.errors.len()), (vec!["good"], 0), "{good:?}");
+    assert_eq!(good.dags[0]["__version"], 3);
+
+    let bad = read(&ground, "bad.py", "from airflow import DAG\nDAG('bad',)\n1 / 0\n", Limits::default())
+        .await
+        .unwrap();
+    assert!(bad.dags.is_empty());
+    let (file, trace) = bad.errors.first_key_value().unwrap();
+    assert!(
+        file.ends_with("bad.py") && trace.contains("ZeroDivisionError") && trace.contains("line 3"),
+        "{bad:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_answered_what_it_asks() {
+    let Some(ground) = Ground::lay().await else { return };
+    let text =
+        GOOD.replace("\"good\"", "Variable.get(\"known\")").replace("DAG, task", "DAG, Variable, task");
+    let parsed = read(&ground, "asks.py", &text, Limits::default()).await.unwrap();
+    assert_eq!(dag_ids(&parsed), ["from_the_records"], "{parsed:?}");
+    let text = text.replace("\"known\"", "\"unknown\"");
+    let parsed = read(&ground, "asks.py", &text, Limits::default()).await.unwrap();
+    assert!(parsed.errors.values().any(|trace| trace.contains("unknown")), "{parsed:?}");
+}
+
+#[tokio::test]
+async fn whatever_a_file_does_it_harms_only_itself() {
+    let Some(ground) = Ground::lay().await else { return };
+    let impatient = Limits { time: Duration::from_millis(1500), ..Limits::default() };
+    let endless = read(&ground, "endless.py", "# airflow dag\nwhile True: pass\n", impatient).await;
+    assert!(matches!(endless, Err(Failure::TooSlow(_))), "{endless:?}");
+
+    let gone = read(
+        &ground,
+        "gone.py",
+        "# airflow dag\nimport os\nprint('bye', flush=True)\nos._exit(3)\n",
+        Limits::default(),
+    );
+    let gone = gone.await.unwrap_err().to_string();
+    assert!(gone.contains("exit code 3") && gone.contains("bye"), "{gone}");
+
+    let hungry = "# airflow dag\nkept = bytearray(3 << 30)\n";
+    let hungry = read(&ground, "hungry.py", hungry, Limits::default()).await.unwrap();
+    assert!(hungry.errors.values().any(|trace| trace.contains("MemoryError")), "{hungry:?}");
+
+    let loud = format!("for _ in range(200): print('x' * 100_000)\nprint('the end')\n{GOOD}");
+    let loud = read(&ground, "loud.py", &loud, Limits::default()).await.unwrap();
+    assert_eq!(dag_ids(&loud), ["good"]);
+    assert!(loud.printed.len() <= 8 << 10 && loud.printed.contains("the end"), "{}", loud.printed.len());
+
+    let good = read(&ground, "good.py", GOOD, Limits::default()).await.unwrap();
+    assert_eq!(dag_ids(&good), ["good"], "the fork server is unharmed");
+}
+
+#[tokio::test]
+async fn what_a_file_leaves_behind_is_ended_with_it() {
+    let Some(ground) = Ground::lay().await else { return };
+    let left = ground.folder.path().join("left");
+    let text = format!(
+        "# airflow dag\nimport subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nopen({:?}, 'w').write(str(child.pid))\n{GOOD}",
+        left.to_str().unwrap()
+    );
+    let parsed = read(&ground, "leaves.py", &text, Limits::default()).await.unwrap();
+    assert_eq!(dag_ids(&parsed), ["good"]);
+    let pid: i32 = std::fs::read_to_string(left).unwrap().parse().unwrap();
+    // It was killed; the system takes a moment, and who reaps it is its business.
+    let is_gone = || {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !is_gone() {
+        assert!(tokio::time::Instant::now() < deadline, "it still runs");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,54 @@
+//! The first word to a task runner: which task it is, of which run. Source: Airflow 3.3.2 `StartupDetails` and `TIRunContext`.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::nursery::BUNDLE;
+use crate::assignment::Assignment;
+
+/// The whole message.
+///
+/// # Errors
+/// When the DAG was not read from a Python file.
+pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, String> {
+    let (dag, task, run, attempt) = (&assignment.dag, assignment.task(), &assignment.run, assignment.attempt);
+    let file = dag.python_file.as_ref().ok_or("its DAG was not read from a Python file")?;
+    let interval = run.data_interval;
+    Ok(json!({
+        "type": "StartupDetails",
+        "ti": {
+            "id": id(assignment), "task_id": task.task_id, "dag_id": dag.dag_id, "run_id": run.run_id,
+            "try_number": attempt.try_number, "dag_version_id": Uuid::nil(), "map_index": assignment.map_index,
+            "hostname": hostname, "queue": task.queue,
+        },
+        "dag_rel_path": file,
+        "bundle_info": {"name": BUNDLE, "version": null},
+        "start_date": assignment.started_at,
+        "sentry_integration": "",
+        "ti_context": {
+            "dag_run": {
+                "dag_id": dag.dag_id, "run_id": run.run_id, "logical_date": run.logical_date,
+                "data_interval_start": interval.map(|interval| interval.start),
+                "data_interval_end": interval.map(|interval| interval.end),
+                "run_after": run.run_after, "start_date": run.started_at, "end_date": null, "clear_number": 0,
+                "run_type": run.run_type, "state": "running", "conf": run.conf,
+                "triggering_user_name": run.triggered_by, "consumed_asset_events": [], "partition_key": null,
+            },
+            "task_reschedule_count": assignment.pokes,
+            "max_tries": assignment.max_tries,
+            "should_retry": may_retry(assignment),
+            "variables": [], "connections": [], "xcom_keys_to_clear": [],
+        },
+    }))
+}
+
+/// A failure is tried again. Source: Airflow 3.3.2 `_is_eligible_to_retry`.
+pub(super) const fn may_retry(assignment: &Assignment) -> bool {
+    assignment.max_tries > 0 && assignment.attempt.try_number <= assignment.max_tries
+}
+
+/// Airflow wants an id of 128 bits: run, place and try are one.
+fn id(assignment: &Assignment) -> Uuid {
+    let (ti, number) = (assignment.attempt.ti, assignment.attempt.try_number);
+    Uuid::from_u64_pair(ti.run.0.cast_unsigned(), (u64::from(ti.index) << 32) | u64::from(number))
+}
