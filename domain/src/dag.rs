@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     alert::Alerts,
+    approval::{AfterAnswer, Approval},
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
     retry::Retry,
     span::Span,
@@ -101,7 +102,7 @@ pub struct Dag {
 }
 
 /// A parameter of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Param {
     /// Its value when the run names none; `None` makes it required.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -296,6 +297,8 @@ pub enum Operator {
     WaitFor(Box<WaitFor>),
     /// Starts a run of a DAG.
     TriggerDag(Box<TriggerDag>),
+    /// Asks a person, and holds no slot while it waits for the answer.
+    Approval(Box<Approval>),
     /// Nothing: it joins or separates other tasks and never reaches a worker.
     Empty,
 }
@@ -314,6 +317,7 @@ impl Operator {
             Self::LatestOnly => "latest_only",
             Self::WaitFor(_) => "wait_for",
             Self::TriggerDag(_) => "trigger_dag",
+            Self::Approval(_) => "approval",
             Self::Empty => "empty",
         }
     }
@@ -331,6 +335,7 @@ impl Operator {
             Self::LatestOnly => "LatestOnlyOperator",
             Self::WaitFor(wait) => wait.until.class_name(),
             Self::TriggerDag(_) => "TriggerDagRunOperator",
+            Self::Approval(approval) => approval.class_name(),
             Self::Empty => "EmptyOperator",
         }
     }
@@ -347,6 +352,7 @@ impl Operator {
             | Self::LatestOnly
             | Self::WaitFor(_)
             | Self::TriggerDag(_)
+            | Self::Approval(_)
             | Self::Empty => self,
         }
     }
@@ -354,7 +360,20 @@ impl Operator {
     /// Its result may have tasks behind it skipped.
     #[must_use]
     pub const fn chooses(&self) -> bool {
-        matches!(self, Self::Branch { .. } | Self::ShortCircuit { .. } | Self::LatestOnly)
+        match self {
+            Self::Branch { .. } | Self::ShortCircuit { .. } | Self::LatestOnly => true,
+            Self::Approval(approval) => match approval.then {
+                AfterAnswer::Nothing => false,
+                AfterAnswer::Reject { .. } | AfterAnswer::Branch(_) => true,
+            },
+            Self::Bash { .. }
+            | Self::Python { .. }
+            | Self::Sql { .. }
+            | Self::Http { .. }
+            | Self::WaitFor(_)
+            | Self::TriggerDag(_)
+            | Self::Empty => false,
+        }
     }
 
     /// The engine carries it out itself.
@@ -363,6 +382,7 @@ impl Operator {
         match self {
             Self::LatestOnly | Self::Empty => true,
             Self::WaitFor(wait) => !wait.until.is_poked(),
+            Self::Approval(approval) => !approval.question.is_template(),
             Self::Bash { .. }
             | Self::Python { .. }
             | Self::Sql { .. }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    approval::Answer,
     backfill::{BackfillId, Order},
     id::{DagId, RunId, TaskId},
     outcome::Outcome,
@@ -90,6 +91,8 @@ pub enum Wish {
         /// On, or off.
         enabled: bool,
     },
+    /// Answer the question of a task.
+    Answer(Answer),
     /// Run a DAG for dates that have passed.
     CreateBackfill {
         /// The number it gets, fresh from the records.
@@ -195,6 +198,7 @@ impl Wish {
             | Self::Hold { selection, .. }
             | Self::Prioritize { selection, .. } => (&selection.dag_id, Some(&selection.run_id)),
             Self::MarkRun { dag_id, run_id, .. }
+            | Self::Answer(Answer { dag_id, run_id, .. })
             | Self::AdoptVersion { dag_id, run_id }
             | Self::PauseRun { dag_id, run_id, .. } => (dag_id, Some(run_id)),
             Self::SwitchTask { dag_id, .. }
@@ -220,6 +224,7 @@ impl Wish {
             Self::PauseRun { paused: false, .. } => "resume_dag_run",
             Self::SwitchTask { enabled: true, .. } => "enable_task",
             Self::SwitchTask { enabled: false, .. } => "disable_task",
+            Self::Answer(_) => "update_hitl_detail",
             Self::CreateBackfill { .. } => "create_backfill",
             Self::PauseBackfill { paused: true, .. } => "pause_backfill",
             Self::PauseBackfill { paused: false, .. } => "unpause_backfill",

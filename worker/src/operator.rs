@@ -99,6 +99,7 @@ impl Done {
             xcoms: IndexMap::new(),
             halted: None,
             trigger: None,
+            question: None,
         }
     }
 

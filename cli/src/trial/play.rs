@@ -251,6 +251,7 @@ async fn run_try(
         xcoms,
         pokes: Some(pokes),
         trigger: None,
+        question: None,
     }
 }
 

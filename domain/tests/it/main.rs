@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod approvals;
+mod approving;
 mod alerts;
 mod backfilling;
 mod backfills;

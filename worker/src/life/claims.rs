@@ -217,6 +217,7 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         xcoms: indexmap::IndexMap::new(),
         pokes: Some(claimed.pokes),
         trigger: None,
+        question: None,
     })));
 }
 
