@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::approval::Question;
 use domain::outcome::TryResult;
 use domain::wait::TriggerRequest;
 use indexmap::IndexMap;
@@ -38,6 +39,8 @@ pub struct Finished {
     pub xcoms: IndexMap<String, Value>,
     /// The run that it asks for, which nobody starts here.
     pub trigger: Option<Box<TriggerRequest>>,
+    /// The question that it puts to people.
+    pub question: Option<Box<Question>>,
 }
 
 /// Runs one try here and now; `echo` is shown each line as it comes. Artifacts are not kept. `cancel` stops it.
@@ -85,6 +88,7 @@ pub async fn run_once(
         reason: done.reason,
         xcoms: done.xcoms,
         trigger: done.trigger,
+        question: done.question,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Operators: what tasks do, one file each. A new one is a file with a `prepare` and a line in [`prepare`].
 
+mod approval;
 mod bash;
 mod empty;
 mod http;
@@ -12,6 +13,7 @@ mod wait;
 
 use std::sync::Arc;
 
+use domain::approval::Question;
 use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
 use domain::wait::TriggerRequest;
@@ -72,12 +74,22 @@ pub(crate) struct Done {
     pub(crate) halted: Option<Halt>,
     /// The run that it asks for.
     pub(crate) trigger: Option<Box<TriggerRequest>>,
+    /// The question that it puts to people.
+    pub(crate) question: Option<Box<Question>>,
 }
 
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
+        Done {
+            result: TryResult::Success,
+            exit_code: None,
+            reason: None,
+            xcoms,
+            halted: None,
+            trigger: None,
+            question: None,
+        }
     }
 
     /// It failed; another try may work.
@@ -186,6 +198,7 @@ async fn prepare_operator(
             Box::pin(prepare_operator(program, task, renderer)).await?
         }
         Operator::WaitFor(wait) => wait::prepare(wait, renderer).await?,
+        Operator::Approval(approval) => Box::new(approval::prepare(&approval.question, renderer).await?),
         Operator::TriggerDag(task) => Box::new(trigger::prepare(task, renderer).await?),
         Operator::LatestOnly | Operator::Empty => Box::new(empty::Empty),
     })

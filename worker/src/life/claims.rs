@@ -267,5 +267,6 @@ fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime
         xcoms: done.xcoms,
         pokes: Some(assignment.pokes),
         trigger: done.trigger,
+        question: done.question,
     }
 }
