@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::{
     dag::Param,
@@ -178,6 +179,8 @@ impl Reply {
 /// An answer to the question of one try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
+    /// Tells it apart from every other answer, also one that says the same: of two only one counts, and each is to know which.
+    pub id: Uuid,
     /// The DAG.
     pub dag_id: DagId,
     /// The run.

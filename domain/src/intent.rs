@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
     approval::Answer,
@@ -205,6 +206,27 @@ impl Wish {
             | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
             | Self::PauseBackfill { dag_id, .. }
             | Self::CancelBackfill { dag_id, .. } => (dag_id, None),
+        }
+    }
+
+    /// What tells it apart from other wishes of the same person that were asked at the same time and end differently. It is the `id` of its
+    /// JSON form.
+    #[must_use]
+    pub const fn token(&self) -> Option<Uuid> {
+        match self {
+            Self::Answer(answer) => Some(answer.id),
+            Self::Trigger(_)
+            | Self::Clear(_)
+            | Self::MarkTasks(_)
+            | Self::MarkRun { .. }
+            | Self::AdoptVersion { .. }
+            | Self::Hold { .. }
+            | Self::Prioritize { .. }
+            | Self::PauseRun { .. }
+            | Self::SwitchTask { .. }
+            | Self::CreateBackfill { .. }
+            | Self::PauseBackfill { .. }
+            | Self::CancelBackfill { .. } => None,
         }
     }
 

@@ -12,6 +12,7 @@ use store::view::{
     api_list::{Ask, Test},
     approvals::{ApprovalRow, Which},
 };
+use uuid::Uuid;
 
 use crate::{
     args::{
@@ -106,6 +107,7 @@ async fn answer(common: &Common, answer: Answer) -> Result<()> {
     }
     let (subject, said) = (question.question().subject, reply.chosen_options.join(", "));
     let wish = Wish::Answer(approval::Answer {
+        id: Uuid::new_v4(),
         dag_id: run.dag_id,
         run_id: run.run_id,
         task_id: answer.task_id,

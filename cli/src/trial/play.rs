@@ -174,6 +174,7 @@ impl Stage {
             reply.chosen_options.join(", ")
         ));
         let answer = Answer {
+            id: Uuid::nil(),
             dag_id: self.trial.dag.dag_id.clone(),
             run_id: self.trial.run.run_id.clone(),
             task_id: task.task_id.clone(),

@@ -13,6 +13,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 use test_case::test_case;
+use uuid::Uuid;
 
 use crate::{dagfile::load, stage::Stage};
 
@@ -32,6 +33,7 @@ fn approval(more: &str) -> Stage {
 fn answer(stage: &Stage, options: &[&str]) -> Answer {
     let ti = stage.ti("r", "q");
     Answer {
+        id: Uuid::nil(),
         dag_id: stage.dag_id(),
         run_id: "r".parse().unwrap(),
         task_id: ti.task_id.clone(),

@@ -19,6 +19,7 @@ use domain::{
     state::TaskState,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{chance::Chance, world::World};
 
@@ -100,6 +101,7 @@ impl World {
         let remark = Some(self.sent.len().to_string());
         let reply = Reply { chosen_options, params_input: serde_json::Map::new(), remark };
         let answer = Answer {
+            id: Uuid::from_u128(self.sent.len() as u128),
             dag_id: run.dag_id.clone(),
             run_id: run.run_id.clone(),
             task_id: ti.task_id.clone(),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod alerted;
+mod approved;
 mod audit;
 mod availability;
 mod bad_input;

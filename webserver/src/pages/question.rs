@@ -1,6 +1,5 @@
 //! A question to people as pages show it: what is asked, the form that answers it, and what was answered.
 
-use actix_web::HttpResponse;
 use domain::approval::{REJECT, Terms};
 use serde_json::Value;
 use store::view::{

@@ -254,9 +254,9 @@ mod tests {
 
     #[test]
     fn reasons_become_sentences() {
-        assert_eq!(sentence("exit code 3"), "Exit code 3.");
-        assert_eq!(sentence("gone!"), "Gone!");
-        assert_eq!(sentence(""), ".");
+        assert_eq!(words::sentence("exit code 3"), "Exit code 3.");
+        assert_eq!(words::sentence("gone!"), "Gone!");
+        assert_eq!(words::sentence(""), ".");
     }
 
     #[test]
