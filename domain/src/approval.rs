@@ -355,10 +355,7 @@ mod tests {
         assert_eq!(told(&one, reply(&["c"], json!({}))), "`c` is not an option; the options are `a`, `b`");
         assert_eq!(told(&one, reply(&["a", "b"], json!({}))), "only one option may be chosen");
         assert_eq!(told(&many, reply(&["a", "a"], json!({}))), "`a` is chosen twice");
-        assert_eq!(
-            told(&one, reply(&["a"], json!({"n": "x"}))),
-            "param `n` must be a whole number, not `x`"
-        );
+        assert_eq!(told(&one, reply(&["a"], json!({"n": "x"}))), "param `n` must be a whole number, not `x`");
         assert_eq!(told(&one, reply(&["a"], json!({"m": 1}))), "param `m` is not asked for");
         let told = told(&terms(false, &["bob"]), reply(&["a"], json!({})));
         assert_eq!(told, "user `ada` is not among those who may answer: `bob`");

@@ -107,15 +107,15 @@ impl Life<'_> {
         let approval = task.and_then(|task| approval(&task.operator));
         let result = approval.and_then(|approval| approval.branches(&reply)).map(Value::from);
         let result = result.unwrap_or_else(|| reply.result(by, self.now));
-        let is_failure = matches!(
-            approval.map(|approval| &approval.then),
-            Some(AfterAnswer::Reject { fails: true, .. })
-        ) && is_rejected(Some(&result));
+        let is_failure =
+            matches!(approval.map(|approval| &approval.then), Some(AfterAnswer::Reject { fails: true, .. }))
+                && is_rejected(Some(&result));
         let (attempt, at) = (self.attempt(index), self.now);
         let ending = Ending::Answered { by: by.map(str::to_owned), reply };
         self.out.questions_closed.push(ClosingRecord { attempt, at, ending });
         if is_failure {
-            let reason = by.map_or_else(|| "rejected by default".to_owned(), |by| format!("rejected by {by}"));
+            let reason =
+                by.map_or_else(|| "rejected by default".to_owned(), |by| format!("rejected by {by}"));
             return self.conclude(index, TryResult::Failed, Some(reason));
         }
         let mut outcome = self.own_word(index, TryResult::Success, None);

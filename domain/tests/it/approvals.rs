@@ -212,7 +212,8 @@ fn what_is_filled_in_is_checked_and_completed() {
     assert_eq!(left["params_input"], json!({"day": "2026-01-01", "rows": 5}));
 }
 
-const TEMPLATE: &str = "tasks: {q: {retries: 1, retry_delay: 10s, approval: {subject: 'Load {{ ds }}?', timeout: 10m}}}";
+const TEMPLATE: &str =
+    "tasks: {q: {retries: 1, retry_delay: 10s, approval: {subject: 'Load {{ ds }}?', timeout: 10m}}}";
 
 fn rendered(stage: &Stage, subject: &str) -> Outcome {
     let question = Question { subject: subject.into(), body: Some("of `day`".into()) };
@@ -229,7 +230,11 @@ fn a_template_is_rendered_by_a_short_try_of_a_worker() {
     stage.handle(Event::Outcome(Box::new(outcome.clone())));
     assert_eq!((stage.state("q"), stage.ti("r", "q").try_number), (AwaitingInput, 1));
     assert_eq!(stage.asked[0].question.subject, "Load 2026-01-02?");
-    assert_eq!(stage.asked[0].deadline, Some(stage.now + TimeDelta::seconds(600)), "counted from the question");
+    assert_eq!(
+        stage.asked[0].deadline,
+        Some(stage.now + TimeDelta::seconds(600)),
+        "counted from the question"
+    );
     stage.handle(Event::Outcome(Box::new(outcome)));
     assert_eq!(stage.asked.len(), 1, "what a worker says twice counts once");
     say(&mut stage, &["Approve"]);
@@ -264,13 +269,16 @@ fn a_try_that_is_cleared_asks_anew_and_takes_no_late_answer() {
 
 #[test]
 fn whoever_ends_the_instance_or_its_run_withdraws_the_question() {
-    let mark = |stage: &Stage, state| Wish::MarkTasks(MarkTasks { selection: stage.selection("r", &["q"]), state });
+    let mark =
+        |stage: &Stage, state| Wish::MarkTasks(MarkTasks { selection: stage.selection("r", &["q"]), state });
     let stop = |stage: &Stage, _| {
         let (dag_id, run_id) = (stage.dag_id(), "r".parse().unwrap());
         Wish::MarkRun { dag_id, run_id, state: RunState::Failed }
     };
-    let off = |stage: &Stage, _| {
-        Wish::SwitchTask { dag_id: stage.dag_id(), task_id: "q".parse().unwrap(), enabled: false }
+    let off = |stage: &Stage, _| Wish::SwitchTask {
+        dag_id: stage.dag_id(),
+        task_id: "q".parse().unwrap(),
+        enabled: false,
     };
     let cases: [(fn(&Stage, TaskState) -> Wish, TaskState); 4] =
         [(mark, Success), (mark, Failed), (stop, Skipped), (off, Skipped)];

@@ -47,13 +47,10 @@ pub fn random_approval(names: &[TaskId], is_mapped: bool, chance: &mut Chance) -
     let then = match chance.below(3) {
         _ if is_mapped => AfterAnswer::Nothing,
         0 => AfterAnswer::Nothing,
-        1 => AfterAnswer::Reject {
-            fails: chance.one_in(3),
-            ignore_downstream_trigger_rules: chance.one_in(2),
-        },
-        _ => {
-            AfterAnswer::Branch(options.iter().map(|option| (option.clone(), target(chance))).collect())
+        1 => {
+            AfterAnswer::Reject { fails: chance.one_in(3), ignore_downstream_trigger_rules: chance.one_in(2) }
         }
+        _ => AfterAnswer::Branch(options.iter().map(|option| (option.clone(), target(chance))).collect()),
     };
     let subject = if chance.one_in(2) { "On {{ ds }}?" } else { "Well?" };
     let terms = Terms {

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod alerts;
 mod approvals;
 mod approving;
-mod alerts;
 mod backfilling;
 mod backfills;
 mod chance;

@@ -78,31 +78,26 @@ impl Stage {
             next_run: 1,
             ..Snapshot::default()
         };
-        let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
-        let engine = Engine::restore(snapshot, now);
-        let (flags, audit, alerts) = (vec![], vec![], vec![]);
-        let (questions, lookups, stopped) = (vec![], vec![], vec![]);
-        let (surveys, recalls, dates, backfills) = (vec![], vec![], vec![], BTreeMap::new());
         let mut stage = Self {
             dag,
-            engine,
+            engine: Engine::restore(snapshot, now),
             now,
-            tis,
-            runs,
-            flags,
-            audit,
-            alerts,
+            tis: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            flags: vec![],
+            audit: vec![],
+            alerts: vec![],
             asked: vec![],
             closed: vec![],
             xcoms: vec![],
-            questions,
-            lookups,
-            surveys,
-            recalls,
-            dates,
-            backfills,
+            questions: vec![],
+            lookups: vec![],
+            surveys: vec![],
+            recalls: vec![],
+            dates: vec![],
+            backfills: BTreeMap::new(),
             next: None,
-            stopped,
+            stopped: vec![],
             dag_id,
         };
         stage.poll();

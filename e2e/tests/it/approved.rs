@@ -32,6 +32,8 @@ async fn a_question_outlives_its_leader_and_is_answered_once() {
 
     platform.kill("scheduler");
     platform.start("scheduler-2");
+    std::fs::write(platform.dags().join("later.yaml"), "tasks: {a: {empty: {}}}").unwrap();
+    platform.until_known("later").await;
     let list = platform.command(&["approvals", "list", "--output", "json"]).output().unwrap();
     let list: Value = serde_json::from_slice(&list.stdout).unwrap();
     assert_eq!((&list[0]["subject"], &list[0]["state"]), (&json!("Load 7 rows?"), &json!("open")));
@@ -43,10 +45,9 @@ async fn a_question_outlives_its_leader_and_is_answered_once() {
     assert_eq!(statuses, [200, 409], "{}", platform.logs());
     let load = platform.until("what is behind it has run", &format!("{TIS}/load"), is_done).await;
     assert_eq!(load["try_number"], 1);
-    let left = platform.until("it has left its word", &format!("{TIS}/load/xcomEntries/return_value"), |xcom| {
-        xcom["value"].is_string()
-    });
-    assert!(left.await["value"].as_str().unwrap().contains("because"));
+    let word = format!("{TIS}/load/xcomEntries/return_value");
+    let left = platform.until("it has left its word", &word, |xcom| xcom["value"].is_string()).await;
+    assert!(left["value"].as_str().unwrap().contains("because"));
     let args = ["approvals", "answer", "ask", "agree", "one", "--option", "Reject"];
     let late = platform.command(&args).output().unwrap();
     assert!(!late.status.success());

@@ -26,8 +26,7 @@ use crate::{
 };
 
 fn terms(users: &[&str]) -> Terms {
-    let param =
-        |schema| Param { default: Some(1.into()), description: Some("How many".to_owned()), schema };
+    let param = |schema| Param { default: Some(1.into()), description: Some("How many".to_owned()), schema };
     Terms {
         options: ["Approve", "Reject"].map(str::to_owned).to_vec(),
         defaults: vec!["Reject".to_owned()],
@@ -117,7 +116,10 @@ async fn a_question_is_closed_once_or_nothing_is_written() {
     let row = db.store.question(1, 0, 1).await.unwrap().unwrap();
     assert_eq!((row.responded_by.as_deref(), row.responded_at()), (Some("ada"), Some(at(9))));
     let reply = row.reply().unwrap();
-    assert_eq!((reply.chosen_options.as_slice(), reply.remark.as_deref()), (&["Approve".to_owned()][..], Some("fine\u{fffd}")));
+    assert_eq!(
+        (reply.chosen_options.as_slice(), reply.remark.as_deref()),
+        (&["Approve".to_owned()][..], Some("fine\u{fffd}"))
+    );
     for again in [
         answered(attempt, Some("bob")),
         ClosingRecord { attempt, at: at(10), ending: Ending::Withdrawn },

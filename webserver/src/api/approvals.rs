@@ -65,10 +65,8 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Error> {
     let ask = names::within(query.ask(FILTERS, &["ti_id"])?, [("dag_id", &path.0), ("run_id", &path.1)]);
     let (rows, total) = state.store.approvals(Which::All, &ask).await?;
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|ApprovalRow { ti, question }| shape::question(question, shape::ti(ti)))
-        .collect();
+    let rows: Vec<Value> =
+        rows.iter().map(|ApprovalRow { ti, question }| shape::question(question, shape::ti(ti))).collect();
     Ok(HttpResponse::Ok().json(json!({"hitl_details": rows, "total_entries": total})))
 }
 
@@ -93,7 +91,8 @@ pub(super) async fn one_try(
     let row = row.ok_or_else(|| {
         Error::NotFound(format!("The Task Instance has no try with try_number: `{number}`"))
     })?;
-    let question = state.store.question(ti.run_key, ti.index, number).await?.ok_or_else(|| asks_nothing(&ti))?;
+    let question =
+        state.store.question(ti.run_key, ti.index, number).await?.ok_or_else(|| asks_nothing(&ti))?;
     Ok(HttpResponse::Ok().json(shape::question(&question, shape::ti_history(row))))
 }
 

@@ -155,7 +155,10 @@ pub(crate) async fn answer(
     }
     let params_input = match form::conf(&question.terms().params, &sent) {
         Ok(params_input) => params_input,
-        Err(wrong) => return refuse(&visit, &row, &sent, &wrong, "Some values do not fit; see below.").await,
+        Err(wrong) => {
+            let again = Again::new(&sent, &wrong, "Some values do not fit; see below.");
+            return refuse(&visit, &row, &again, &back).await;
+        }
     };
     let remark = sent.text("remark").map(str::to_owned);
     let reply = Reply { chosen_options: sent.texts(OPTION), params_input, remark };
@@ -163,14 +166,19 @@ pub(crate) async fn answer(
     let wish = match planned(user.name(), ti, question, reply) {
         Ok(wish) => wish,
         Err(Error::Invalid(fault)) => {
-            return refuse(&visit, &row, &sent, &Wrong::new(), &words::sentence(&fault)).await;
+            let (wrong, problem) = (Wrong::new(), words::sentence(&fault));
+            return refuse(&visit, &row, &Again::new(&sent, &wrong, &problem), &back).await;
         }
         Err(Error::Conflict(_)) => return Ok(visit::go(&back, Mood::Warn, LATE)),
         Err(fault) => return Err(fault),
     };
     Ok(match wish::ask(&visit.state, user.name(), wish).await? {
-        Outcome::Done => visit::go(&back, Mood::Good, &format!("You answered “{}”: {said}.", question.question().subject)),
-        Outcome::Refused(reason) => visit::go(&back, Mood::Bad, &format!("Your answer does not count: {reason}.")),
+        Outcome::Done => {
+            visit::go(&back, Mood::Good, &format!("You answered “{}”: {said}.", question.question().subject))
+        }
+        Outcome::Refused(reason) => {
+            visit::go(&back, Mood::Bad, &format!("Your answer does not count: {reason}."))
+        }
         Outcome::Pending => visit::go(&back, Mood::Warn, wish::PENDING),
     })
 }
@@ -178,25 +186,25 @@ pub(crate) async fn answer(
 /// What is said to whoever answers after somebody else did.
 const LATE: &str = "That question is not open any more: somebody else was faster, or it was withdrawn.";
 
+// From a page that is the answer to a form there is no way back but to where the form came from.
 async fn refuse(
     visit: &Visit,
     row: &ApprovalRow,
-    sent: &Sent,
-    wrong: &Wrong,
-    problem: &str,
+    again: &Again<'_>,
+    back: &str,
 ) -> Result<HttpResponse, Error> {
-    let again = Again { sent, wrong, problem: Some(problem.to_owned()) };
     let ti = &row.ti;
     let run = paths::run(&ti.dag_id, &ti.run_id);
+    let shell = Shell { path: back.to_owned(), ..visit.shell("approvals").await? };
     let page = ApprovalPage {
-        shell: visit.shell("approvals").await?,
+        shell,
         crumbs: vec![
             crumb("Approvals", Some("/approvals")),
             crumb(&ti.dag_id, Some(&paths::dag(&ti.dag_id))),
             crumb(&words::run_name(&ti.run_id, visit.now), Some(&run)),
             crumb(&ti.task_id, None),
         ],
-        question: Card::of(row, Size::Alone, Some(&again), visit),
+        question: Card::of(row, Size::Alone, Some(again), visit),
     };
     visit.refuse(page.render())
 }

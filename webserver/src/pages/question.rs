@@ -102,9 +102,16 @@ pub(super) enum Size {
 
 /// A form that was sent and is shown again.
 pub(super) struct Again<'a> {
-    pub(super) sent: &'a Sent,
-    pub(super) wrong: &'a Wrong,
-    pub(super) problem: Option<String>,
+    sent: &'a Sent,
+    wrong: &'a Wrong,
+    problem: Option<String>,
+}
+
+impl<'a> Again<'a> {
+    /// What was sent, what is wrong with which fields, and what is wrong with all of it.
+    pub(super) fn new(sent: &'a Sent, wrong: &'a Wrong, problem: &str) -> Self {
+        Self { sent, wrong, problem: Some(problem.to_owned()) }
+    }
 }
 
 impl Card {
@@ -121,20 +128,27 @@ impl Card {
             on: on(row, size, visit),
             href,
             asked: words::moment(question.asked_at, visit.now),
-            until: question.deadline.filter(|_| question.is_open()).map(|at| (words::moment(at, visit.now), otherwise(question.terms()))),
+            until: question
+                .deadline
+                .filter(|_| question.is_open())
+                .map(|at| (words::moment(at, visit.now), otherwise(question.terms()))),
             users: question.terms().assigned_users.clone(),
             body: asked.body.filter(|_| size != Size::OfRun).map(|body| Prose::from_markdown(&body)),
             form: may_answer.then(|| answer_form(row, size, again)),
             barred,
             answer: answered(question, visit),
-            withdrawn: question.closed_at.filter(|_| question.reply().is_none()).map(|at| words::moment(at, visit.now)),
+            withdrawn: question
+                .closed_at
+                .filter(|_| question.reply().is_none())
+                .map(|at| words::moment(at, visit.now)),
         }
     }
 }
 
 fn on(row: &ApprovalRow, size: Size, visit: &Visit) -> Option<String> {
     let ti = &row.ti;
-    let name = ti.rendered_map_index.clone().or_else(|| (ti.map_index >= 0).then(|| ti.map_index.to_string()));
+    let name =
+        ti.rendered_map_index.clone().or_else(|| (ti.map_index >= 0).then(|| ti.map_index.to_string()));
     let task = name.map_or_else(|| ti.task_id.clone(), |name| format!("{} [{name}]", ti.task_id));
     match size {
         Size::Whole => None,

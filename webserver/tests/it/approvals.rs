@@ -155,7 +155,10 @@ async fn a_question_that_is_withdrawn_takes_no_answer_and_a_cleared_task_asks_an
     program.wait_for(GATE, |asked| asked["task_instance"]["try_number"] == 2).await;
     program.send(Method::PATCH, GATE, chosen("Approve"), 200).await;
     let first = program.get(&format!("{GATE}/tries/1")).await;
-    assert_eq!((&first["response_received"], &first["task_instance"]["state"]), (&json!(false), &json!("success")));
+    assert_eq!(
+        (&first["response_received"], &first["task_instance"]["state"]),
+        (&json!(false), &json!("success"))
+    );
 }
 
 #[tokio::test]

@@ -17,7 +17,11 @@ pub(in super::super) const APPROVAL: &[Key] = &[
         Shape::Names,
         "The option or options that count as chosen when the timeout has passed. Default: the task fails then.",
     ),
-    nullable("params", Shape::Params, "What is to be filled in: by name a JSON Schema with a default, or just a default."),
+    nullable(
+        "params",
+        Shape::Params,
+        "What is to be filled in: by name a JSON Schema with a default, or just a default.",
+    ),
     key(
         "assigned_users",
         Shape::Names,

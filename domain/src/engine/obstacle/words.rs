@@ -190,7 +190,8 @@ impl fmt::Display for Obstacle {
                 write!(f, "It is deferred and holds no worker{}.", of_wait(wait.as_deref()))
             }
             Self::AwaitingInput { users, until } => {
-                let latest = until.map(|at| format!(", until {} at the latest", moment(at))).unwrap_or_default();
+                let latest =
+                    until.map(|at| format!(", until {} at the latest", moment(at))).unwrap_or_default();
                 write!(f, "It waits for {}{latest}.", answer_of(users))
             }
             Self::PreviousRun { .. } | Self::PreviousRunUnknown => self.of_the_past(f),

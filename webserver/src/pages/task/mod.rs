@@ -246,7 +246,8 @@ impl Seen {
             return Ok(None);
         };
         let (dag_id, run_id) = (self.run.run.dag_id.as_str(), self.run.run.run_id.as_str());
-        let found = question::find(visit, (dag_id, run_id, self.task_id.as_str()), instance.map_index).await?;
+        let found =
+            question::find(visit, (dag_id, run_id, self.task_id.as_str()), instance.map_index).await?;
         Ok(found.map(|row| Card::of(&row, Size::Whole, None, visit)))
     }
 
