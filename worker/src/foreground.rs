@@ -15,7 +15,7 @@ use crate::Error;
 use crate::assignment::Assignment;
 use crate::attempt::{Attempt, Watcher, shown};
 use crate::backend::Backend;
-use crate::operator;
+use crate::operator::{self, Request};
 use crate::output::{Output, Sink};
 
 pub use crate::output::Echo;
@@ -82,13 +82,14 @@ pub async fn run_once(
         }
     };
     let done = end.done;
+    let (trigger, question) = Request::parts(done.request);
     Ok(Finished {
         result: done.result,
         exit_code: done.exit_code,
         reason: done.reason,
         xcoms: done.xcoms,
-        trigger: done.trigger,
-        question: done.question,
+        trigger,
+        question,
     })
 }
 

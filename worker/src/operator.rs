@@ -72,13 +72,42 @@ pub(crate) struct Done {
     pub(crate) xcoms: IndexMap<String, Value>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
-    /// The run that it asks for.
-    pub(crate) trigger: Option<Box<TriggerRequest>>,
-    /// The question that it puts to people.
-    pub(crate) question: Option<Box<Question>>,
+    /// What it leaves to the engine.
+    pub(crate) request: Option<Box<Request>>,
+}
+
+/// What a try leaves to the engine, which goes on with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Request {
+    /// A run to start.
+    Run(TriggerRequest),
+    /// A question to put to people.
+    Question(Question),
+}
+
+impl Request {
+    /// As the records have it: a run, or a question.
+    pub(crate) fn parts(
+        request: Option<Box<Self>>,
+    ) -> (Option<Box<TriggerRequest>>, Option<Box<Question>>) {
+        match request.map(|request| *request) {
+            Some(Self::Run(run)) => (Some(Box::new(run)), None),
+            Some(Self::Question(question)) => (None, Some(Box::new(question))),
+            None => (None, None),
+        }
+    }
 }
 
 impl Done {
+    /// It worked, and left the rest to the engine.
+    pub(crate) fn deferred(request: Request) -> Done {
+        Done {
+            result: TryResult::Deferred,
+            request: Some(Box::new(request)),
+            ..Done::success(IndexMap::new())
+        }
+    }
+
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
         Done {
@@ -87,8 +116,7 @@ impl Done {
             reason: None,
             xcoms,
             halted: None,
-            trigger: None,
-            question: None,
+            request: None,
         }
     }
 
@@ -110,8 +138,7 @@ impl Done {
             reason: Some(reason.into()),
             xcoms: IndexMap::new(),
             halted: None,
-            trigger: None,
-            question: None,
+            request: None,
         }
     }
 

@@ -2,12 +2,10 @@
 //! end; from then on no worker has the task.
 
 use domain::approval::Question;
-use domain::outcome::TryResult;
 use futures_util::future::BoxFuture;
-use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::{Done, On, Work};
+use super::{Done, On, Request, Work};
 use crate::template::{Error, Renderer};
 
 /// A rendered question.
@@ -34,11 +32,7 @@ impl Work for Asking {
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
         on.begin(&format!("the question {:?}", self.0.subject));
         let done = match self.0.check() {
-            Ok(()) => Done {
-                result: TryResult::Deferred,
-                question: Some(Box::new(self.0.clone())),
-                ..Done::success(IndexMap::new())
-            },
+            Ok(()) => Done::deferred(Request::Question(self.0.clone())),
             Err(reason) => Done::failed_for_good(reason),
         };
         Box::pin(async { done })
