@@ -280,7 +280,8 @@ fn whoever_ends_the_instance_or_its_run_withdraws_the_question() {
         task_id: "q".parse().unwrap(),
         enabled: false,
     };
-    let cases: [(fn(&Stage, TaskState) -> Wish, TaskState); 4] =
+    type Make = fn(&Stage, TaskState) -> Wish;
+    let cases: [(Make, TaskState); 4] =
         [(mark, Success), (mark, Failed), (stop, Skipped), (off, Skipped)];
     for (wish, state) in cases {
         let mut stage = approval("");
