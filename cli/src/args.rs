@@ -3,6 +3,7 @@
 //! Everything that can be checked without asking anybody is checked here, so that wrong usage is found first and ends with
 //! exit status 2.
 
+pub mod approvals;
 pub mod backfill;
 pub mod dags;
 pub mod db;
@@ -83,6 +84,9 @@ pub enum Command {
     /// Work with tasks and their instances.
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    /// List and answer the questions that tasks put to people.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Work with pools.
     #[command(subcommand)]
     Pools(records::Pools),

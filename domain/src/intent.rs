@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
+    approval::Answer,
     backfill::{BackfillId, Order},
     id::{DagId, RunId, TaskId},
     outcome::Outcome,
@@ -90,6 +92,8 @@ pub enum Wish {
         /// On, or off.
         enabled: bool,
     },
+    /// Answer the question of a task.
+    Answer(Answer),
     /// Run a DAG for dates that have passed.
     CreateBackfill {
         /// The number it gets, fresh from the records.
@@ -195,12 +199,34 @@ impl Wish {
             | Self::Hold { selection, .. }
             | Self::Prioritize { selection, .. } => (&selection.dag_id, Some(&selection.run_id)),
             Self::MarkRun { dag_id, run_id, .. }
+            | Self::Answer(Answer { dag_id, run_id, .. })
             | Self::AdoptVersion { dag_id, run_id }
             | Self::PauseRun { dag_id, run_id, .. } => (dag_id, Some(run_id)),
             Self::SwitchTask { dag_id, .. }
             | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
             | Self::PauseBackfill { dag_id, .. }
             | Self::CancelBackfill { dag_id, .. } => (dag_id, None),
+        }
+    }
+
+    /// What tells it apart from other wishes of the same person that were asked at the same time and end differently. It is the `id` of its
+    /// JSON form.
+    #[must_use]
+    pub const fn token(&self) -> Option<Uuid> {
+        match self {
+            Self::Answer(answer) => Some(answer.id),
+            Self::Trigger(_)
+            | Self::Clear(_)
+            | Self::MarkTasks(_)
+            | Self::MarkRun { .. }
+            | Self::AdoptVersion { .. }
+            | Self::Hold { .. }
+            | Self::Prioritize { .. }
+            | Self::PauseRun { .. }
+            | Self::SwitchTask { .. }
+            | Self::CreateBackfill { .. }
+            | Self::PauseBackfill { .. }
+            | Self::CancelBackfill { .. } => None,
         }
     }
 
@@ -220,6 +246,7 @@ impl Wish {
             Self::PauseRun { paused: false, .. } => "resume_dag_run",
             Self::SwitchTask { enabled: true, .. } => "enable_task",
             Self::SwitchTask { enabled: false, .. } => "disable_task",
+            Self::Answer(_) => "update_hitl_detail",
             Self::CreateBackfill { .. } => "create_backfill",
             Self::PauseBackfill { paused: true, .. } => "pause_backfill",
             Self::PauseBackfill { paused: false, .. } => "unpause_backfill",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{id::TryKey, wait::TriggerRequest};
+use crate::{approval::Question, id::TryKey, wait::TriggerRequest};
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";
@@ -50,6 +50,9 @@ pub struct Outcome {
     /// The run that it asks for, with [`TryResult::Deferred`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Box<TriggerRequest>>,
+    /// The question that it puts to people, with [`TryResult::Deferred`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Box<Question>>,
 }
 
 /// How a try ended.

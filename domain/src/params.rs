@@ -11,6 +11,9 @@ use serde_json::{Map, Number, Value};
 
 use crate::dag::Param;
 
+/// What a run or an answer is given, by name.
+pub type Params = IndexMap<String, Param>;
+
 /// Why a param's value is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamError {

@@ -166,7 +166,7 @@ use TaskState::{
 /// Source: Airflow 3.3.2 `models/taskinstance.py`, `models/dagrun.py` and `jobs/scheduler_job_runner.py`; one row
 /// differs: a lost try goes from running straight back to queued, because it does not use up a retry.
 pub const TRANSITIONS: &[(TaskState, &[TaskState])] = &[
-    (None, &[Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred]),
+    (None, &[Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred, AwaitingInput]),
     (Scheduled, &[None, Queued, Success, Failed, Skipped, UpstreamFailed, Removed]),
     (
         Queued,
@@ -202,13 +202,38 @@ pub const TRANSITIONS: &[(TaskState, &[TaskState])] = &[
         ],
     ),
     (Restarting, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),
-    (UpForRetry, &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred]),
+    (
+        UpForRetry,
+        &[
+            None,
+            Scheduled,
+            Queued,
+            Success,
+            Failed,
+            Skipped,
+            UpstreamFailed,
+            Removed,
+            Deferred,
+            AwaitingInput,
+        ],
+    ),
     (
         UpForReschedule,
-        &[None, Scheduled, Queued, Success, Failed, Skipped, UpstreamFailed, Removed, Deferred],
+        &[
+            None,
+            Scheduled,
+            Queued,
+            Success,
+            Failed,
+            Skipped,
+            UpstreamFailed,
+            Removed,
+            Deferred,
+            AwaitingInput,
+        ],
     ),
     (Deferred, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),
-    (AwaitingInput, &[None, Scheduled, Queued, Success, Failed, Skipped, Removed]),
+    (AwaitingInput, &[None, Scheduled, Queued, Success, Failed, Skipped, UpForRetry, Removed]),
     (Success, &[None, Scheduled, Queued, Failed, Skipped, Removed]),
     (Failed, &[None, Scheduled, Queued, Success, Skipped, Removed]),
     (UpstreamFailed, &[None, Scheduled, Queued, Success, Failed, Skipped, Removed]),

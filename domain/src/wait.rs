@@ -18,7 +18,7 @@ use crate::{
     timetable::first_at,
 };
 
-pub use self::record::{Awaited, Heard, OtherRun, RunStanding, Wait, Which};
+pub use self::record::{Awaited, Heard, OtherRun, RunStanding, Wait, Which, answer_of};
 
 /// How long a task waits unless it says otherwise. Source: Airflow 3.3.2 `[sensors] default_timeout`.
 pub const TIMEOUT: Span = Span::from_secs(7 * 86_400);

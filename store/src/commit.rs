@@ -5,6 +5,7 @@
 //! The one difference allowed is a queued instance that a worker has claimed meanwhile.
 
 mod alert;
+mod approval;
 mod backfill;
 mod dag;
 mod run;
@@ -50,6 +51,8 @@ impl Store {
         trace::insert_tries(conn, &decisions.tries, &mut statements);
         trace::clear_xcoms(conn, &decisions.xcoms_cleared, &mut statements);
         trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
+        approval::ask(conn, &decisions.questions_asked, &mut statements);
+        approval::close(conn, &decisions.questions_closed, &mut statements);
         backfill::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);

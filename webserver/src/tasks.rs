@@ -99,6 +99,7 @@ fn shape(id: usize, task: &Task, states: &HashMap<String, String>) -> Value {
         | domain::dag::Operator::WaitFor(_)
         | domain::dag::Operator::TriggerDag(_)
         | domain::dag::Operator::Airflow(_)
+        | domain::dag::Operator::Approval(_)
         | domain::dag::Operator::LatestOnly
         | domain::dag::Operator::Empty => None,
     };

@@ -243,6 +243,10 @@ fn operator_has_templates(operator: &Operator) -> bool {
             texts.into_iter().any(|text| template::is_template(text))
                 || template::is_template(&Value::Object(task.conf.clone()).to_string())
         }
+        Operator::Approval(approval) => {
+            let texts = [&approval.question.subject].into_iter().chain(&approval.question.body);
+            texts.into_iter().any(|text| template::is_template(text))
+        }
         Operator::Sql { conn_id, sql, .. } => template::is_template(conn_id) || template::is_template(sql),
         Operator::Http { conn_id, url, headers, body, .. } => {
             let texts = conn_id.iter().chain([url]).chain(headers.values());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::approval::Question;
 use domain::outcome::TryResult;
 use domain::wait::TriggerRequest;
 use indexmap::IndexMap;
@@ -14,7 +15,7 @@ use crate::Error;
 use crate::assignment::Assignment;
 use crate::attempt::{Attempt, Watcher, shown};
 use crate::backend::Backend;
-use crate::operator;
+use crate::operator::{self, Request};
 use crate::output::{Output, Sink};
 
 pub use crate::output::Echo;
@@ -38,6 +39,8 @@ pub struct Finished {
     pub xcoms: IndexMap<String, Value>,
     /// The run that it asks for, which nobody starts here.
     pub trigger: Option<Box<TriggerRequest>>,
+    /// The question that it puts to people.
+    pub question: Option<Box<Question>>,
 }
 
 /// Runs one try here and now; `echo` is shown each line as it comes. Artifacts are not kept. `cancel` stops it.
@@ -79,12 +82,14 @@ pub async fn run_once(
         }
     };
     let done = end.done;
+    let (trigger, question) = Request::parts(done.request);
     Ok(Finished {
         result: done.result,
         exit_code: done.exit_code,
         reason: done.reason,
         xcoms: done.xcoms,
-        trigger: done.trigger,
+        trigger,
+        question,
     })
 }
 

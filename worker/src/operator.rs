@@ -1,6 +1,7 @@
 //! Operators: what tasks do, one file each. A new one is a file with a `prepare` and a line in [`prepare`].
 
 mod airflow;
+mod approval;
 mod bash;
 mod empty;
 mod http;
@@ -13,6 +14,7 @@ mod wait;
 
 use std::sync::Arc;
 
+use domain::approval::Question;
 use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
 use domain::wait::TriggerRequest;
@@ -78,14 +80,43 @@ pub(crate) struct Done {
     pub(crate) xcoms: IndexMap<String, Value>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
-    /// The run that it asks for.
-    pub(crate) trigger: Option<Box<TriggerRequest>>,
+    /// What it leaves to the engine.
+    pub(crate) request: Option<Box<Request>>,
+}
+
+/// What a try leaves to the engine, which goes on with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Request {
+    /// A run to start.
+    Run(TriggerRequest),
+    /// A question to put to people.
+    Question(Question),
+}
+
+impl Request {
+    /// As the records have it: a run, or a question.
+    pub(crate) fn parts(request: Option<Box<Self>>) -> (Option<Box<TriggerRequest>>, Option<Box<Question>>) {
+        match request.map(|request| *request) {
+            Some(Self::Run(run)) => (Some(Box::new(run)), None),
+            Some(Self::Question(question)) => (None, Some(Box::new(question))),
+            None => (None, None),
+        }
+    }
 }
 
 impl Done {
+    /// It worked, and left the rest to the engine.
+    pub(crate) fn deferred(request: Request) -> Done {
+        Done {
+            result: TryResult::Deferred,
+            request: Some(Box::new(request)),
+            ..Done::success(IndexMap::new())
+        }
+    }
+
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
+        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, request: None }
     }
 
     /// It failed; another try may work.
@@ -106,7 +137,7 @@ impl Done {
             reason: Some(reason.into()),
             xcoms: IndexMap::new(),
             halted: None,
-            trigger: None,
+            request: None,
         }
     }
 
@@ -193,6 +224,7 @@ async fn prepare_operator(
             Box::pin(prepare_operator(program, task, renderer)).await?
         }
         Operator::WaitFor(wait) => wait::prepare(wait, renderer).await?,
+        Operator::Approval(approval) => Box::new(approval::prepare(&approval.question, renderer).await?),
         Operator::TriggerDag(task) => Box::new(trigger::prepare(task, renderer).await?),
         Operator::Airflow(_) => Box::new(airflow::Airflow),
         Operator::LatestOnly | Operator::Empty => Box::new(empty::Empty),

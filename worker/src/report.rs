@@ -221,6 +221,7 @@ mod tests {
             reason: None,
             pokes: None,
             trigger: None,
+            question: None,
             rendered_map_index: None,
             xcoms: IndexMap::from([("k".repeat(513), json!(1))]),
         };

@@ -8,12 +8,16 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use domain::{
+    approval::{Answer, Reply},
     dag::Dag,
     engine::{
         Engine, Snapshot,
         decision::{Decisions, Ready},
         event::Event,
-        record::{AdmissionRecord, DagRecord, PoolRecord, RunRecord, TiRecord, VersionId, WorkerRecord},
+        record::{
+            AdmissionRecord, DagRecord, PoolRecord, QuestionRecord, RunRecord, TiRecord, VersionId,
+            WorkerRecord,
+        },
     },
     id::{QueueName, RunKey, TryKey},
     intent::{Intent, Trigger, Wish},
@@ -57,15 +61,17 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
     let mut stopped = false;
     loop {
         let now = stage.trial.clock.now();
-        let decisions = stage.engine.poll(now);
+        let mut decisions = stage.engine.poll(now);
+        let asked = std::mem::take(&mut decisions.questions_asked);
         let questions: Vec<RunKey> = decisions.questions.iter().map(|question| question.run).collect();
         let lookups: Vec<TryKey> = decisions.lookups.iter().map(|question| question.asker).collect();
         stage.carry_out(decisions)?;
         if stage.is_over() {
             break;
         }
-        if !questions.is_empty() || !lookups.is_empty() {
+        if !questions.is_empty() || !lookups.is_empty() || !asked.is_empty() {
             stage.answer(&questions, &lookups);
+            asked.iter().try_for_each(|question| stage.stand_in(question))?;
             continue;
         }
         let deadline = stage.engine.next_deadline();
@@ -145,6 +151,40 @@ impl Stage {
         for &run in questions {
             self.engine.handle(Event::Past { run, before: None }, self.trial.clock.now());
         }
+    }
+
+    // A trial has nobody to ask: the defaults count at once, or else the first option.
+    fn stand_in(&mut self, asked: &QuestionRecord) -> Result<()> {
+        let task = self.tasks.get(&asked.attempt.ti.index).context("a question without a task")?;
+        let terms = &asked.terms;
+        let chosen_options = match terms.defaults.as_slice() {
+            [] => terms.options.iter().take(1).cloned().collect(),
+            defaults => defaults.to_vec(),
+        };
+        let by = terms.assigned_users.first().cloned();
+        let by = by.or_else(|| self.trial.run.triggered_by.clone()).unwrap_or_default();
+        let reply = Reply { chosen_options, ..Reply::default() };
+        if let Err(refusal) = terms.accept(&by, reply.clone()) {
+            bail!("a trial has nobody to answer `{}`: {refusal}", task.task_id);
+        }
+        let voice = Voice::named(task.task_id.as_str(), task.map_index, self.trial.output);
+        voice.note(&format!(
+            "would ask “{}”; the answer is {} here",
+            asked.question.subject,
+            reply.chosen_options.join(", ")
+        ));
+        let answer = Answer {
+            id: Uuid::nil(),
+            dag_id: self.trial.dag.dag_id.clone(),
+            run_id: self.trial.run.run_id.clone(),
+            task_id: task.task_id.clone(),
+            map_index: task.map_index,
+            try_number: asked.attempt.try_number,
+            reply,
+        };
+        let intent = Intent { by, wish: Wish::Answer(answer) };
+        self.engine.handle(Event::Intent(Box::new(intent)), self.trial.clock.now());
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
@@ -230,14 +270,14 @@ async fn run_try(
     let finished =
         worker::run_once(&trial.settings, &trial.backend, assignment, trial.clock.clone(), echo, cancel)
             .await;
-    let (result, exit_code, reason, xcoms) = match finished {
+    let (result, exit_code, reason, xcoms, question) = match finished {
         // A trial starts no runs of other DAGs.
         Ok(Finished { trigger: Some(request), .. }) => {
             voice.note(&format!("would start a run of DAG `{}` now", request.dag_id));
-            (TryResult::Success, None, None, IndexMap::new())
+            (TryResult::Success, None, None, IndexMap::new(), None)
         }
-        Ok(finished) => (finished.result, finished.exit_code, finished.reason, finished.xcoms),
-        Err(error) => (TryResult::FailedForGood, None, Some(error.to_string()), IndexMap::new()),
+        Ok(done) => (done.result, done.exit_code, done.reason, done.xcoms, done.question),
+        Err(error) => (TryResult::FailedForGood, None, Some(error.to_string()), IndexMap::new(), None),
     };
     Outcome {
         attempt,
@@ -251,6 +291,7 @@ async fn run_try(
         xcoms,
         pokes: Some(pokes),
         trigger: None,
+        question,
     }
 }
 

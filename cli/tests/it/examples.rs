@@ -40,6 +40,17 @@ fn the_first_example_runs_without_a_server() {
     assert!(said.contains("shout | HELLO, READER! That is 14 characters."), "{said}");
 }
 
+#[test]
+fn a_trial_answers_questions_itself() {
+    let file = examples().join("publish_report.yaml");
+    let said = Place::new().run(&["dags", "test", file.to_str().unwrap()]).good();
+    assert!(
+        said.contains("would ask “Publish the figures of 2026-01-31?”; the answer is Reject here"),
+        "{said}"
+    );
+    assert!(said.contains("`agree` chose another path"), "{said}");
+}
+
 fn files() -> Vec<PathBuf> {
     let folders = [examples(), examples().join("flights")];
     let entries =

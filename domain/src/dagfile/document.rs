@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono_tz::Tz;
 
 use super::{
-    Loaded, date,
+    Loaded, approval, date,
     diagnostic::Problem,
     expand::{self, Source},
     fields::Fields,
@@ -181,6 +181,7 @@ fn body(fields: &Fields<'_>, most: u32, reading: &mut Reading<'_>) -> (Vec<Task>
     let (needs, pulls) = names::resolve(&items, reading);
     let upstreams = graph::edges(&items, &needs, reading);
     graph::refuse_cycles(&items, &upstreams, reading);
+    approval::check_targets(&items, reading);
     let flag = |entry: &Entry| entry.value.scalar().is_some_and(|scalar| scalar.value == true);
     if fields.entry("fail_fast").is_some_and(flag) {
         special::check_fail_fast(&items, reading);

@@ -43,6 +43,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("on_retry_callback", "on_retry"),
     ("on_skipped_callback", "on_skipped"),
     ("recipients", "to"),
+    ("respondents", "assigned_users"),
+    ("users", "assigned_users"),
+    ("response_timeout", "timeout"),
+    ("execution_timeout", "timeout"),
+    ("options_mapping", "branches"),
+    ("question", "subject"),
+    ("title", "subject"),
     ("message", "text"),
 ];
 

@@ -137,6 +137,7 @@ impl<'n> Fields<'n> {
             | Place::WaitFor
             | Place::Expect
             | Place::TriggerDag
+            | Place::Approval
             | Place::Source
             | Place::Schedule
             | Place::Calendar

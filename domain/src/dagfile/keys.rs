@@ -2,6 +2,7 @@
 //!
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
+mod approval;
 mod mapping;
 mod notices;
 mod schedule;
@@ -11,6 +12,7 @@ mod waiting;
 use crate::dag::MAX_SHARE;
 
 use self::{
+    approval::APPROVAL,
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
     schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
@@ -217,6 +219,11 @@ pub(super) const OPERATORS: &[Key] = &[
         "Waits without a worker: {time: ...}, {for: 10m}, {dag: ...}, {file: ...}, {http: ...} or {sql: ...}.",
     ),
     key("trigger_dag", Shape::TriggerDag, "Starts a run of a DAG: its id, or {dag_id: ..., conf: ...}."),
+    key(
+        "approval",
+        Shape::Approval,
+        "Asks a person and waits for the answer without a worker: the question, or {subject: ..., body: ..., options: ...}.",
+    ),
     nullable("empty", Shape::Nothing, "Does nothing: it joins or separates other tasks."),
 ];
 
@@ -302,6 +309,7 @@ pub(super) enum Place {
     WaitFor,
     Expect,
     TriggerDag,
+    Approval,
     Source,
     Schedule,
     Calendar,
@@ -330,6 +338,7 @@ impl Place {
             Self::WaitFor => &[WAIT_FOR],
             Self::Expect => &[EXPECT],
             Self::TriggerDag => &[TRIGGER_DAG],
+            Self::Approval => &[APPROVAL],
             Self::Source => &[SOURCE],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],

@@ -4,7 +4,7 @@ use super::keys::Place;
 
 /// Keys of the format that this version cannot carry out yet. One that becomes supported moves to a table of [`super::keys`].
 const LATER: &[(Place, &[&str])] = &[
-    (Place::Task, &["docker", "kubernetes", "ssh", "email", "approval", "inlets", "outlets", "run_as_user"]),
+    (Place::Task, &["docker", "kubernetes", "ssh", "email", "inlets", "outlets", "run_as_user"]),
     (Place::Defaults, &["inlets", "outlets", "run_as_user"]),
     (Place::Python, &["python_version", "requirements"]),
     (Place::Schedule, &["assets", "or"]),

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::{
+    approval,
     diagnostic::{Problem, alternatives},
     fields::Fields,
     keys::{METHODS, OPERATORS, Place},
@@ -74,6 +75,7 @@ fn one(
             Some(special::short_circuit(&fields, program, reading))
         }
         "wait_for" => waiting::wait_for(entry, owner, reading),
+        "approval" => approval::read(entry, owner, reading),
         "trigger_dag" => waiting::trigger_dag(entry, owner, reading),
         "latest_only" => nothing(entry, &owner, reading).then_some(Operator::LatestOnly),
         _ => nothing(entry, &owner, reading).then_some(Operator::Empty),

@@ -151,6 +151,8 @@ fn shape(shape: Shape) -> Value {
         Shape::WaitFor => wait_for(),
         Shape::Clock => clock(),
         Shape::TriggerDag => trigger_dag(),
+        Shape::Approval => approval(),
+        Shape::Branches => json!({"type": "object", "minProperties": 1, "additionalProperties": scalar()}),
         Shape::Expect => object(Place::Expect, &[]),
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
@@ -202,6 +204,11 @@ fn clock() -> Value {
 
 fn trigger_dag() -> Value {
     json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+}
+
+/// A question, or all that belongs to it.
+fn approval() -> Value {
+    json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Approval, &["subject"])]})
 }
 
 fn http() -> Value {

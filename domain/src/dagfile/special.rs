@@ -1,6 +1,7 @@
 //! What makes a task special: it sets up, tears down, or chooses among the tasks behind it.
 
 use super::{
+    approval,
     diagnostic::Problem,
     fields::Fields,
     keys::Place,
@@ -43,11 +44,16 @@ pub(super) fn apply(special: &Special, fields: &Fields<'_>, task: &mut Task, rea
     if matches!(&task.operator, Operator::WaitFor(wait) if matches!(wait.until, Until::Sql { .. })) {
         task.do_xcom_push = true;
     }
+    approval::apply(task);
     if task.operator.chooses() {
         task.do_xcom_push = true;
         if let Some(entry) = fields.entry("expand").or_else(|| fields.entry("expand_kwargs")) {
             let message = format!("{}: `{}` cannot be mapped", fields.owner, task.operator.key());
-            let hint = "map the tasks behind it, or let each of them skip itself with exit code 99";
+            let hint = if matches!(task.operator, Operator::Approval(_)) {
+                "give it `options` alone, so that an answer skips nothing, or map a group around it"
+            } else {
+                "map the tasks behind it, or let each of them skip itself with exit code 99"
+            };
             reading.add(Problem::new(entry.key_at, message).hint(hint));
         }
     }

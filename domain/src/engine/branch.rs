@@ -7,8 +7,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::{graph::Graph, life::Life, record::XComRecord, run::Run};
+use super::{
+    approvals::{approval, is_rejected},
+    graph::Graph,
+    life::Life,
+    record::XComRecord,
+    run::Run,
+};
 use crate::{
+    approval::AfterAnswer,
     dag::Operator,
     dagfile::did_you_mean,
     id::TaskId,
@@ -32,12 +39,16 @@ impl Life<'_> {
     /// Carries out an operator that needs no worker.
     pub(super) fn carry_out(&mut self, index: u32, node: usize) {
         let graph = self.run.graph.clone();
-        if let Operator::WaitFor(wait) = &graph.task(node).operator {
+        let operator = &graph.task(node).operator;
+        if let Operator::WaitFor(wait) = operator {
             return self.begin_wait(index, wait);
+        }
+        if let Some(approval) = approval(operator) {
+            return self.ask(index, approval);
         }
         self.end_without_try(index, TaskState::Success, None);
         self.tell_of_try(index);
-        if matches!(graph.task(node).operator, Operator::LatestOnly) && !self.is_newest() {
+        if matches!(operator, Operator::LatestOnly) && !self.is_newest() {
             let choice = self.run.only(node, &[]);
             self.follow(index, choice);
         }
@@ -72,8 +83,15 @@ impl Life<'_> {
         if self.run.is_airflow(node) {
             return Ok(outcome.xcoms.get(CHOICE).map(|said| self.run.stated(node, said)));
         }
-        let is_branch = node < self.run.graph.len()
-            && matches!(self.run.graph.task(node).operator, Operator::Branch { .. });
+        let operator = (node < self.run.graph.len()).then(|| &self.run.graph.task(node).operator);
+        let is_branch = match operator.and_then(approval).map(|approval| &approval.then) {
+            Some(AfterAnswer::Reject { ignore_downstream_trigger_rules, .. }) => {
+                let says_no = is_rejected(outcome.xcoms.get(RETURN_VALUE));
+                return Ok(says_no.then(|| self.run.nobody(node, *ignore_downstream_trigger_rules)));
+            }
+            Some(AfterAnswer::Branch(_)) => true,
+            Some(AfterAnswer::Nothing) | None => matches!(operator, Some(Operator::Branch { .. })),
+        };
         if !is_branch {
             return Ok(None);
         }

@@ -3,8 +3,8 @@
 use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
-    AuditRecord, CursorRecord, DagFlags, PastQuestion, RunQuestion, RunRecord, TiRecord, TryRecord,
-    XComRecord,
+    AuditRecord, ClosingRecord, CursorRecord, DagFlags, PastQuestion, QuestionRecord, RunQuestion, RunRecord,
+    TiRecord, TryRecord, XComRecord,
 };
 use crate::{
     alert::AlertRecord,
@@ -33,6 +33,10 @@ pub struct Decisions {
     pub xcoms_cleared: Vec<(RunKey, TaskId, i32)>,
     /// XComs to write; replaces the one of the same key.
     pub xcoms: Vec<XComRecord>,
+    /// Questions to insert, none of which was there before.
+    pub questions_asked: Vec<QuestionRecord>,
+    /// Questions that end. All of them were open, or are asked in the same turn.
+    pub questions_closed: Vec<ClosingRecord>,
     /// Backfills to insert, with all their dates.
     pub backfills_created: Vec<NewBackfill>,
     /// Backfills to update. None of them was over before.
@@ -129,6 +133,8 @@ impl Decisions {
             && self.tries.is_empty()
             && self.xcoms_cleared.is_empty()
             && self.xcoms.is_empty()
+            && self.questions_asked.is_empty()
+            && self.questions_closed.is_empty()
             && self.backfills_created.is_empty()
             && self.backfills_changed.is_empty()
             && self.dates.is_empty()

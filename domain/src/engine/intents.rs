@@ -55,6 +55,7 @@ impl Engine {
             Wish::SwitchTask { dag_id, task_id, enabled } => {
                 self.switch_task(&dag_id, &task_id, enabled, now)
             }
+            Wish::Answer(answer) => self.answer_question(answer, by, now),
             Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
             Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
             Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
@@ -252,7 +253,9 @@ impl Engine {
             return Err("the run is gone".to_owned());
         };
         run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
+        let asking = run.asking();
         self.install(run.rebuilt(version, graph), now);
+        self.withdraw_lost(asking, now);
         self.reopen(key, now);
         Ok(())
     }

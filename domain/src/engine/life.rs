@@ -318,7 +318,12 @@ impl Life<'_> {
         };
         match (asleep(from), asleep(to)) {
             (_, Some(sleep)) => self.floor.sleep(self.run.candidate(index), sleep),
-            (Some(_), None) => self.floor.remove(TiKey { run: self.run.record.key, index }),
+            (Some(slept), None) => {
+                self.floor.remove(TiKey { run: self.run.record.key, index });
+                if slept == Sleep::AwaitingInput {
+                    self.close_question(index);
+                }
+            }
             (None, None) => {}
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
+mod approvals;
 pub mod backfill;
 mod branch;
 mod cells;

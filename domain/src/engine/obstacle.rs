@@ -250,7 +250,12 @@ pub enum Obstacle {
         wait: Option<Box<Wait>>,
     },
     /// It waits for a person's answer.
-    AwaitingInput,
+    AwaitingInput {
+        /// Who may answer; empty for everybody who may operate its DAG.
+        users: Vec<String>,
+        /// Until when, if not for ever.
+        until: Option<DateTime<Utc>>,
+    },
     /// As many of its run are in flight as may be (`max_active_tasks`).
     MaxActiveTasks {
         /// How many are.

@@ -15,6 +15,7 @@ use super::{
     floor::{Account, Policy},
 };
 use crate::{
+    approval::{Ending, Question, Terms},
     dag::Dag,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
@@ -180,6 +181,32 @@ pub struct XComRecord {
     pub key: String,
     /// Its value.
     pub value: Value,
+}
+
+/// A question that is put to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuestionRecord {
+    /// The try that asks.
+    pub attempt: TryKey,
+    /// What is asked, rendered.
+    pub question: Question,
+    /// What may be answered, and by whom.
+    pub terms: Box<Terms>,
+    /// When it was asked.
+    pub asked_at: DateTime<Utc>,
+    /// Nobody's answer counts after that.
+    pub deadline: Option<DateTime<Utc>>,
+}
+
+/// The end of a question that was open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosingRecord {
+    /// The try that asked.
+    pub attempt: TryKey,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How.
+    pub ending: Ending,
 }
 
 /// A pool of slots.

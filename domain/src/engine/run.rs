@@ -18,7 +18,7 @@ use super::{
     record::{Placement, RunRecord, RunSnapshot, Standing, TiRecord, VersionId},
 };
 use crate::{
-    id::TiKey,
+    id::{TiKey, TryKey},
     outcome::Outcome,
     state::{RunState, TaskState},
 };
@@ -320,6 +320,13 @@ impl Run {
     pub fn asleep(&self) -> Vec<u32> {
         let asleep = self.tis.iter().filter(|ti| ti.record.state.is_asleep());
         asleep.map(|ti| ti.record.key.index).collect()
+    }
+
+    /// The tries whose questions are open.
+    pub fn asking(&self) -> Vec<TryKey> {
+        let records = self.tis.iter().map(|ti| &ti.record);
+        let asking = records.filter(|record| record.state == TaskState::AwaitingInput);
+        asking.map(|record| TryKey { ti: record.key, try_number: record.try_number }).collect()
     }
 
     /// Whether a worker's word is about the current try of an instance in flight, and about its current look.

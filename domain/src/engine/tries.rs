@@ -63,10 +63,7 @@ impl Life<'_> {
                 self.requeue(index, outcome.reason.as_deref().unwrap_or("given back by its worker"));
             }
             TryResult::Rescheduled => self.reschedule(index, &outcome),
-            TryResult::Deferred => {
-                let reason = "its worker left it to the engine without saying what is to be done";
-                self.conclude(index, TryResult::FailedForGood, Some(reason.to_owned()));
-            }
+            TryResult::Deferred => self.ask_rendered(index, outcome),
         }
     }
 
@@ -142,12 +139,18 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
-        if let Some(name) = &outcome.rendered_map_index {
-            record.rendered_map_index = Some(name.chars().take(MAX_MAP_NAME).collect());
-        }
         (record.lost, record.wait, record.next_try_at) = (0, None, None);
+        self.name_instance(index, outcome.rendered_map_index.as_deref());
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);
+    }
+
+    /// What an instance is called beside its index, where its try says so.
+    pub(super) fn name_instance(&mut self, index: u32, name: Option<&str>) {
+        if let Some(name) = name {
+            let name = name.chars().take(MAX_MAP_NAME).collect();
+            self.run.tis[index as usize].record.rendered_map_index = Some(name);
+        }
     }
 
     fn keep_xcoms(&mut self, index: u32, xcoms: indexmap::IndexMap<String, Value>) {

@@ -41,12 +41,17 @@ impl Life<'_> {
         self.fall_asleep(index, wait);
     }
 
-    fn fall_asleep(&mut self, index: u32, wait: Wait) {
+    /// A try goes on without a worker until what it waits for happens.
+    pub(super) fn fall_asleep(&mut self, index: u32, wait: Wait) {
+        let state = match wait.until {
+            Awaited::Answer(_) => TaskState::AwaitingInput,
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => TaskState::Deferred,
+        };
         let record = &mut self.run.tis[index as usize].record;
         record.reason = Some(wait.words());
         record.next_try_at = wait.ends_at();
         record.wait = Some(Box::new(wait));
-        self.set(index, TaskState::Deferred);
+        self.set(index, state);
         self.listen(index);
         // What was over before it began takes no time at all.
         self.wake(self.attempt(index));
@@ -109,6 +114,7 @@ impl Life<'_> {
         let until = record.wait.as_ref().map(|wait| &wait.until);
         match until {
             Some(Awaited::Time(at)) if *at <= self.now => self.conclude(index, TryResult::Success, None),
+            Some(Awaited::Answer(_)) => self.give_up_waiting(index),
             Some(Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke) | None => {
                 let timeout = self.wait_for(index).map(|wait| wait.timeout).unwrap_or(crate::wait::TIMEOUT);
                 self.time_out(index, timeout, None);
@@ -156,8 +162,14 @@ impl Life<'_> {
 
     /// Ends a try without a worker's word.
     pub(super) fn conclude(&mut self, index: u32, result: TryResult, reason: Option<String>) {
+        let outcome = self.own_word(index, result, reason);
+        self.end(index, outcome);
+    }
+
+    /// What the engine itself says of a try.
+    pub(super) fn own_word(&self, index: u32, result: TryResult, reason: Option<String>) -> Outcome {
         let record = &self.run.tis[index as usize].record;
-        let outcome = Outcome {
+        Outcome {
             attempt: self.attempt(index),
             result,
             started_at: record.started_at.unwrap_or(self.now),
@@ -169,8 +181,8 @@ impl Life<'_> {
             xcoms: IndexMap::<String, Value>::new(),
             pokes: None,
             trigger: None,
-        };
-        self.end(index, outcome);
+            question: None,
+        }
     }
 
     fn is_soft(&self, index: u32) -> bool {
@@ -189,6 +201,7 @@ impl Life<'_> {
             | Operator::ShortCircuit { .. }
             | Operator::TriggerDag(_)
             | Operator::Airflow(_)
+            | Operator::Approval(_)
             | Operator::LatestOnly
             | Operator::Empty => None,
         }

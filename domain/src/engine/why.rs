@@ -20,6 +20,7 @@ use crate::{
     id::{RunId, TaskId, TiKey},
     state::{RunState, TaskState},
     trigger_rule::Open,
+    wait::Awaited as Until,
 };
 
 impl Engine {
@@ -251,7 +252,7 @@ fn of_instance(ti: &TiRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
             Some(Obstacle::Rescheduled { next_try_at: ti.next_try_at, wait: ti.wait.clone() })
         }
         TaskState::Deferred => Some(Obstacle::Deferred { wait: ti.wait.clone() }),
-        TaskState::AwaitingInput => Some(Obstacle::AwaitingInput),
+        TaskState::AwaitingInput => Some(awaiting_input(ti)),
         TaskState::None
         | TaskState::Scheduled
         | TaskState::Queued
@@ -264,6 +265,14 @@ fn of_instance(ti: &TiRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
         | TaskState::Removed => None,
     };
     by_state.into_iter().chain(ti.is_held.then_some(Obstacle::Held)).collect()
+}
+
+fn awaiting_input(ti: &TiRecord) -> Obstacle {
+    let users = match ti.wait.as_ref().map(|wait| &wait.until) {
+        Some(Until::Answer(terms)) => terms.assigned_users.clone(),
+        Some(Until::Time(_) | Until::Run(_) | Until::Poke) | None => Vec::new(),
+    };
+    Obstacle::AwaitingInput { users, until: ti.wait.as_ref().and_then(|wait| wait.deadline) }
 }
 
 const fn is_open(state: TaskState) -> bool {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    approval::Terms,
     id::{DagId, RunId, TaskId},
     state::{RunState, TaskState},
 };
@@ -33,6 +34,8 @@ pub enum Awaited {
     Run(OtherRun),
     /// What a worker looks for.
     Poke,
+    /// A person's answer on these terms.
+    Answer(Box<Terms>),
 }
 
 /// Another run, and the ends of it that count.
@@ -127,6 +130,7 @@ impl Wait {
                 format!("waits for {} to be {}{latest}", run.words(), states.join(" or "))
             }
             Awaited::Poke => format!("looked {} times without success{latest}", self.pokes),
+            Awaited::Answer(terms) => format!("waits for {}{latest}", answer_of(&terms.assigned_users)),
         }
     }
 
@@ -138,8 +142,20 @@ impl Wait {
                 Some(deadline) if deadline.timestamp_millis() < at.timestamp_millis() => Some(deadline),
                 Some(_) | None => Some(*at),
             },
-            Awaited::Run(_) | Awaited::Poke => self.deadline,
+            Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => self.deadline,
         }
+    }
+}
+
+/// Whose answer is waited for, in words.
+#[must_use]
+pub fn answer_of(users: &[String]) -> String {
+    const SAID: usize = 3;
+    let said: Vec<&str> = users.iter().take(SAID).map(String::as_str).collect();
+    match (said.is_empty(), users.len().saturating_sub(SAID)) {
+        (true, _) => "a person's answer".to_owned(),
+        (false, 0) => format!("an answer by {}", said.join(" or ")),
+        (false, more) => format!("an answer by {} or {more} more", said.join(", ")),
     }
 }
 

@@ -96,6 +96,7 @@ fn each_mapped_instance_is_told_of() {
             xcoms: Default::default(),
             pokes: None,
             trigger: None,
+            question: None,
         })));
     }
     assert_eq!(
@@ -189,6 +190,7 @@ fn an_outcome_that_comes_twice_is_told_once() {
         xcoms: Default::default(),
         pokes: None,
         trigger: None,
+        question: None,
     };
     for _ in 0..2 {
         stage.handle(Event::Outcome(Box::new(outcome.clone())));

@@ -44,6 +44,7 @@ fn the_reader_knows_and_reads_every_published_key() {
             "/definitions/task/properties/trigger_dag/anyOf/1/properties",
             "tasks: {t: {trigger_dag: {KEY: WRONG}}}",
         ),
+        ("/definitions/task/properties/approval/anyOf/1/properties", "tasks: {t: {approval: {KEY: WRONG}}}"),
     ] {
         for key in keys(pointer) {
             let told = said(&text.replace("KEY", &key).replace("WRONG", wrong));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     oracle::{Fate, Scene},
-    world::{Records, World},
+    world::{Records, World, length},
 };
 use domain::{
     dag::{Dag, Task},
@@ -19,8 +19,6 @@ use domain::{
     timetable::{Catchup, Overlap},
     wait::{Awaited, Heard},
 };
-use serde_json::Value;
-
 impl World {
     /// What is handed out is neither held, nor of a paused run, nor switched off.
     pub fn check_ready(&self, key: TiKey) {
@@ -37,8 +35,7 @@ impl World {
     fn lengths(&self, run: RunKey) -> BTreeMap<(String, i32), usize> {
         let results =
             self.records.xcoms.iter().filter(|((of, _, _, key), _)| *of == run && key == "return_value");
-        let length = |value: &Value| value.as_array().map_or(0, Vec::len);
-        results.map(|((_, id, at, _), value)| ((id.clone(), *at), length(value))).collect()
+        results.map(|((_, id, at, _), value)| ((id.clone(), *at), length(value).unwrap_or(0))).collect()
     }
 
     /// The instances of a task are numbered without gaps, or there is a placeholder alone; and there are no more than its DAG allows.
@@ -112,7 +109,7 @@ impl World {
                 let is_met = standings.iter().any(|standing| other.judge(standing) == Some(Heard::Met));
                 assert!(is_met, "{new:?} waited for {standings:?}");
             }
-            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => {}
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => {}
         }
         let deadline = wait.deadline.filter(|_| new.state.is_asleep() && !new.is_held && *new == *old);
         assert!(deadline.is_none_or(|at| at > self.now), "{new:?} waits for too long");

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod alerts;
+mod approvals;
+mod approving;
 mod backfilling;
 mod backfills;
 mod chance;

@@ -182,6 +182,7 @@ impl Stage {
             rendered_map_index: value.as_ref().map(|value| format!("name of {value}")),
             pokes: None,
             trigger: None,
+            question: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
         };
         self.handle(domain::engine::event::Event::Outcome(Box::new(outcome)));
@@ -429,6 +430,7 @@ fn ten_thousand_elements_cost_what_they_touch() {
                 rendered_map_index: None,
                 pokes: None,
                 trigger: None,
+                question: None,
                 xcoms: indexmap::IndexMap::new(),
             };
             stage.engine.handle(domain::engine::event::Event::Outcome(Box::new(outcome)), stage.now);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
+    approval::AfterAnswer,
     dag::{Dag, Expand, Group, Operator, Task},
     engine::record::TiRecord,
     state::TaskState::{self, Failed, Removed, Skipped, Success, UpstreamFailed},
@@ -144,18 +145,22 @@ impl Scene<'_> {
 
     fn left_out_by(&self, chooser: &Task, task: &Task, xcom: &impl Fn(&str) -> Option<Value>) -> bool {
         let choice = xcom("skipmixin_key");
+        let is_elsewhere = || {
+            let result = xcom("return_value").unwrap_or(Value::Null);
+            let named: Vec<&str> = match &result {
+                Value::String(name) => vec![name],
+                Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
+            };
+            !named.iter().any(|name| *name == task.task_id.as_str() || self.behind(name, task))
+        };
         match &chooser.operator {
-            Operator::Branch { .. } => {
-                choice.is_some() && {
-                    let result = xcom("return_value").unwrap_or(Value::Null);
-                    let named: Vec<&str> = match &result {
-                        Value::String(name) => vec![name],
-                        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-                        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
-                    };
-                    !named.iter().any(|name| *name == task.task_id.as_str() || self.behind(name, task))
-                }
-            }
+            Operator::Branch { .. } => choice.is_some() && is_elsewhere(),
+            Operator::Approval(approval) => match &approval.then {
+                AfterAnswer::Nothing => false,
+                AfterAnswer::Reject { .. } => choice.is_some() && task.teardown.is_none(),
+                AfterAnswer::Branch(_) => choice.is_some() && is_elsewhere(),
+            },
             Operator::ShortCircuit { .. } => choice.is_some() && task.teardown.is_none(),
             Operator::LatestOnly => choice.is_some(),
             Operator::Bash { .. }

@@ -18,6 +18,7 @@ impl World {
     pub fn come_to_rest(&mut self) {
         for round in 0..3_000 {
             self.unpause();
+            self.reply_to_all();
             self.turn(false);
             self.sweep();
             while !self.queue.is_empty() {

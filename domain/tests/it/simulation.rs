@@ -17,7 +17,7 @@ use domain::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{chance::Chance, story::Story, world::World};
+use crate::{approving::random_approval, chance::Chance, story::Story, world::World};
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
@@ -52,7 +52,8 @@ fn dags(story: &Story) -> Vec<Dag> {
 }
 
 fn step(world: &mut World, faults: bool) {
-    match world.chance.below(17) {
+    match world.chance.below(18) {
+        17 => world.reply(faults),
         16 => world.backfill(),
         0 => trigger(world),
         1 if faults => world.lose_worker(),
@@ -225,7 +226,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
     };
     let pool = if chance.one_in(3) { PoolName::new("small").unwrap() } else { PoolName::default_pool() };
     let retries = chance.below(3) as u32;
-    let operator = match random_wait(dag, chance) {
+    let operator = match random_wait(dag, names, !expand.is_empty(), chance) {
         Some(wait) => wait,
         None => random_operator(!expand.is_empty(), chance),
     };
@@ -294,11 +295,12 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
 }
 
 // A wait, or the start of a run of a DAG with a lower number: so every cascade ends.
-fn random_wait(dag: u64, chance: &mut Chance) -> Option<Operator> {
-    if !chance.one_in(7) {
+fn random_wait(dag: u64, names: &[TaskId], is_mapped: bool, chance: &mut Chance) -> Option<Operator> {
+    if !chance.one_in(6) {
         return None;
     }
-    let until = match chance.below(6) {
+    let until = match chance.below(8) {
+        6 | 7 => return Some(random_approval(names, is_mapped, chance)),
         0 if dag > 0 => return Some(random_trigger(dag, chance)),
         0 | 1 => Until::For(Span::from_secs(chance.below(4) * 200)),
         2 => Until::Time(Clock::Daily(chrono::NaiveTime::from_hms_opt(0, 45, 0).unwrap())),

@@ -16,8 +16,8 @@ use domain::{
         backfill::{BackfillRecord, DateRecord, Recall, Survey},
         event::Event,
         record::{
-            AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, TiRecord,
-            VersionId, WorkerRecord,
+            AuditRecord, ClosingRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, QuestionRecord,
+            RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -38,6 +38,9 @@ pub struct Stage {
     pub flags: Vec<DagFlags>,
     pub audit: Vec<AuditRecord>,
     pub alerts: Vec<AlertRecord>,
+    pub asked: Vec<QuestionRecord>,
+    pub closed: Vec<ClosingRecord>,
+    pub xcoms: Vec<XComRecord>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
     pub surveys: Vec<Survey>,
@@ -75,28 +78,26 @@ impl Stage {
             next_run: 1,
             ..Snapshot::default()
         };
-        let (tis, runs) = (BTreeMap::new(), BTreeMap::new());
-        let engine = Engine::restore(snapshot, now);
-        let (flags, audit, alerts) = (vec![], vec![], vec![]);
-        let (questions, lookups, stopped) = (vec![], vec![], vec![]);
-        let (surveys, recalls, dates, backfills) = (vec![], vec![], vec![], BTreeMap::new());
         let mut stage = Self {
             dag,
-            engine,
+            engine: Engine::restore(snapshot, now),
             now,
-            tis,
-            runs,
-            flags,
-            audit,
-            alerts,
-            questions,
-            lookups,
-            surveys,
-            recalls,
-            dates,
-            backfills,
+            tis: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            flags: vec![],
+            audit: vec![],
+            alerts: vec![],
+            asked: vec![],
+            closed: vec![],
+            xcoms: vec![],
+            questions: vec![],
+            lookups: vec![],
+            surveys: vec![],
+            recalls: vec![],
+            dates: vec![],
+            backfills: BTreeMap::new(),
             next: None,
-            stopped,
+            stopped: vec![],
             dag_id,
         };
         stage.poll();
@@ -120,6 +121,9 @@ impl Stage {
         self.flags.extend(decisions.dags);
         self.audit.extend(decisions.audit);
         self.alerts.extend(decisions.alerts);
+        self.asked.extend(decisions.questions_asked);
+        self.closed.extend(decisions.questions_closed);
+        self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
         self.surveys.extend(decisions.surveys);
@@ -219,6 +223,7 @@ impl Stage {
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
+            question: None,
         };
         self.handle(Event::Outcome(Box::new(outcome)));
     }
@@ -237,6 +242,7 @@ impl Stage {
             xcoms: indexmap::IndexMap::new(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
+            question: None,
         }
     }
 

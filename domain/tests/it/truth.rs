@@ -8,7 +8,7 @@ use domain::{
         obstacle::{Answer, AwaitedTasks, Holder, Obstacle, Over, Question, Standing},
         record::{RunRecord, TiRecord},
     },
-    id::TaskId,
+    id::{TaskId, TryKey},
     state::{RunState, TaskState},
 };
 
@@ -94,6 +94,11 @@ impl Subject<'_> {
                     && *next_try_at > Some(now)
                     && ti.wait == *wait
             }
+            Obstacle::AwaitingInput { users, until } => {
+                let attempt = TryKey { ti: ti.key, try_number: ti.try_number };
+                let asked = &self.world.records.questions[&attempt].question;
+                asked.terms.assigned_users == *users && asked.deadline == *until
+            }
             Obstacle::Deferred { wait } => ti.state == TaskState::Deferred && ti.wait == *wait,
             Obstacle::BackfillPaused { .. }
             | Obstacle::BackfillFull { .. }
@@ -133,8 +138,7 @@ impl Subject<'_> {
             Obstacle::NoScheduler
             | Obstacle::RunQueued
             | Obstacle::NoPool { .. }
-            | Obstacle::NoWorker { .. }
-            | Obstacle::AwaitingInput => false,
+            | Obstacle::NoWorker { .. } => false,
         }
     }
 
@@ -177,7 +181,7 @@ impl Subject<'_> {
             | Obstacle::RetryDelay { .. }
             | Obstacle::Rescheduled { .. }
             | Obstacle::Deferred { .. }
-            | Obstacle::AwaitingInput
+            | Obstacle::AwaitingInput { .. }
             | Obstacle::MaxActiveTasks { .. }
             | Obstacle::MaxActiveTis { .. }
             | Obstacle::NoPool { .. }
@@ -245,7 +249,7 @@ impl Subject<'_> {
             | Obstacle::RetryDelay { .. }
             | Obstacle::Rescheduled { .. }
             | Obstacle::Deferred { .. }
-            | Obstacle::AwaitingInput
+            | Obstacle::AwaitingInput { .. }
             | Obstacle::NoPool { .. }
             | Obstacle::NoWorker { .. } => false,
         }
@@ -263,7 +267,8 @@ impl Subject<'_> {
             Over::Run => self.task().max_active_tis_per_dagrun,
         };
         // Those that wait without a worker count, too, but are not named.
-        let sleeps = |other: &&TiRecord| other.state == TaskState::Deferred && counts(other);
+        let is_asleep = |state| matches!(state, TaskState::Deferred | TaskState::AwaitingInput);
+        let sleeps = |other: &&TiRecord| is_asleep(other.state) && counts(other);
         let asleep = self.world.records.tis.values().filter(sleeps).count() as u32;
         let active = self.in_flight(counts);
         self.fill(holders, &active, |_| 1, used - asleep) && known == Some(limit) && used >= limit
@@ -290,8 +295,10 @@ impl Subject<'_> {
             | Operator::ShortCircuit { .. }
             | Operator::TriggerDag(_)
             | Operator::Airflow(_) => false,
+            Operator::Approval(approval) => !approval.question.subject.contains("{{"),
         };
-        let wants_room = !is_instant && ti.state != TaskState::Deferred;
+        let is_asleep = matches!(ti.state, TaskState::Deferred | TaskState::AwaitingInput);
+        let wants_room = !is_instant && !is_asleep;
         let goes_on = !is_queued && !run.is_paused;
         let waits = ti.state == TaskState::None && self.scene().waits_by_rule(ti);
         let too_many = !self.is_of_backfill(run) && self.running().len() >= self.dag.max_active_runs as usize;

@@ -33,7 +33,12 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next};
+use crate::{
+    approving::{Asked, Sent},
+    backfilling::Backfills,
+    chance::Chance,
+    inspect::blocks_next,
+};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -48,6 +53,7 @@ pub struct Records {
     pub backfills: Backfills,
     /// Run, instance, number, event and place of every alert.
     pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
+    pub questions: BTreeMap<TryKey, Asked>,
 }
 
 pub struct World {
@@ -70,6 +76,8 @@ pub struct World {
     pub claimed: BTreeSet<(TryKey, u32)>,
     /// The look that each running try is.
     pub pokes: BTreeMap<TryKey, u32>,
+    /// Every answer that somebody has given.
+    pub sent: Vec<Sent>,
 }
 
 pub const SLOTS: u32 = 4;
@@ -112,6 +120,7 @@ impl World {
             has_wishes: false,
             claimed: BTreeSet::new(),
             pokes: BTreeMap::new(),
+            sent: Vec::new(),
         };
         world.restart();
         world
@@ -156,7 +165,7 @@ impl World {
                     task_id: task_id.parse().unwrap(),
                     map_index: *map_index,
                     key: key.clone(),
-                    length: value.as_array().map(Vec::len),
+                    length: length(value),
                 })
                 .collect(),
             choices: self.choices(run.key),
@@ -300,11 +309,13 @@ impl World {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
             self.records.xcoms.insert(place, xcom.value.clone());
         }
+        self.write_questions(decisions);
         self.write_dags(decisions);
         self.write_backfills(decisions);
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
+        self.check_questions(&before);
         self.check_triggered(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
@@ -339,7 +350,8 @@ impl World {
     fn check_starts(&self, before: &[TiRecord], allowed: &[bool], decisions: &Decisions) {
         // A wait that began may outlive a wish of the same turn that revokes what let it begin; a try that waits for room does not.
         let has_begun = |ti: &TiRecord| {
-            let is_outlived = ti.state == TaskState::Deferred && self.has_wishes;
+            let is_asleep = matches!(ti.state, TaskState::Deferred | TaskState::AwaitingInput);
+            let is_outlived = is_asleep && self.has_wishes;
             ti.state != TaskState::None && !ti.state.is_finished() && !is_outlived
         };
         for ((old, change), allowed) in before.iter().zip(&decisions.tis_changed).zip(allowed) {
@@ -424,6 +436,7 @@ impl World {
             None => {}
         }
         let (result, trigger) = self.waits(attempt, result, faults);
+        let (result, question) = self.renders(attempt, result, faults);
         let outcome = Outcome {
             attempt,
             result,
@@ -436,6 +449,7 @@ impl World {
             xcoms,
             pokes: Some(self.pokes[&attempt]),
             trigger,
+            question,
         };
         self.inbox.push_back(Message::Outcome(outcome.clone()));
         if faults && self.chance.one_in(15) {
@@ -484,4 +498,9 @@ impl World {
             self.inbox.push_back(Message::Intent(Intent { by: "somebody".into(), wish }));
         }
     }
+}
+
+/// How many instances a task has that is mapped over this value.
+pub fn length(value: &Value) -> Option<usize> {
+    value.as_array().map(Vec::len).or_else(|| value.as_object().map(serde_json::Map::len))
 }

@@ -157,6 +157,7 @@ async fn the_first_screen_is_not_empty_and_every_page_is_accessible() {
         "/connections",
         "/platform",
         "/alerts",
+        "/approvals",
         "/audit",
     ];
     for page in pages {

@@ -6,6 +6,7 @@ mod airflow;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
 mod alerted;
+mod approved;
 mod audit;
 mod availability;
 mod bad_input;

@@ -144,6 +144,7 @@ impl House {
             xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
             pokes: None,
             trigger: None,
+            question: None,
         })
     }
 

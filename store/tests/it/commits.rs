@@ -34,6 +34,7 @@ fn outcome(ti: &TiRecord) -> Message {
         xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))].into_iter().collect(),
         pokes: None,
         trigger: None,
+        question: None,
     })
 }
 

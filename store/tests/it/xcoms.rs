@@ -70,6 +70,7 @@ async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
             xcoms: keys.iter().map(|key| (key.clone(), json!(1))).collect(),
             pokes: None,
             trigger: None,
+            question: None,
         })
     };
     for key in [String::new(), "k".repeat(513), "\u{1f6a2}".repeat(401)] {

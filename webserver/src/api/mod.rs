@@ -3,6 +3,7 @@
 //! What changes a run is an intent; the answer waits a moment for the engine to carry it out and shows what came of it.
 
 mod alerts;
+pub(crate) mod approvals;
 mod backfills;
 mod batch;
 pub(crate) mod clear;
@@ -118,6 +119,13 @@ operations! {
     delete "/dags/{dag_id}/dagRuns/{dag_run_id}" delete_dag_run => runs::delete;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/clear" clear_dag_run => runs::clear;
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}/pause" patch_dag_run_pause => control::pause_run;
+
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/hitlDetails" get_hitl_details => approvals::list;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hitlDetails" get_hitl_detail => approvals::get;
+    patch "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        update_hitl_detail => approvals::answer;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hitlDetails/tries/{try_number}"
+        get_hitl_detail_try_detail => approvals::one_try;
 
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances" get_task_instances => tis::list;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/list" get_task_instances_batch => tis::batch;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::{
-    dag::{Dag, Task, WeightRule},
+    dag::{Dag, Param, Task, WeightRule},
     engine::backfill::BackfillRecord,
+    params::Params,
 };
 use serde_json::{Map, Value, json};
 use store::{
@@ -14,6 +15,7 @@ use store::{
         api_lists::{EventRow, XComRow},
         api_run::RunRow,
         api_ti::TiRow,
+        approvals::QuestionRow,
     },
 };
 use uuid::Uuid;
@@ -94,7 +96,7 @@ pub(super) fn dag_details(row: &DagRow, dag: &Dag, folder: &str) -> Value {
         "catchup": dag.catchup != domain::timetable::Catchup::None,
         "dag_run_timeout": dag.dagrun_timeout.map(|span| iso_duration(span.delta())),
         "asset_expression": null, "doc_md": dag.doc, "start_date": maybe(dag.start_date), "end_date": maybe(dag.end_date),
-        "is_paused_upon_creation": dag.is_paused_upon_creation, "params": params(dag),
+        "is_paused_upon_creation": dag.is_paused_upon_creation, "params": params(&dag.params),
         "render_template_as_native_obj": false, "template_search_path": null, "timezone": dag.timezone.name(),
         "last_parsed": moment(row.parsed_at), "default_args": {}, "rerun_with_latest_version": null, "owner_links": null,
         "max_consecutive_failed_dag_runs": dag.max_consecutive_failed_dag_runs, "is_favorite": false, "active_runs_count": row.active_runs, "concurrency": row.max_active_tasks,
@@ -111,9 +113,9 @@ fn merge(into: &mut Value, more: Value) {
 }
 
 // Airflow serialises each param as its value, its schema and its description.
-fn params(dag: &Dag) -> Value {
-    let param = |param: &domain::dag::Param| json!({"value": param.default, "schema": param.schema, "description": param.description, "source": null});
-    Value::Object(dag.params.iter().map(|(name, value)| (name.clone(), param(value))).collect())
+fn params(params: &Params) -> Value {
+    let param = |param: &Param| json!({"value": param.default, "schema": param.schema, "description": param.description, "source": null});
+    Value::Object(params.iter().map(|(name, value)| (name.clone(), param(value))).collect())
 }
 
 fn iso_duration(length: TimeDelta) -> String {
@@ -195,12 +197,16 @@ pub(super) fn backfill(record: &BackfillRecord) -> Value {
     })
 }
 
+/// The id of a task instance.
+pub(super) fn ti_id(row: &TiRow) -> Value {
+    uuid(INSTANCE_KIND, row.run_key, u64::from(row.index.unsigned_abs()))
+}
+
 /// `TaskInstanceResponse`
 pub(super) fn ti(row: &TiRow) -> Value {
     let mut shape = ti_history(row);
-    let index = u64::from(row.index.unsigned_abs());
     let more = json!({
-        "id": uuid(INSTANCE_KIND, row.run_key, index), "logical_date": maybe(row.logical_date),
+        "id": ti_id(row), "logical_date": maybe(row.logical_date),
         "run_after": moment(row.run_after), "note": row.note, "rendered_map_index": map_name(row),
         "rendered_fields": row.rendered().cloned().unwrap_or_else(|| json!({})), "trigger": null, "triggerer_job": null,
     });
@@ -228,6 +234,37 @@ pub(super) fn ti_history(row: &TiRow) -> Value {
         "executor_config": "{}",
         "dag_version": version(row.version_id, row.version_number, &row.dag_id, row.version_created_at),
     })
+}
+
+/// `HITLDetail`, or `HITLDetailHistory` with the history of the instance; and `remark`, `deadline` and `withdrawn_at`, which are Tradewind's own.
+pub(super) fn question(row: &QuestionRow, task_instance: Value) -> Value {
+    let (question, terms, reply) = (row.question(), row.terms(), row.reply());
+    let users: Vec<Value> = terms.assigned_users.iter().map(|name| user(name)).collect();
+    json!({
+        "options": terms.options, "subject": question.subject, "body": question.body,
+        "defaults": (!terms.defaults.is_empty()).then_some(&terms.defaults), "multiple": terms.multiple,
+        "params": params(&terms.params), "assigned_users": users, "created_at": moment(row.asked_at),
+        "responded_by_user": row.responded_by.as_deref().map(user), "responded_at": maybe(row.responded_at()),
+        "chosen_options": reply.map(|reply| &reply.chosen_options),
+        "params_input": reply.map(|reply| reply.params_input.clone()).unwrap_or_default(),
+        "response_received": reply.is_some(), "task_instance": task_instance,
+        "remark": reply.and_then(|reply| reply.remark.as_ref()), "deadline": maybe(row.deadline),
+        "withdrawn_at": maybe(row.closed_at.filter(|_| reply.is_none())),
+    })
+}
+
+/// `HITLDetailResponse`
+pub(super) fn answer(row: &QuestionRow) -> Value {
+    let reply = row.reply().cloned().unwrap_or_default();
+    json!({
+        "responded_by": row.responded_by.as_deref().map(user), "responded_at": maybe(row.responded_at()),
+        "chosen_options": reply.chosen_options, "params_input": reply.params_input,
+    })
+}
+
+// `HITLUser`: users have no other id than their name.
+fn user(name: &str) -> Value {
+    json!({"id": name, "name": name})
 }
 
 /// `XComResponse`; with a value `XComResponseNative` or `XComResponseString`.

@@ -5,6 +5,7 @@
 //! scripts; a script asks for the parts that change, by the header `X-Fragment`.
 
 mod alerts;
+mod approvals;
 mod audit;
 mod audit_line;
 mod connections;
@@ -13,6 +14,7 @@ mod dags;
 mod deed;
 mod drawing;
 pub(crate) mod error;
+mod form;
 mod frame;
 mod import_errors;
 mod pager;
@@ -21,6 +23,7 @@ mod paths;
 mod platform;
 mod pools;
 mod prose;
+mod question;
 mod run;
 mod shelf;
 pub(crate) mod sign_in;
@@ -49,6 +52,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/import-errors", web::get().to(import_errors::show))
         .route("/alerts", web::get().to(alerts::show))
         .route("/alerts/send", web::post().to(alerts::send))
+        .route("/approvals", web::get().to(approvals::show))
+        .route("/approvals/answer", web::post().to(approvals::answer))
         .route("/audit", web::get().to(audit::show))
         .route("/platform", web::get().to(platform::show))
         .route("/theme", web::post().to(theme::change))

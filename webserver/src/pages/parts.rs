@@ -21,6 +21,8 @@ pub(crate) struct Shell {
     pub(crate) alerts: Vec<String>,
     /// How many files cannot be imported.
     pub(crate) import_errors: i64,
+    /// How many questions wait for the reader's answer; empty when none does.
+    pub(crate) open_questions: String,
     /// The product's version.
     pub(crate) version: &'static str,
     /// Changes whenever a style sheet or script does; part of their addresses.

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, future::LocalBoxFuture};
-use store::account::Role;
+use store::{account::Role, view::page_shell::MOST_QUESTIONS};
 
 use super::{
     parts::{Mood, Notice, Shell, Theme},
@@ -82,7 +82,7 @@ impl Visit {
     pub(crate) async fn shell(&self, section: &'static str) -> Result<Shell, Error> {
         let health = match self.fragment() {
             Some(_) => None,
-            None => Some(self.state.store.shell_facts().await?),
+            None => Some(self.state.store.shell_facts(self.viewer.name()).await?),
         };
         let notice = self.notice().filter(|_| health.is_some());
         Ok(Shell {
@@ -98,6 +98,7 @@ impl Visit {
             notices: notice.into_iter().collect(),
             alerts: health.as_ref().map(alerts).unwrap_or_default(),
             import_errors: health.map_or(0, |health| health.broken_files),
+            open_questions: health.map_or_else(String::new, |health| questions(health.open_questions)),
             version: env!("CARGO_PKG_VERSION"),
             assets: assets::version(),
             path: self.path(),
@@ -156,6 +157,15 @@ pub(crate) fn back(wanted: Option<&str>, otherwise: &str) -> String {
 
 fn notice_cookie(value: String, age: Duration) -> Cookie<'static> {
     Cookie::build(NOTICE, value).path("/").http_only(true).same_site(SameSite::Lax).max_age(age).finish()
+}
+
+/// How many questions there are; nothing when there are none.
+fn questions(count: i64) -> String {
+    match count {
+        ..=0 => String::new(),
+        MOST_QUESTIONS.. => format!("{}+", MOST_QUESTIONS - 1),
+        _ => count.to_string(),
+    }
 }
 
 fn alerts(facts: &store::view::page_shell::ShellFacts) -> Vec<String> {

@@ -100,6 +100,16 @@ pub(crate) const fn run_kind(kind: RunType) -> &'static str {
     }
 }
 
+/// A reason begins small and has no full stop, because it also stands within other texts.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let mut whole: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    if !whole.ends_with(['.', '!', '?', ':']) {
+        whole.push('.');
+    }
+    whole
+}
+
 /// The icon of a run's kind.
 pub(crate) const fn run_icon(kind: RunType) -> &'static str {
     match kind {

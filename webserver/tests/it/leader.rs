@@ -214,6 +214,7 @@ impl Leader {
             xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
             pokes: None,
             trigger: None,
+            question: None,
         }
     }
 }

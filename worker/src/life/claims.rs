@@ -16,7 +16,7 @@ use store::Claimed;
 use super::{Term, Worker, attempt_of, ticket_of};
 use crate::assignment::{Assignment, Run};
 use crate::attempt::{Attempt, End, Watcher};
-use crate::operator::Done;
+use crate::operator::{Done, Request};
 use crate::output::{Output, Sink, Spool};
 use crate::report::{Report, Reports};
 use crate::running::{Reserved, Slot};
@@ -217,6 +217,7 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         xcoms: indexmap::IndexMap::new(),
         pokes: Some(claimed.pokes),
         trigger: None,
+        question: None,
     })));
 }
 
@@ -253,6 +254,7 @@ fn folder_of(dags_folder: &Path, file: &str) -> Option<PathBuf> {
 
 fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime<chrono::Utc>) -> Outcome {
     let End { done, rendered_map_index } = end;
+    let (trigger, question) = Request::parts(done.request);
     Outcome {
         attempt: assignment.attempt,
         result: done.result,
@@ -265,6 +267,7 @@ fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime
         rendered_map_index,
         xcoms: done.xcoms,
         pokes: Some(assignment.pokes),
-        trigger: done.trigger,
+        trigger,
+        question,
     }
 }

@@ -105,5 +105,6 @@ fn returned(attempt: TryKey, term: &Term) -> Outcome {
         xcoms: indexmap::IndexMap::new(),
         pokes: None,
         trigger: None,
+        question: None,
     }
 }

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::id::{DagId, RunId};
-use domain::outcome::{MAX_XCOM_BYTES, TryResult};
+use domain::outcome::MAX_XCOM_BYTES;
 use domain::wait::{TriggerDag, TriggerRequest};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::{Done, On, Work};
+use super::{Done, On, Request, Work};
 use crate::template::{Error, Renderer};
 
 /// A rendered request.
@@ -52,11 +52,7 @@ impl Work for Trigger {
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
         on.begin(&format!("a run of DAG {}", self.dag_id));
         let done = match self.request() {
-            Ok(request) => Done {
-                result: TryResult::Deferred,
-                trigger: Some(Box::new(request)),
-                ..Done::success(indexmap::IndexMap::new())
-            },
+            Ok(request) => Done::deferred(Request::Run(request)),
             Err(reason) => Done::failed_for_good(reason),
         };
         Box::pin(async { done })

@@ -87,6 +87,10 @@ pub(in crate::dagfile) enum Shape {
     Clock,
     /// A DAG, or a DAG and what becomes of its run.
     TriggerDag,
+    /// A question to people.
+    Approval,
+    /// Tasks and groups by option.
+    Branches,
     /// What an answer has to be.
     Expect,
     /// One end of a task or several.

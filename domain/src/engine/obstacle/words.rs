@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use super::{Answer, Awaited, AwaitedTasks, Holder, Obstacle, Over, Standing};
-use crate::wait::Wait;
+use crate::wait::{Wait, answer_of};
 
 /// At most this many names stand in a sentence.
 const SAID: usize = 5;
@@ -52,7 +52,7 @@ impl Obstacle {
             Self::SwitchedOff { .. } => "Task Switched On",
             Self::RetryDelay { .. } => "Not In Retry Period",
             Self::Rescheduled { .. } => "Ready To Reschedule",
-            Self::Deferred { .. } | Self::AwaitingInput => "Task Instance State",
+            Self::Deferred { .. } | Self::AwaitingInput { .. } => "Task Instance State",
             Self::MaxActiveTasks { .. } => "Task Instance Slots Available",
             Self::MaxActiveTis { .. } => "Task Concurrency",
             Self::NoPool { .. }
@@ -98,7 +98,7 @@ impl Obstacle {
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
             | Self::Deferred { .. }
-            | Self::AwaitingInput
+            | Self::AwaitingInput { .. }
             | Self::PoolReserved { .. } => return None,
         })
     }
@@ -133,7 +133,7 @@ impl Obstacle {
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
             | Self::Deferred { .. }
-            | Self::AwaitingInput
+            | Self::AwaitingInput { .. }
             | Self::NoPool { .. }
             | Self::TooBigForPool { .. }
             | Self::NoWorker { .. }
@@ -189,7 +189,11 @@ impl fmt::Display for Obstacle {
             Self::Deferred { wait } => {
                 write!(f, "It is deferred and holds no worker{}.", of_wait(wait.as_deref()))
             }
-            Self::AwaitingInput => f.write_str("It waits for a person's answer."),
+            Self::AwaitingInput { users, until } => {
+                let latest =
+                    until.map(|at| format!(", until {} at the latest", moment(at))).unwrap_or_default();
+                write!(f, "It waits for {}{latest}.", answer_of(users))
+            }
             Self::PreviousRun { .. } | Self::PreviousRunUnknown => self.of_the_past(f),
             Self::MaxActiveTasks { .. }
             | Self::MaxActiveTis { .. }
@@ -273,7 +277,7 @@ impl Obstacle {
             | Self::RetryDelay { .. }
             | Self::Rescheduled { .. }
             | Self::Deferred { .. }
-            | Self::AwaitingInput => Ok(()),
+            | Self::AwaitingInput { .. } => Ok(()),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     pages::{
         parts::{Count, Moment, Pager, Shell},
         paths,
+        question::{self, Card},
         tally::Tally,
         visit::Visit,
         words,
@@ -23,6 +24,8 @@ use crate::{
 
 /// Tasks of one page.
 const TASKS: u32 = 300;
+/// Questions of one page.
+const QUESTIONS: u32 = 5;
 /// Longest reason in the list, in characters; the task's own page has all of it.
 const LONGEST_REASON: usize = 140;
 
@@ -38,6 +41,10 @@ pub(crate) struct Params {
 pub(crate) struct RunPage {
     pub(crate) shell: Shell,
     pub(crate) head: RunHead,
+    /// What its tasks ask people.
+    pub(crate) questions: Vec<Card>,
+    /// Where the others are, when there are more.
+    pub(crate) more_questions: Option<String>,
     pub(crate) rows: Vec<TaskRow>,
     pub(crate) more: Option<Pager>,
 }
@@ -80,9 +87,14 @@ pub(crate) async fn show(
     let number = params.page.unwrap_or(1).clamp(1, 1_000);
     let all = seen.version.dag.tasks.len();
     let tasks = visit.state.store.run_tasks(seen.run.key, &[], TASKS, (number - 1) * TASKS).await?;
+    let (questions, open) = question::of_run(&visit, seen.run.key.0, QUESTIONS).await?;
+    let has_more = open > i64::from(QUESTIONS);
     let page = RunPage {
         shell: visit.shell("dags").await?,
         head: seen.head(&visit, View::Tasks).await?,
+        questions,
+        more_questions: has_more
+            .then(|| paths::with_query("/approvals", &[("dag", seen.run.dag_id.as_str())])),
         more: more(&seen, number, tasks.len(), all),
         rows: tasks.iter().map(|task| row(task, &seen, &visit)).collect(),
     };

@@ -64,7 +64,7 @@ pub(super) async fn explain(
 fn before(instance: &Instance) -> Option<Explanation> {
     let had_one = matches!(instance.state, TaskState::Scheduled | TaskState::Queued);
     let why = instance.reason.as_deref().filter(|_| had_one && instance.try_number > 1)?;
-    Some(note(Mood::Info, "Before", sentence(why)))
+    Some(note(Mood::Info, "Before", words::sentence(why)))
 }
 
 fn note(kind: Mood, title: &str, text: String) -> Explanation {
@@ -72,17 +72,7 @@ fn note(kind: Mood, title: &str, text: String) -> Explanation {
 }
 
 fn reason(instance: &Instance, otherwise: &str) -> String {
-    instance.reason.as_deref().map_or_else(|| otherwise.to_owned(), sentence)
-}
-
-/// A reason begins small and has no full stop, because it also stands within other texts.
-fn sentence(text: &str) -> String {
-    let mut letters = text.trim().chars();
-    let mut whole: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-    if !whole.ends_with(['.', '!', '?', ':']) {
-        whole.push('.');
-    }
-    whole
+    instance.reason.as_deref().map_or_else(|| otherwise.to_owned(), words::sentence)
 }
 
 fn failed(instance: &Instance) -> Explanation {
@@ -148,7 +138,7 @@ fn skipped(instance: &Instance) -> Explanation {
 
 fn marked(instance: &Instance) -> Option<Explanation> {
     let why = instance.reason.as_deref().filter(|_| instance.state == TaskState::Success)?;
-    Some(note(Mood::Info, "By hand", sentence(why)))
+    Some(note(Mood::Info, "By hand", words::sentence(why)))
 }
 
 fn in_line(instance: &Instance, seen: &Seen) -> Explanation {
@@ -178,9 +168,9 @@ fn in_line(instance: &Instance, seen: &Seen) -> Explanation {
             None => text,
             // The reason is that of the try before.
             Some(why) if instance.state == TaskState::Queued || instance.try_number > 0 => {
-                format!("{text} Before: {}", sentence(why))
+                format!("{text} Before: {}", words::sentence(why))
             }
-            Some(why) => sentence(why),
+            Some(why) => words::sentence(why),
         },
         hint: Some(format!(
             "Priority {}; at most {} at once in a run.",
@@ -215,7 +205,7 @@ async fn waiting(visit: &Visit, seen: &Seen, instance: &Instance) -> Result<Opti
             kind: Mood::Bad,
             title: "Not run, because of what comes before it".to_owned(),
             text: match (&instance.reason, broken.is_empty()) {
-                (Some(why), _) => sentence(why),
+                (Some(why), _) => words::sentence(why),
                 (None, false) => format!("Its trigger rule is {rule}, and {broken}."),
                 (None, true) => format!("Its trigger rule is {rule}, and that cannot come true any more."),
             },
@@ -264,9 +254,9 @@ mod tests {
 
     #[test]
     fn reasons_become_sentences() {
-        assert_eq!(sentence("exit code 3"), "Exit code 3.");
-        assert_eq!(sentence("gone!"), "Gone!");
-        assert_eq!(sentence(""), ".");
+        assert_eq!(words::sentence("exit code 3"), "Exit code 3.");
+        assert_eq!(words::sentence("gone!"), "Gone!");
+        assert_eq!(words::sentence(""), ".");
     }
 
     #[test]

@@ -27,7 +27,9 @@ use self::{controls::Controls, why::Why};
 use super::{
     dag::crumb,
     parts::{Crumb, Moment, Mood, Tab},
-    paths, run,
+    paths,
+    question::{self, Card, Size},
+    run,
     tally::Tally,
     visit::Visit,
     words,
@@ -78,6 +80,8 @@ pub(crate) struct TaskHead {
     pub(crate) why: Option<Why>,
     /// The run that it started.
     pub(crate) started_run: Option<StartedRun>,
+    /// What it asks or asked people.
+    pub(crate) question: Option<Card>,
     /// What may be done to it while it waits.
     pub(crate) controls: Controls,
     /// What is known of one instance; nothing for a mapped task as a whole.
@@ -226,6 +230,7 @@ impl Seen {
             explanation: explain::explain(visit, self, why.as_ref()).await?,
             why,
             started_run: self.started_run(visit).await?,
+            question: self.question(visit).await?,
             controls,
             figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
@@ -233,6 +238,17 @@ impl Seen {
             clear_href: self.clear_href(),
             href: self.href(),
         })
+    }
+
+    async fn question(&self, visit: &Visit) -> Result<Option<Card>, Error> {
+        let asks = self.spec().is_some_and(|task| matches!(task.operator, Operator::Approval(_)));
+        let Some(instance) = self.instance.as_ref().filter(|_| asks) else {
+            return Ok(None);
+        };
+        let (dag_id, run_id) = (self.run.run.dag_id.as_str(), self.run.run.run_id.as_str());
+        let found =
+            question::find(visit, (dag_id, run_id, self.task_id.as_str()), instance.map_index).await?;
+        Ok(found.map(|row| Card::of(&row, Size::Whole, None, visit)))
     }
 
     async fn started_run(&self, visit: &Visit) -> Result<Option<StartedRun>, Error> {

@@ -121,7 +121,7 @@ const fn needs_somebody(obstacle: &Obstacle) -> bool {
         | Obstacle::RunPaused
         | Obstacle::Held
         | Obstacle::SwitchedOff { .. }
-        | Obstacle::AwaitingInput
+        | Obstacle::AwaitingInput { .. }
         | Obstacle::NoPool { .. }
         | Obstacle::TooBigForPool { .. }
         | Obstacle::NoWorker { .. } => true,

@@ -1,7 +1,5 @@
 //! The form that starts a run, made from the DAG's params.
 
-mod form;
-
 use actix_web::{
     HttpResponse,
     web::{Path, Query},
@@ -14,9 +12,9 @@ use domain::{
 };
 use serde::Deserialize;
 
-use self::form::{Sent, Wrong};
 use super::{
     dag::{Seen, crumb, set_paused},
+    form::{self, Sent, Wrong},
     parts::{Crumb, Field, Mood, Shell},
     paths,
     visit::{self, Visit},
@@ -118,7 +116,7 @@ async fn planned(visit: &Visit, seen: &Seen, new: NewRun) -> Result<Trigger, Err
 }
 
 fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {
-    let conf = form::conf(&seen.version.dag, sent)?;
+    let conf = form::conf(&seen.version.dag.params, sent)?;
     let one = |name: &str, text: &str| Wrong::from([(name.to_owned(), text.to_owned())]);
     let logical_date =
         match sent.text("logical_date") {
@@ -156,7 +154,7 @@ async fn page(
         description: seen.line.description.clone().unwrap_or_default(),
         paused: seen.line.is_paused,
         problem,
-        fields: form::fields(&seen.version.dag, sent, wrong),
+        fields: form::fields(&seen.version.dag.params, sent, wrong),
         advanced: advanced(sent.or(given), wrong, visit.now),
         back: href,
     })

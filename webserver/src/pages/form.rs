@@ -1,11 +1,11 @@
-//! From a DAG's params to the fields of a form, and from a sent form to the conf of a run.
+//! From the params of a DAG or a question to the fields of a form, and from a sent form to their values.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::{
-    dag::{Dag, Param},
-    params::{self, ParamError},
+    dag::Param,
+    params::{self, ParamError, Params},
 };
 use serde_json::{Map, Value};
 
@@ -29,10 +29,15 @@ impl Sent {
         value.filter(|value| !value.is_empty())
     }
 
-    fn params(&self, dag: &Dag) -> Vec<(String, String)> {
+    /// All values of a field.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    fn params(&self, params: &Params) -> Vec<(String, String)> {
         let ours = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
         // Browsers send the lines of a text with both characters of a typewriter.
-        let value = |name: &str, value: &str| normal(dag.params.get(name), &value.replace("\r\n", "\n"));
+        let value = |name: &str, value: &str| normal(params.get(name), &value.replace("\r\n", "\n"));
         ours.map(|(name, text)| (name.to_owned(), value(name, text))).collect()
     }
 }
@@ -44,16 +49,16 @@ pub(super) type Wrong = HashMap<String, String>;
 ///
 /// # Errors
 /// What is wrong with which fields.
-pub(super) fn conf(dag: &Dag, sent: &Sent) -> Result<Map<String, Value>, Wrong> {
+pub(super) fn conf(params: &Params, sent: &Sent) -> Result<Map<String, Value>, Wrong> {
     let extra = sent.text("conf").map_or(Ok(Map::new()), extra)?;
-    let mut conf = params::from_form(&dag.params, &sent.params(dag)).map_err(wrong)?;
+    let mut conf = params::from_form(params, &sent.params(params)).map_err(wrong)?;
     conf.extend(extra);
-    params::resolve(&dag.params, &conf).map_err(wrong)?;
+    params::resolve(params, &conf).map_err(wrong)?;
     Ok(conf)
 }
 
 /// The fields of the form: filled with the defaults, or with what was sent.
-pub(super) fn fields(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Vec<Field> {
+pub(super) fn fields(params: &Params, sent: Option<&Sent>, wrong: &Wrong) -> Vec<Field> {
     let field = |(name, param): (&String, &Param)| {
         let kind = kind(param);
         let value = match sent {
@@ -73,7 +78,7 @@ pub(super) fn fields(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Vec<Field
             error: wrong.get(name).map(|message| format!("This {message}.")),
         }
     };
-    dag.params.iter().map(field).collect()
+    params.iter().map(field).collect()
 }
 
 fn extra(text: &str) -> Result<Map<String, Value>, Wrong> {
@@ -217,7 +222,7 @@ fn plain(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::dagfile;
+    use domain::{dag::Dag, dagfile};
 
     use super::*;
 
@@ -246,7 +251,7 @@ tasks:
 
     #[test]
     fn every_kind_of_param_has_its_field() {
-        let fields = fields(&dag(), None, &Wrong::new());
+        let fields = fields(&dag().params, None, &Wrong::new());
         let kinds: Vec<_> =
             fields.iter().map(|field| (field.name.as_str(), field.kind, field.value.as_str())).collect();
         assert_eq!(
@@ -276,7 +281,7 @@ tasks:
             ("p.speed", "fast"),
             ("conf", "{\"more\": 1}"),
         ]);
-        let conf = conf(&dag(), &sent).unwrap();
+        let conf = conf(&dag().params, &sent).unwrap();
         let expected = serde_json::json!({
             "day": "2013-02-03", "since": "2013-01-01T00:00:00Z", "month": 2, "full": true, "airlines": ["DL"], "speed": "fast",
             "more": 1,
@@ -286,17 +291,17 @@ tasks:
 
     #[test]
     fn what_is_wrong_stands_at_its_field() {
-        let wrong = conf(&dag(), &sent(&[("p.day", "soon"), ("p.month", "13")])).unwrap_err();
+        let wrong = conf(&dag().params, &sent(&[("p.day", "soon"), ("p.month", "13")])).unwrap_err();
         assert_eq!(wrong["month"], "must be at most 12, not 13");
         assert!(wrong["day"].contains("a date such as"), "{}", wrong["day"]);
-        let again = fields(&dag(), Some(&sent(&[("p.month", "13")])), &wrong);
+        let again = fields(&dag().params, Some(&sent(&[("p.month", "13")])), &wrong);
         assert_eq!(again[2].value, "13");
         assert_eq!(again[2].error.as_deref(), Some("This must be at most 12, not 13."));
     }
 
     #[test]
     fn the_json_field_must_hold_an_object() {
-        assert!(conf(&dag(), &sent(&[("conf", "[1]")])).unwrap_err()["conf"].contains("JSON object"));
-        assert!(conf(&dag(), &sent(&[("conf", "{")])).unwrap_err()["conf"].contains("not JSON"));
+        assert!(conf(&dag().params, &sent(&[("conf", "[1]")])).unwrap_err()["conf"].contains("JSON object"));
+        assert!(conf(&dag().params, &sent(&[("conf", "{")])).unwrap_err()["conf"].contains("not JSON"));
     }
 }
