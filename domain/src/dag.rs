@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     alert::Alerts,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
+    repeat::Repeat,
     retry::Retry,
     span::Span,
     timetable::{Bounds, Catchup, Overlap, Timetable},
@@ -164,6 +165,9 @@ pub struct Task {
     pub wait_for_downstream: bool,
     /// What happens when it fails.
     pub retry: Retry,
+    /// It runs in rounds until a condition holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// A try that lasts longer is stopped and has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_timeout: Option<Span>,

@@ -12,6 +12,7 @@ pub mod id;
 pub mod intent;
 pub mod outcome;
 pub mod params;
+pub mod repeat;
 pub mod retry;
 pub mod span;
 pub mod state;

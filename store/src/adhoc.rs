@@ -222,6 +222,7 @@ fn task(new: &NewTask) -> Task {
         expand: Default::default(),
         expand_kwargs: None,
         map_index_template: None,
+        repeat: None,
         env: Default::default(),
         cwd: None,
         owner: None,

@@ -134,6 +134,13 @@ impl MemoryBackend {
         values.push((map_index, value));
         values.sort_by_key(|(index, _)| *index);
     }
+
+    /// Forgets what an instance left.
+    pub fn forget(&self, run: RunKey, task_id: &str, map_index: i32) {
+        let mut xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_task = xcoms.iter_mut().filter(|((of, id, _), _)| *of == run && id == task_id);
+        of_task.for_each(|(_, values)| values.retain(|(index, _)| *index != map_index));
+    }
 }
 
 impl Backend for MemoryBackend {

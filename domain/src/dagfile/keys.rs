@@ -4,6 +4,7 @@
 
 mod mapping;
 mod notices;
+mod repeat;
 mod schedule;
 mod shape;
 mod waiting;
@@ -13,6 +14,7 @@ use crate::dag::MAX_SHARE;
 use self::{
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
+    repeat::{IN_ROUNDS, REPEAT},
     schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
     waiting::{EXPECT, TRIGGER_DAG, WAIT_FOR},
 };
@@ -172,6 +174,7 @@ pub(super) const TASK: &[Key] = &[
     EXPAND,
     EXPAND_KWARGS,
     MAP_INDEX_TEMPLATE,
+    IN_ROUNDS,
     key(
         "setup",
         Shape::Flag,
@@ -297,6 +300,7 @@ pub(super) enum Place {
     WaitFor,
     Expect,
     TriggerDag,
+    Repeat,
     Source,
     Schedule,
     Calendar,
@@ -325,6 +329,7 @@ impl Place {
             Self::WaitFor => &[WAIT_FOR],
             Self::Expect => &[EXPECT],
             Self::TriggerDag => &[TRIGGER_DAG],
+            Self::Repeat => &[REPEAT],
             Self::Source => &[SOURCE],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],

@@ -20,6 +20,7 @@ mod notices;
 mod operator;
 mod param;
 mod reading;
+mod repeat;
 mod scalar;
 mod schedule;
 mod schema;

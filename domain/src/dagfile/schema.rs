@@ -119,7 +119,6 @@ fn shape(shape: Shape) -> Value {
         }
         Shape::Dates => json!({"type": "array", "minItems": 1, "items": date()}),
         Shape::Interval => json!({"anyOf": [{"type": "boolean"}, duration()]}),
-        Shape::Calendar => object(Place::Calendar, &[]),
         Shape::Weekdays => weekdays(),
         Shape::Days => days(),
         Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
@@ -151,7 +150,9 @@ fn shape(shape: Shape) -> Value {
         Shape::WaitFor => wait_for(),
         Shape::Clock => clock(),
         Shape::TriggerDag => trigger_dag(),
-        Shape::Expect => object(Place::Expect, &[]),
+        Shape::Mapping(place, required) => object(place, required),
+        Shape::OneOf(words) => json!({"enum": words}),
+        Shape::Expression => expression(),
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
         Shape::Method => method(),
@@ -202,6 +203,10 @@ fn clock() -> Value {
 
 fn trigger_dag() -> Value {
     json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+}
+
+fn expression() -> Value {
+    json!({"type": "string", "pattern": "^\\s*\\{\\{[\\s\\S]*\\S[\\s\\S]*\\}\\}\\s*$", "examples": ["{{ result == 'done' }}"]})
 }
 
 fn http() -> Value {

@@ -223,7 +223,7 @@ impl Life<'_> {
         };
         let record = &mut self.run.tis[index as usize].record;
         record.max_tries = record.try_number + retries;
-        record.lost = 0;
+        (record.lost, record.rounds) = (0, 0);
         record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
         (record.ended_at, record.next_try_at, record.worker, record.wait) = (None, None, None, None);
@@ -261,9 +261,11 @@ impl Life<'_> {
 
     pub(super) fn archive(&mut self, index: u32, state: TaskState, exit_code: Option<i32>) {
         let record = &self.run.tis[index as usize].record;
+        let round = self.repeat(index).map(|_| record.rounds + 1);
         self.out.tries.push(TryRecord {
             attempt: TryKey { ti: record.key, try_number: record.try_number },
             state,
+            round,
             queued_at: record.queued_at,
             started_at: record.started_at,
             ended_at: record.ended_at.unwrap_or(self.now),

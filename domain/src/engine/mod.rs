@@ -26,6 +26,7 @@ mod overlap;
 mod past;
 mod plan;
 pub mod record;
+mod rounds;
 mod run;
 mod scope;
 mod shares;

@@ -263,6 +263,7 @@ impl Run {
             try_number: 0,
             max_tries: task.retry.retries,
             lost: 0,
+            rounds: 0,
             scheduled_at: None,
             queued_at: None,
             started_at: None,

@@ -116,8 +116,12 @@ impl Life<'_> {
         }
     }
 
-    /// The next look: the try goes on under its number.
+    /// The next look: the try goes on under its number. Between two rounds nothing is waited for but the clock, and the next one is
+    /// another try.
     pub(super) fn look_again(&mut self, index: u32) {
+        if self.run.tis[index as usize].record.wait.is_none() {
+            return self.schedule(index);
+        }
         let node = self.run.tis[index as usize].node;
         if self.run.nodes.get(node).is_some_and(|node| node.disabled) {
             return self.end_by_decree(index, TaskState::Skipped, DISABLED);

@@ -7,6 +7,7 @@ use domain::{
     dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
+    repeat::{OnExhausted, Repeat},
     retry::Retry,
     span::Span,
     state::{RunState, TaskState},
@@ -228,6 +229,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         Some(wait) => wait,
         None => random_operator(!expand.is_empty(), chance),
     };
+    let repeat = random_repeat(&operator, chance);
     Task {
         task_id: names[number].clone(),
         group: names[number].as_str().rsplit_once('.').map(|(group, _)| TaskId::new(group).unwrap()),
@@ -244,6 +246,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         depends_on_past: chance.one_in(8),
         wait_for_downstream: chance.one_in(12),
         retry: Retry { retries, delay: Span::from_secs(30), backoff: 2.0, max_delay: None },
+        repeat,
         execution_timeout: None,
         pool,
         pool_slots: 1 + chance.below(2) as u32,
@@ -289,6 +292,16 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
         7 if chance.one_in(2) => Operator::LatestOnly,
         _ => Operator::Bash { command: "true".into() },
     }
+}
+
+fn random_repeat(operator: &Operator, chance: &mut Chance) -> Option<Repeat> {
+    let repeats = matches!(operator, Operator::Bash { .. }) && chance.one_in(5);
+    repeats.then(|| Repeat {
+        until: "result".into(),
+        max_rounds: 1 + chance.below(4) as u32,
+        delay: chance.one_in(2).then(|| Span::from_secs(chance.below(3) * 40)),
+        on_exhausted: OnExhausted::ALL[chance.below(2) as usize],
+    })
 }
 
 // A wait, or the start of a run of a DAG with a lower number: so every cascade ends.

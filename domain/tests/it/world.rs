@@ -33,7 +33,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next};
+use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next, looping::Loops};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -70,6 +70,7 @@ pub struct World {
     pub claimed: BTreeSet<(TryKey, u32)>,
     /// The look that each running try is.
     pub pokes: BTreeMap<TryKey, u32>,
+    pub loops: Loops,
 }
 
 pub const SLOTS: u32 = 4;
@@ -112,6 +113,7 @@ impl World {
             has_wishes: false,
             claimed: BTreeSet::new(),
             pokes: BTreeMap::new(),
+            loops: Loops::default(),
         };
         world.restart();
         world
@@ -305,6 +307,7 @@ impl World {
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
+        self.check_rounds(&before, decisions);
         self.check_triggered(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
@@ -424,6 +427,7 @@ impl World {
             None => {}
         }
         let (result, trigger) = self.waits(attempt, result, faults);
+        let result = self.goes_round(attempt, result, &xcoms);
         let outcome = Outcome {
             attempt,
             result,

@@ -106,6 +106,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         try_number: u32::from(queued),
         max_tries: 2,
         lost: 0,
+        rounds: 0,
         scheduled_at: queued.then(|| at(3)),
         queued_at: queued.then(|| at(4)),
         started_at: None,

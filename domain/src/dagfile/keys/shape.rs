@@ -31,8 +31,6 @@ pub(in crate::dagfile) enum Shape {
     Dates,
     /// true, false or a length of time.
     Interval,
-    /// Business days.
-    Calendar,
     /// Weekdays by name.
     Weekdays,
     /// Days without time.
@@ -87,8 +85,8 @@ pub(in crate::dagfile) enum Shape {
     Clock,
     /// A DAG, or a DAG and what becomes of its run.
     TriggerDag,
-    /// What an answer has to be.
-    Expect,
+    /// A Jinja expression in braces.
+    Expression,
     /// One end of a task or several.
     States,
     /// Values by name.
@@ -97,6 +95,10 @@ pub(in crate::dagfile) enum Shape {
     Method,
     /// Headers by name.
     Headers,
+    /// A mapping with the keys of a place, of which these must be there.
+    Mapping(Place, &'static [&'static str]),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
     /// Whom to tell.
     Notifications,
     /// What one channel wants to know.
