@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use domain::id::RunKey;
+use domain::id::{RunKey, TaskId};
 use domain::timetable::DataInterval;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -93,6 +93,13 @@ pub trait Backend: Send + Sync {
         })
     }
 
+    /// What the instances of a task left as their result in the run that this instance has started, by mapped index.
+    fn output_of_started<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        task_id: &'a TaskId,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>>;
+
     /// The newest successful run before this one.
     fn previous<'a>(
         &'a self,
@@ -161,6 +168,15 @@ impl Backend for MemoryBackend {
         let xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
         let found = xcoms.get(&(run, task_id.to_owned(), key.to_owned())).cloned().unwrap_or_default();
         Box::pin(async { Ok(found) })
+    }
+
+    // Without a server nothing starts runs of other DAGs.
+    fn output_of_started<'a>(
+        &'a self,
+        _: &'a Assignment,
+        _: &'a TaskId,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn previous<'a>(&'a self, _: &'a Assignment) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {

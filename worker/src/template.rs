@@ -22,6 +22,7 @@ mod variables;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use domain::id::TaskId;
 use domain::outcome::RETURN_VALUE;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -145,6 +146,21 @@ impl<'a> Renderer<'a> {
         match self.lookups.answer(&ask) {
             Some(Answer::Connection(Some(connection))) => Ok(connection),
             Some(_) | None => Err(Error::no_connection(field, conn_id)),
+        }
+    }
+
+    /// The result of a task of the run that this try has started, once that run has ended; nothing before.
+    ///
+    /// # Errors
+    /// When the records cannot be asked, or the task left none.
+    pub(crate) async fn output(&self, field: &str, task_id: Option<&TaskId>) -> Result<Option<Value>, Error> {
+        let Some(task_id) = task_id.filter(|_| self.assignment.pokes > 0) else { return Ok(None) };
+        let found = self.backend.output_of_started(&self.assignment, task_id).await;
+        let mut found = found.map_err(|error| Error::unavailable(field, &error))?.into_iter().peekable();
+        match found.peek() {
+            None => Err(Error::data(field, format!("task `{task_id}` of the run left no `{RETURN_VALUE}`"))),
+            Some((-1, _)) => Ok(found.next().map(|(_, value)| value)),
+            Some(_) => Ok(Some(found.map(|(_, value)| value).collect())),
         }
     }
 

@@ -247,6 +247,7 @@ impl Life<'_> {
 
     // A try that has begun becomes history; whoever runs it is told.
     fn stop(&mut self, index: u32, state: TaskState, reason: &str) {
+        self.forsake(index, state);
         let record = &self.run.tis[index as usize].record;
         if record.state.is_in_flight() {
             self.out.stop.push(self.attempt(index));

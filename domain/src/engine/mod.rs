@@ -113,6 +113,8 @@ pub struct Engine {
     watch: Watch,
     /// Runs in which somebody has begun to wait for another run.
     attentive: BTreeSet<RunKey>,
+    /// Runs in which somebody waits no longer for a run that he started.
+    forsaking: BTreeSet<RunKey>,
     /// Runs that are waited for, and in which something ended.
     noteworthy: BTreeSet<RunKey>,
     next_run: i64,
@@ -195,6 +197,8 @@ impl Engine {
             self.ease(key, now);
         } else if let Some(key) = self.heirs.pop_first() {
             self.with_run(key, now, |life| life.run.review_blocked());
+        } else if let Some(key) = self.forsaking.pop_first() {
+            self.stop_forsaken(key, now);
         } else if let Some(key) = self.attentive.pop_first() {
             self.attend(key, now);
         } else if let Some(key) = self.noteworthy.pop_first() {
@@ -312,6 +316,9 @@ impl Engine {
         }
         if !run.listeners.is_empty() {
             self.attentive.insert(key);
+        }
+        if !run.forsaken.is_empty() {
+            self.forsaking.insert(key);
         }
         if run.has_news {
             self.noteworthy.insert(key);

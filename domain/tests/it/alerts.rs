@@ -258,8 +258,9 @@ fn the_url_of_a_connection_may_be_a_path() {
 }
 
 /// How the reasons of tries read that did not come to an end of their own.
-const OUTSIDE: [&str; 12] = [
+const OUTSIDE: [&str; 13] = [
     "stopped, because it was cleared",
+    "stopped with the task that waited for it",
     "stopped for the run due",
     "marked ",
     "the run was stopped by",

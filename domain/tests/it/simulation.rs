@@ -329,8 +329,10 @@ fn random_wait(dag: u64, chance: &mut Chance) -> Option<Operator> {
 }
 
 fn random_trigger(dag: u64, chance: &mut Chance) -> Operator {
+    let wait_for_completion = chance.one_in(2);
     let then = AfterTrigger {
-        wait_for_completion: chance.one_in(2),
+        wait_for_completion,
+        output: (wait_for_completion && chance.one_in(2)).then(|| TaskId::new("t0").unwrap()),
         allowed_states: vec![TaskState::Success],
         failed_states: vec![TaskState::Failed],
         skip_when_already_exists: chance.one_in(3),

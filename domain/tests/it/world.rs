@@ -307,6 +307,7 @@ impl World {
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
+        before.iter().for_each(|old| self.check_forsaken(old));
         self.check_rounds(&before, decisions);
         self.check_triggered(decisions);
         for learned in &decisions.durations {

@@ -68,5 +68,10 @@ pub(in super::super) const TRIGGER_DAG: &[Key] = &[
         Shape::Flag,
         "Whether the task is skipped when there is a run of that name. Default: false.",
     ),
+    nullable(
+        "output",
+        Shape::Name,
+        "With wait_for_completion: the task of the run whose result becomes the result of this one.",
+    ),
     key("reset_dag_run", Shape::Flag, "Whether a run of that name runs again. Default: false."),
 ];

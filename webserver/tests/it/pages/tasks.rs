@@ -158,7 +158,7 @@ async fn a_task_that_started_a_run_leads_to_it() {
     let address = page.attr(".head-facts a", "href");
     assert!(address.starts_with("/dags/pipeline/runs/manual__"), "{address}");
     let run = person.open(&address).await;
-    assert!(run.has("h1"), "the run has a page");
+    assert_eq!(run.attr(".head-note a", "href"), "/dags/starter/runs/one/tasks/start");
 }
 
 #[tokio::test]
