@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     alert::Alerts,
+    deadline::Deadline,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
     repeat::Repeat,
     retry::Retry,
@@ -91,7 +92,10 @@ pub struct Dag {
     /// Whether it starts out paused when it is first seen.
     #[serde(default)]
     pub is_paused_upon_creation: bool,
-    /// Who is told when a run ends.
+    /// By when its runs should have ended; at most [`crate::deadline::MAX_DEADLINES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
+    /// Who is told when a run ends, or misses a deadline.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
     /// The tasks in the order of the file.

@@ -7,6 +7,7 @@ pub mod alert;
 pub mod backfill;
 pub mod dag;
 pub mod dagfile;
+pub mod deadline;
 pub mod engine;
 pub mod id;
 pub mod intent;

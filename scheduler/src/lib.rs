@@ -47,6 +47,8 @@ pub struct Settings {
     pub worker_lease: Duration,
     /// By which rules instances start, where DAGs and pools do not say otherwise.
     pub admission: AdmissionRecord,
+    /// What links in alerts begin with, without a slash at its end; without it they are paths.
+    pub base_url: Option<String>,
 }
 
 impl Settings {
@@ -59,6 +61,7 @@ impl Settings {
             standby: Duration::from_millis(250),
             worker_lease: job::LEASE,
             admission: AdmissionRecord::default(),
+            base_url: None,
         }
     }
 }
@@ -95,7 +98,8 @@ impl Scheduler {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
         let due = Arc::new(Notify::new());
-        let post = tokio::spawn(alerts::deliver(self.store.clone(), due.clone(), shutdown.clone()));
+        let office = alerts::Office::new(self.store.clone(), self.settings.base_url.as_deref());
+        let post = tokio::spawn(alerts::deliver(office, due.clone(), shutdown.clone()));
         let mut candidate = Candidate::new(self.store.clone(), lease::MAIN, id, self.settings.lease);
         // Subscribe before trying: a leader that steps down in between is heard.
         let mut bells = self.queue.subscribe(&[BellKind::Config]).await;

@@ -162,6 +162,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 

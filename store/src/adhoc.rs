@@ -189,6 +189,7 @@ fn empty() -> Result<Dag, AddError> {
         owner: "tradewind".to_owned(),
         params: Default::default(),
         is_paused_upon_creation: false,
+        deadlines: Vec::new(),
         alerts: Default::default(),
         tasks: Vec::new(),
         groups: Vec::new(),

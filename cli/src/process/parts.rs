@@ -40,6 +40,7 @@ impl Parts {
     pub fn scheduler(&self) -> Scheduler {
         let mut settings = scheduler::Settings::new(self.config.dags_folder.to_path_buf());
         settings.admission.clone_from(&self.admission);
+        settings.base_url = self.config.base_url.as_ref().map(ToString::to_string);
         Scheduler {
             settings,
             store: self.store.clone(),

@@ -142,6 +142,7 @@ impl<'n> Fields<'n> {
             | Place::Expect
             | Place::TriggerDag
             | Place::Repeat
+            | Place::Deadline
             | Place::Source
             | Place::Schedule
             | Place::Calendar

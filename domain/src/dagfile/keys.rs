@@ -2,6 +2,7 @@
 //!
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
+mod deadline;
 mod mapping;
 mod notices;
 mod repeat;
@@ -12,6 +13,7 @@ mod waiting;
 use crate::dag::MAX_SHARE;
 
 use self::{
+    deadline::{DEADLINE, DUE},
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
     repeat::{IN_ROUNDS, REPEAT},
@@ -73,6 +75,7 @@ pub(super) const DAG: &[Key] = &[
     ),
     MAX_MAP_LENGTH,
     nullable("dagrun_timeout", Shape::Duration, "A run that lasts longer fails."),
+    DUE,
     key(
         "fail_fast",
         Shape::Flag,
@@ -301,6 +304,7 @@ pub(super) enum Place {
     Expect,
     TriggerDag,
     Repeat,
+    Deadline,
     Source,
     Schedule,
     Calendar,
@@ -330,6 +334,7 @@ impl Place {
             Self::Expect => &[EXPECT],
             Self::TriggerDag => &[TRIGGER_DAG],
             Self::Repeat => &[REPEAT],
+            Self::Deadline => &[DEADLINE],
             Self::Source => &[SOURCE],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     alert::MAX_NOTIFICATIONS,
+    deadline::MAX_DEADLINES,
     state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
     trigger_rule::TriggerRule,
@@ -152,6 +153,7 @@ fn shape(shape: Shape) -> Value {
         Shape::TriggerDag => trigger_dag(),
         Shape::Mapping(place, required) => object(place, required),
         Shape::OneOf(words) => json!({"enum": words}),
+        Shape::Deadlines => deadlines(),
         Shape::Expression => expression(),
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
@@ -203,6 +205,11 @@ fn clock() -> Value {
 
 fn trigger_dag() -> Value {
     json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::TriggerDag, &["dag_id"])]})
+}
+
+fn deadlines() -> Value {
+    let one = object(Place::Deadline, &["within"]);
+    json!({"anyOf": [one, {"type": "array", "maxItems": MAX_DEADLINES, "items": one}]})
 }
 
 fn expression() -> Value {

@@ -12,6 +12,7 @@ mod cells;
 mod collect;
 mod control;
 mod counts;
+mod deadlines;
 pub mod decision;
 pub mod durations;
 mod end;
@@ -267,6 +268,7 @@ impl Engine {
             Timer::Retry(attempt) => self.with_run(attempt.ti.run, now, |life| life.retry(attempt)),
             Timer::Wait(attempt) => self.with_run(attempt.ti.run, now, |life| life.wake(attempt)),
             Timer::RunTimeout(run) => self.time_out(run, now),
+            Timer::Deadline(run) => self.mind_deadlines(run, now),
         }
     }
 
@@ -377,6 +379,7 @@ impl Engine {
         let asleep = run.asleep();
         self.runs.insert(key, run);
         self.meet_backfill(key);
+        self.mind_deadlines(key, now);
         self.ask_past(key);
         self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     dag::Dag,
+    deadline::Missed,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
@@ -88,6 +89,8 @@ pub struct RunRecord {
     pub is_paused: bool,
     /// The backfill that it belongs to: the one that created it, or the last one that had it run again.
     pub backfill: Option<Place>,
+    /// The deadlines that it has missed since it was last queued, and those missed before whose moment has stayed.
+    pub missed: Vec<Missed>,
 }
 
 /// A task instance.

@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use domain::{
     alert::{AlertEvent, Alerts, Notification},
     dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
+    deadline::{Deadline, Reference},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
     repeat::{OnExhausted, Repeat},
@@ -199,7 +200,8 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         params: IndexMap::new(),
         is_paused_upon_creation: false,
         max_map_length: 6,
-        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
+        deadlines: random_deadlines(chance),
+        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure, AlertEvent::Deadline], chance),
         tasks,
         groups,
     }
@@ -236,7 +238,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         alerts: if matches!(operator, Operator::Empty | Operator::LatestOnly) {
             Alerts::default()
         } else {
-            random_alerts(&AlertEvent::ALL, chance)
+            random_alerts(&AlertEvent::ALL[..4], chance)
         },
         operator,
         upstream: upstream.into_iter().map(|number| names[number].clone()).collect(),
@@ -266,6 +268,16 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
     }
 }
 
+fn random_deadlines(chance: &mut Chance) -> Vec<Deadline> {
+    let number = chance.below(5).saturating_sub(2);
+    let one = |chance: &mut Chance| Deadline {
+        name: None,
+        within: Span::from_secs(1 + chance.below(4) * 300),
+        from: Reference::ALL[chance.below(3) as usize],
+    };
+    (0..number).map(|_| one(chance)).collect()
+}
+
 // Some of the events, some of them twice.
 fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
     let mut alerts = Alerts::default();
@@ -275,6 +287,7 @@ fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
             AlertEvent::Failure => &mut alerts.on_failure,
             AlertEvent::Retry => &mut alerts.on_retry,
             AlertEvent::Skipped => &mut alerts.on_skipped,
+            AlertEvent::Deadline => &mut alerts.on_deadline,
         };
         let number = chance.below(6).saturating_sub(3);
         let slack = || Notification::Slack { url: None, conn_id: Some("c".into()), text: None };

@@ -237,6 +237,7 @@ impl World {
         let active = self.active();
         self.write(&decisions);
         self.check_alerts(&active, &decisions);
+        self.check_deadlines(&active, &decisions);
         self.check_overlap(&active, &decisions);
         if faults && self.chance.one_in(25) {
             return self.restart();

@@ -93,6 +93,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 

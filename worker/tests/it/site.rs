@@ -225,6 +225,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 

@@ -85,6 +85,8 @@ pub(in crate::dagfile) enum Shape {
     Clock,
     /// A DAG, or a DAG and what becomes of its run.
     TriggerDag,
+    /// One deadline or several.
+    Deadlines,
     /// A Jinja expression in braces.
     Expression,
     /// One end of a task or several.

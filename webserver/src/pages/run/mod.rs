@@ -67,6 +67,8 @@ pub(crate) struct RunHead {
     pub(crate) started: Option<Moment>,
     pub(crate) ended: Option<Moment>,
     pub(crate) duration: String,
+    /// The deadlines that it has missed, with their names.
+    pub(crate) missed: Vec<(Option<String>, Moment)>,
     pub(crate) tabs: Vec<Tab>,
 }
 
@@ -141,6 +143,7 @@ impl Seen {
             started: run.started_at.map(moment),
             ended: run.ended_at.map(moment),
             duration: duration(run, visit),
+            missed: run.missed.iter().map(|missed| (missed.name.clone(), moment(missed.deadline))).collect(),
             tabs: View::ALL.into_iter().map(tab).collect(),
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),

@@ -9,6 +9,7 @@ mod dags;
 mod large;
 mod mapping;
 mod resources;
+mod runs;
 mod tasks;
 mod trigger;
 
