@@ -45,6 +45,9 @@ pub struct Common {
     /// Where logs and artifacts are kept.
     #[arg(long, global = true, value_name = "URL", help_heading = "Where things are")]
     pub logs_url: Option<String>,
+    /// The URL at which people reach the web server, for links in alerts.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Where things are")]
+    pub base_url: Option<String>,
     /// How results are printed.
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,

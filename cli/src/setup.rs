@@ -32,6 +32,7 @@ pub fn flags(common: &Common) -> Flags {
         redis_url: common.redis_url.clone(),
         dags_folder: common.dags_folder.clone(),
         logs_url: common.logs_url.clone(),
+        base_url: common.base_url.clone(),
         ..Flags::default()
     }
 }

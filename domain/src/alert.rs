@@ -37,11 +37,13 @@ pub enum AlertEvent {
     Retry,
     /// A try skipped itself.
     Skipped,
+    /// A run has missed a deadline.
+    Deadline,
 }
 
 impl AlertEvent {
     /// All events, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::Retry, Self::Skipped];
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::Retry, Self::Skipped, Self::Deadline];
 
     /// What the state says that a try ended in.
     #[must_use]
@@ -72,6 +74,7 @@ impl AlertEvent {
             Self::Failure => "failure",
             Self::Retry => "retry",
             Self::Skipped => "skipped",
+            Self::Deadline => "deadline",
         }
     }
 
@@ -83,6 +86,7 @@ impl AlertEvent {
             Self::Failure => "on_failure",
             Self::Retry => "on_retry",
             Self::Skipped => "on_skipped",
+            Self::Deadline => "on_deadline",
         }
     }
 }
@@ -124,6 +128,9 @@ pub struct Alerts {
     /// When a try skipped itself; never for a DAG.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_skipped: Vec<Notification>,
+    /// When a run has missed a deadline; never for a task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_deadline: Vec<Notification>,
 }
 
 impl Alerts {
@@ -135,6 +142,7 @@ impl Alerts {
             AlertEvent::Failure => &self.on_failure,
             AlertEvent::Retry => &self.on_retry,
             AlertEvent::Skipped => &self.on_skipped,
+            AlertEvent::Deadline => &self.on_deadline,
         }
     }
 
@@ -258,6 +266,9 @@ pub struct Facts {
     pub ended_at: Option<DateTime<Utc>>,
     /// When it is tried again.
     pub next_try_at: Option<DateTime<Utc>>,
+    /// The deadline that was missed.
+    #[serde(default)]
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 impl Facts {
@@ -278,7 +289,7 @@ impl Facts {
         }
     }
 
-    /// About the end of a run.
+    /// About a run.
     #[must_use]
     pub fn of_run(
         event: AlertEvent,
@@ -304,6 +315,7 @@ impl Facts {
             started_at: run.started_at,
             ended_at: run.ended_at,
             next_try_at: None,
+            deadline: None,
         }
     }
 
@@ -320,6 +332,7 @@ impl Facts {
             AlertEvent::Failure => "failed",
             AlertEvent::Retry => "failed and is tried again",
             AlertEvent::Skipped => "was skipped",
+            AlertEvent::Deadline => "has missed its deadline",
         };
         format!("{}: {subject} {what} ({})", self.dag_id, self.run_id)
     }

@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     alert::Alerts,
+    deadline::Deadline,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
+    repeat::Repeat,
     retry::Retry,
     span::Span,
     timetable::{Bounds, Catchup, Overlap, Timetable},
@@ -91,7 +93,10 @@ pub struct Dag {
     /// Whether it starts out paused when it is first seen.
     #[serde(default)]
     pub is_paused_upon_creation: bool,
-    /// Who is told when a run ends.
+    /// By when its runs should have ended; at most [`crate::deadline::MAX_DEADLINES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
+    /// Who is told when a run ends, or misses a deadline.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
     /// The tasks in the order of the file.
@@ -171,6 +176,9 @@ pub struct Task {
     pub wait_for_past_depends_before_skipping: bool,
     /// What happens when it fails.
     pub retry: Retry,
+    /// It runs in rounds until a condition holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// A try that lasts longer is stopped and has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_timeout: Option<Span>,

@@ -40,7 +40,7 @@ pub struct Outcome {
     /// What the instance is called beside its index, by its task's `map_index_template`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered_map_index: Option<String>,
-    /// What it left for others, by key; kept only on success and skip.
+    /// What it left for others, by key; kept only when it did not fail.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub xcoms: IndexMap<String, Value>,
     /// How often a worker had looked under this try number when this one began ([`crate::wait::Wait::pokes`]); the report counts only
@@ -73,4 +73,6 @@ pub enum TryResult {
     Rescheduled,
     /// Its worker has done its part, and the engine goes on with it.
     Deferred,
+    /// It did what it should, and the condition of its loop does not hold: another round follows ([`crate::repeat`]).
+    Again,
 }

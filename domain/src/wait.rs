@@ -246,6 +246,9 @@ pub struct AfterTrigger {
     /// A run of that name runs again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset_dag_run: bool,
+    /// The task of the run whose result becomes the result of this one; only with `wait_for_completion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<TaskId>,
 }
 
 /// A run that a task asks for.

@@ -12,7 +12,7 @@ mod value;
 
 use std::path::PathBuf;
 
-pub use address::{DatabaseUrl, LogsUrl, RedisUrl};
+pub use address::{BaseUrl, DatabaseUrl, LogsUrl, RedisUrl};
 pub use capacity::{Parallelism, QueueName, Queues};
 pub use environment::{Environment, Warning};
 pub(crate) use home::make_private_folder;
@@ -51,6 +51,8 @@ pub struct Flags {
     pub policy: Option<String>,
     /// `--fair-share`
     pub fair_share: Option<String>,
+    /// `--base-url`
+    pub base_url: Option<String>,
 }
 
 /// The whole configuration. Each field names its variable and default; [`setting`] has the same for people.
@@ -72,6 +74,8 @@ pub struct Config {
     pub host: Value<Host>,
     /// `TRADEWIND_PORT`, default 8080; 0 takes a free one.
     pub port: Value<Port>,
+    /// `TRADEWIND_BASE_URL`, default none: links in alerts are paths.
+    pub base_url: Value<Option<BaseUrl>>,
     /// `TRADEWIND_PARALLELISM`, default twice the number of processors, at least 8: tasks a worker runs at once.
     pub parallelism: Value<Parallelism>,
     /// `TRADEWIND_QUEUES`, default `default`: the queues a worker serves.
@@ -143,6 +147,7 @@ impl Config {
             secret_key: from.optional(&setting::SECRET_KEY, None, parse_secret_key)?,
             host: from.or_default(&setting::HOST, flags.host.as_deref(), Host::parse)?,
             port: from.or_default(&setting::PORT, flags.port.as_deref(), Port::parse)?,
+            base_url: from.optional(&setting::BASE_URL, flags.base_url.as_deref(), BaseUrl::parse)?,
             parallelism: from.or_default(
                 &setting::PARALLELISM,
                 flags.parallelism.as_deref(),
@@ -176,6 +181,7 @@ impl Config {
             self.secret_key.listed(&setting::SECRET_KEY, |key| key.as_ref().map_or_else(key_file, hidden)),
             self.host.listed(&setting::HOST, shown),
             self.port.listed(&setting::PORT, shown),
+            self.base_url.listed(&setting::BASE_URL, |url| url.as_ref().map_or_else(String::new, shown)),
             self.parallelism.listed(&setting::PARALLELISM, shown),
             self.queues.listed(&setting::QUEUES, shown),
             self.policy.listed(&setting::POLICY, |policy| policy.clone().unwrap_or_default()),

@@ -50,6 +50,8 @@ pub struct Settings {
     pub admission: AdmissionRecord,
     /// The Python environment that Airflow DAG files are read in; it need not exist.
     pub python: python::Environment,
+    /// What links in alerts begin with, without a slash at its end; without it they are paths.
+    pub base_url: Option<String>,
 }
 
 impl Settings {
@@ -63,6 +65,7 @@ impl Settings {
             worker_lease: job::LEASE,
             admission: AdmissionRecord::default(),
             python,
+            base_url: None,
         }
     }
 }
@@ -99,7 +102,8 @@ impl Scheduler {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
         let due = Arc::new(Notify::new());
-        let post = tokio::spawn(alerts::deliver(self.store.clone(), due.clone(), shutdown.clone()));
+        let office = alerts::Office::new(self.store.clone(), self.settings.base_url.as_deref());
+        let post = tokio::spawn(alerts::deliver(office, due.clone(), shutdown.clone()));
         let mut candidate = Candidate::new(self.store.clone(), lease::MAIN, id, self.settings.lease);
         // Subscribe before trying: a leader that steps down in between is heard.
         let mut bells = self.queue.subscribe(&[BellKind::Config]).await;

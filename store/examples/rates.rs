@@ -162,6 +162,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 
@@ -175,6 +176,7 @@ fn ti(run: i64, index: u32) -> TiRecord {
         try_number: 1,
         max_tries: 1,
         lost: 0,
+        rounds: 0,
         scheduled_at: Some(at),
         queued_at: Some(at),
         started_at: None,

@@ -44,6 +44,8 @@ pub struct Claimed {
     pub max_tries: u32,
     /// How often a worker has looked under this try number; what the outcome carries.
     pub pokes: u32,
+    /// How many rounds of its loop are behind it.
+    pub rounds: u32,
     /// The version of the DAG that the run runs: see [`Store::version`].
     pub version: VersionId,
     /// The DAG file of that version, as the loader named it.
@@ -159,6 +161,7 @@ impl From<Row> for Claimed {
             map_index: row.map_index,
             max_tries: count(row.max_tries),
             pokes: count(row.pokes),
+            rounds: count(row.rounds),
             version: VersionId(row.version_id),
             file: row.file,
             logical_date: row.logical_date,
@@ -190,6 +193,8 @@ struct Row {
     max_tries: i32,
     #[diesel(sql_type = Integer)]
     pokes: i32,
+    #[diesel(sql_type = Integer)]
+    rounds: i32,
     #[diesel(sql_type = BigInt)]
     version_id: i64,
     #[diesel(sql_type = Text)]

@@ -10,6 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
+    deadline::Missed,
     engine::{
         backfill::Place,
         record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
@@ -71,6 +72,8 @@ pub(crate) struct RunRow {
     backfill_id: Option<i64>,
     #[diesel(sql_type = Nullable<Integer>)]
     backfill_ordinal: Option<i32>,
+    #[diesel(sql_type = Nullable<Json>)]
+    missed: Option<FromJson<Vec<Missed>>>,
 }
 
 impl Store {
@@ -212,6 +215,7 @@ impl From<RunRow> for RunRecord {
             is_paused: row.is_paused,
             depth: count(row.depth),
             backfill: place(row.backfill_id, row.backfill_ordinal),
+            missed: row.missed.map(|missed| missed.0).unwrap_or_default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Store,
-    column::{Parsed, TryRow, int},
+    column::{Parsed, TryRow, count, int},
     hot::hot_query,
 };
 
@@ -36,6 +36,7 @@ impl From<Row> for TryRecord {
         Self {
             attempt: row.attempt.into(),
             state: row.state.0,
+            round: row.round.map(count),
             queued_at: row.queued_at,
             started_at: row.started_at,
             ended_at: row.ended_at,
@@ -64,6 +65,8 @@ struct Row {
     exit_code: Option<i32>,
     #[diesel(sql_type = Nullable<Text>)]
     reason: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    round: Option<i32>,
 }
 
 hot_query! {

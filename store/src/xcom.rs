@@ -9,6 +9,8 @@ use diesel_async::RunQueryDsl;
 use domain::{
     dag::MAX_MAPPED,
     id::{RunKey, TaskId},
+    outcome::RETURN_VALUE,
+    wait::{TRIGGER_DAG_ID, TRIGGER_RUN_ID},
 };
 use serde_json::Value;
 
@@ -158,6 +160,32 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.map_index, row.value.0)).collect())
     }
 
+    /// What the instances of a task left under [`RETURN_VALUE`] in the run that an instance of another one has started, ordered by
+    /// mapped index, at most [`MOST_VALUES`].
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn output_of_started(
+        &self,
+        starter: (RunKey, &TaskId, i32),
+        task_id: &TaskId,
+    ) -> Result<Vec<(i32, Value)>, Error> {
+        let (run, by, map_index) = starter;
+        let query = OfStarted {
+            run_key: &run.0,
+            by: by.as_str(),
+            map_index: &map_index,
+            task_id: task_id.as_str(),
+            dag: TRIGGER_DAG_ID,
+            run: TRIGGER_RUN_ID,
+            key: RETURN_VALUE,
+            limit: &i64::from(MOST_VALUES),
+        };
+        let mut conn = self.conn().await?;
+        let rows: Vec<Mapped> = query.load(&mut conn).await?;
+        Ok(rows.into_iter().map(|row| (row.map_index, row.value.0)).collect())
+    }
+
     /// Which XComs a run has; only those of `task_id` and `map_index` when given.
     ///
     /// # Errors
@@ -248,6 +276,27 @@ hot_query! {
 hot_query! {
     OfTask { run_key: i64 => BigInt, task_id: str => Text, key: str => Text, limit: i64 => BigInt }
     "SELECT map_index, value FROM xcom WHERE run_key = $1 AND task_id = $2 AND key = $3 ORDER BY map_index LIMIT $4"
+}
+
+hot_query! {
+    OfStarted {
+        run_key: i64 => BigInt,
+        by: str => Text,
+        map_index: i32 => Integer,
+        task_id: str => Text,
+        dag: str => Text,
+        run: str => Text,
+        key: str => Text,
+        limit: i64 => BigInt,
+    }
+    "SELECT x.map_index, x.value
+     FROM xcom d
+     JOIN xcom r USING (run_key, task_id, map_index)
+     JOIN dag_run c ON c.dag_id = d.value #>> '{}' AND c.run_id = r.value #>> '{}'
+     JOIN xcom x ON x.run_key = c.key AND x.task_id = $4 AND x.key = $7
+     WHERE d.run_key = $1 AND d.task_id = $2 AND d.map_index = $3
+       AND d.key = $5 AND r.key = $6
+     ORDER BY x.map_index LIMIT $8"
 }
 
 hot_query! {

@@ -30,6 +30,8 @@ pub struct Assignment {
     pub max_tries: u32,
     /// How often a worker has looked under this try number, where it waits for something.
     pub pokes: u32,
+    /// How many rounds of its loop are behind it.
+    pub rounds: u32,
     /// When it was claimed.
     pub started_at: DateTime<Utc>,
 }
@@ -60,6 +62,12 @@ impl Assignment {
     #[must_use]
     pub fn task(&self) -> &Task {
         &self.dag.tasks[self.task]
+    }
+
+    /// The round of its task's loop that this is, from 1; none outside of loops.
+    #[must_use]
+    pub fn round(&self) -> Option<u32> {
+        self.task().repeat.as_ref().map(|_| self.rounds + 1)
     }
 
     /// The name of its log.

@@ -23,6 +23,8 @@ use crate::template::{self, Renderer};
 
 /// How long keeping artifacts may hold up an outcome.
 const ARTIFACTS: Duration = Duration::from_secs(60);
+/// Where the condition of a loop stands.
+const CONDITION: &str = "repeat.until";
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 2_000;
 /// Longest rendered text that is shown, in characters.
@@ -97,6 +99,10 @@ impl Attempt<'_> {
         let now = self.station.clock.now();
         let mut renderer =
             Renderer::new(self.backend, overrides, Arc::clone(self.assignment), Arc::clone(&params), now);
+        let checked = task.repeat.as_ref().map(|repeat| renderer.check_condition(CONDITION, &repeat.until));
+        if let Some(Err(error)) = checked {
+            return Done::failed_for_good(error.to_string()).into();
+        }
         let prepared = operator::prepare(self.assignment, &mut renderer).await;
         self.output.hide(renderer.secrets());
         let work = match prepared {
@@ -123,9 +129,25 @@ impl Attempt<'_> {
         let done =
             match self.stop.now().and_then(|halt| Done::cut_short(Cause::Halted(halt), self.assignment)) {
                 Some(done) => done,
-                None => work.run(&on).await,
+                None => self.judge(work.run(&on).await, &mut renderer).await,
             };
         End { done, rendered_map_index: self.name(&mut renderer).await }
+    }
+
+    // Whether a round of a loop was the last. A condition that cannot be told is a failure of the round: another one may leave something
+    // else.
+    async fn judge(&self, done: Done, renderer: &mut Renderer<'_>) -> Done {
+        let repeat = self.assignment.task().repeat.as_ref().filter(|_| done.result == TryResult::Success);
+        let Some((repeat, round)) = repeat.zip(self.assignment.round()) else { return done };
+        let (until, most) = (&repeat.until, repeat.max_rounds);
+        match renderer.holds(CONDITION, until, &done.xcoms).await {
+            Ok(true) => done,
+            Ok(false) => {
+                let reason = format!("round {round} of {most}: `{until}` does not hold");
+                Done { result: TryResult::Again, reason: Some(reason), ..done }
+            }
+            Err(error) => Done { exit_code: done.exit_code, ..Done::failed(error.to_string()) },
+        }
     }
 
     // What the instance is called. A template that is wrong does not make the work undone: the log tells.
@@ -186,6 +208,7 @@ impl Attempt<'_> {
             (false, TryResult::Returned) => "returned",
             (false, TryResult::Rescheduled) => "not there yet",
             (false, TryResult::Deferred) => "left to the scheduler",
+            (false, TryResult::Again) => "another round follows",
         };
         let took = began.elapsed().as_secs_f64();
         match &reason {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use domain::id::RunKey;
+use domain::id::{RunKey, TaskId};
 use domain::timetable::DataInterval;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -100,6 +100,13 @@ pub trait Backend: Send + Sync {
         run_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>>;
 
+    /// What the instances of a task left as their result in the run that this instance has started, by mapped index.
+    fn output_of_started<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        task_id: &'a TaskId,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>>;
+
     /// The newest successful run before this one.
     fn previous<'a>(
         &'a self,
@@ -141,6 +148,13 @@ impl MemoryBackend {
         values.push((map_index, value));
         values.sort_by_key(|(index, _)| *index);
     }
+
+    /// Forgets what an instance left.
+    pub fn forget(&self, run: RunKey, task_id: &str, map_index: i32) {
+        let mut xcoms = self.xcoms.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_task = xcoms.iter_mut().filter(|((of, id, _), _)| *of == run && id == task_id);
+        of_task.for_each(|(_, values)| values.retain(|(index, _)| *index != map_index));
+    }
 }
 
 impl Backend for MemoryBackend {
@@ -165,6 +179,15 @@ impl Backend for MemoryBackend {
 
     fn run<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>> {
         Box::pin(async { Ok(None) })
+    }
+
+    // Without a server nothing starts runs of other DAGs.
+    fn output_of_started<'a>(
+        &'a self,
+        _: &'a Assignment,
+        _: &'a TaskId,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn previous<'a>(&'a self, _: &'a Assignment) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>> {

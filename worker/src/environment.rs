@@ -87,7 +87,8 @@ fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {
     };
     let (start, end) = (date(run.data_interval.map(|i| i.start)), date(run.data_interval.map(|i| i.end)));
     let logical_date = date(run.logical_date);
-    vec![
+    let round = assignment.round().map(|round| ("TRADEWIND_ROUND", round.to_string()));
+    let fixed = vec![
         ("TRADEWIND_DAG_ID", dag_id.clone()),
         ("TRADEWIND_TASK_ID", task_id.clone()),
         ("TRADEWIND_RUN_ID", run_id.clone()),
@@ -103,7 +104,8 @@ fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {
         ("AIRFLOW_CTX_TRY_NUMBER", try_number),
         ("AIRFLOW_CTX_LOGICAL_DATE", logical_date),
         ("AIRFLOW_CTX_DAG_OWNER", task.owner.as_ref().unwrap_or(&assignment.dag.owner).clone()),
-    ]
+    ];
+    fixed.into_iter().chain(round).collect()
 }
 
 /// A param's name as part of a variable's: in capitals, with `_` for what shells do not allow.

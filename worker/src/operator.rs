@@ -162,7 +162,9 @@ impl On<'_> {
     /// Says in the log what begins.
     pub(crate) fn begin(&self, what: &str) {
         let (worker, number) = (&self.station.hostname, self.assignment.attempt.try_number);
-        self.output.note(&format!("{worker} starts try {number}: {what}"));
+        let repeat = self.assignment.task().repeat.as_ref().zip(self.assignment.round());
+        let round = repeat.map(|(repeat, round)| format!(", round {round} of {}", repeat.max_rounds));
+        self.output.note(&format!("{worker} starts try {number}{}: {what}", round.unwrap_or_default()));
     }
 
     /// Waits until somebody or the clock ends the try.

@@ -112,6 +112,19 @@ impl Backend for Records {
         Box::pin(async move { patiently("the run", run_id, || self.0.run_key(dag_id, run_id)).await })
     }
 
+    fn output_of_started<'a>(
+        &'a self,
+        assignment: &'a Assignment,
+        task_id: &'a TaskId,
+    ) -> BoxFuture<'a, Result<Vec<(i32, Value)>, Unavailable>> {
+        Box::pin(async move {
+            let run = assignment.attempt.ti.run;
+            let starter = (run, &assignment.task().task_id, assignment.map_index);
+            let ask = || self.0.output_of_started(starter, task_id);
+            patiently("the result of", task_id.as_str(), ask).await
+        })
+    }
+
     fn previous<'a>(
         &'a self,
         assignment: &'a Assignment,

@@ -22,6 +22,9 @@ mod variables;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use domain::id::TaskId;
+use domain::outcome::RETURN_VALUE;
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use store::connection::Connection;
 
@@ -93,6 +96,45 @@ impl<'a> Renderer<'a> {
         self.json_at(field, value, 0).await
     }
 
+    /// Says what is wrong with how a condition is written, before anything is done.
+    ///
+    /// # Errors
+    /// Says where and what is wrong with it.
+    pub(crate) fn check_condition(&self, field: &str, expression: &str) -> Result<(), Error> {
+        let scope = minijinja::Value::UNDEFINED;
+        engine::check(expression).map_err(|error| Error::of(field, expression, &error, &scope, &self.lookups))
+    }
+
+    /// Whether a condition holds of what this try left: `result`, and by their keys `outputs`.
+    ///
+    /// # Errors
+    /// As [`Renderer::text`].
+    pub(crate) async fn holds(
+        &mut self,
+        field: &str,
+        expression: &str,
+        left: &IndexMap<String, Value>,
+    ) -> Result<bool, Error> {
+        let mut names = self.mapped().await?;
+        names.push(("result".to_owned(), left.get(RETURN_VALUE).cloned().unwrap_or_default()));
+        let outputs = left.iter().map(|(key, value)| (key.clone(), value.clone()));
+        names.push(("outputs".to_owned(), Value::Object(outputs.collect())));
+        let lookups = Arc::clone(&self.lookups);
+        let scope = Scope::new(&self.assignment, names, &self.params, lookups, self.now);
+        let scope = minijinja::Value::from_object(scope);
+        for _ in 0..MOST_ROUNDS {
+            let held = engine::holds(expression, &scope);
+            let wanted = self.lookups.take_wanted();
+            if wanted.is_empty() {
+                return held.map_err(|error| Error::of(field, expression, &error, &scope, &self.lookups));
+            }
+            for ask in wanted {
+                self.fetch(field, ask).await?;
+            }
+        }
+        Err(Error::too_many(field, MOST_ROUNDS))
+    }
+
     /// A connection, by the same way that templates find it.
     ///
     /// # Errors
@@ -105,6 +147,21 @@ impl<'a> Renderer<'a> {
         match self.lookups.answer(&ask) {
             Some(Answer::Connection(Some(connection))) => Ok(connection),
             Some(_) | None => Err(Error::no_connection(field, conn_id)),
+        }
+    }
+
+    /// The result of a task of the run that this try has started, once that run has ended; nothing before.
+    ///
+    /// # Errors
+    /// When the records cannot be asked, or the task left none.
+    pub(crate) async fn output(&self, field: &str, task_id: Option<&TaskId>) -> Result<Option<Value>, Error> {
+        let Some(task_id) = task_id.filter(|_| self.assignment.pokes > 0) else { return Ok(None) };
+        let found = self.backend.output_of_started(&self.assignment, task_id).await;
+        let mut found = found.map_err(|error| Error::unavailable(field, &error))?.into_iter().peekable();
+        match found.peek() {
+            None => Err(Error::data(field, format!("task `{task_id}` of the run left no `{RETURN_VALUE}`"))),
+            Some((-1, _)) => Ok(found.next().map(|(_, value)| value)),
+            Some(_) => Ok(Some(found.map(|(_, value)| value).collect())),
         }
     }
 

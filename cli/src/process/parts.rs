@@ -43,6 +43,7 @@ impl Parts {
             python::Environment::of(self.config.home.path()),
         );
         settings.admission.clone_from(&self.admission);
+        settings.base_url = self.config.base_url.as_ref().map(ToString::to_string);
         Scheduler {
             settings,
             store: self.store.clone(),

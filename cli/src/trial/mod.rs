@@ -111,7 +111,8 @@ impl Trial {
         for (key, value) in &finished.xcoms {
             voice.note(&format!("XCom {key}: {}", shortened(&value.to_string())));
         }
-        Ok(matches!(finished.result, TryResult::Success | TryResult::Skipped | TryResult::Deferred))
+        let ended_well = [TryResult::Success, TryResult::Skipped, TryResult::Deferred, TryResult::Again];
+        Ok(ended_well.contains(&finished.result))
     }
 
     /// What a task's templates become.
@@ -143,6 +144,7 @@ impl Trial {
             map_index,
             max_tries,
             pokes: 0,
+            rounds: 0,
             started_at: self.clock.now(),
         }
     }

@@ -205,6 +205,9 @@ impl Stage {
             self.tell(&task);
             self.tasks.insert(task.key.index, task);
         }
+        for (_, task_id, map_index) in decisions.xcoms_cleared {
+            self.trial.backend.forget(RUN, task_id.as_str(), map_index);
+        }
         for xcom in decisions.xcoms {
             self.trial.backend.keep(RUN, xcom.task_id.as_str(), xcom.map_index, &xcom.key, xcom.value);
         }
@@ -245,25 +248,21 @@ impl Stage {
         let cancel = CancellationToken::new();
         self.cancels.insert(ready.attempt, cancel.clone());
         let (trial, slots) = (Arc::clone(&self.trial), Arc::clone(&self.slots));
-        let (attempt, map_index, max_tries) = (ready.attempt, task.map_index, task.max_tries);
+        let (attempt, rounds) = (ready.attempt, task.rounds);
         let pokes = task.wait.as_ref().map_or(0, |wait| wait.pokes);
+        let assignment = self.trial.assignment(attempt, place, task.map_index, task.max_tries);
+        let assignment = Assignment { pokes, rounds, ..assignment };
         self.running.spawn(async move {
             // The semaphore is never closed; without a place the task would only start earlier.
             let _place = slots.acquire_owned().await;
-            run_try(&trial, attempt, place, (map_index, max_tries, pokes), &cancel).await
+            run_try(&trial, Assignment { started_at: trial.clock.now(), ..assignment }, &cancel).await
         });
         Ok(())
     }
 }
 
-async fn run_try(
-    trial: &Trial,
-    attempt: TryKey,
-    place: usize,
-    (map_index, max_tries, pokes): (i32, u32, u32),
-    cancel: &CancellationToken,
-) -> Outcome {
-    let assignment = Assignment { pokes, ..trial.assignment(attempt, place, map_index, max_tries) };
+async fn run_try(trial: &Trial, assignment: Assignment, cancel: &CancellationToken) -> Outcome {
+    let (attempt, pokes) = (assignment.attempt, assignment.pokes);
     let started_at = assignment.started_at;
     let echo = Voice::of(&assignment, trial.output).echo();
     let voice = Voice::of(&assignment, trial.output);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono_tz::Tz;
 
 use super::{
-    Loaded, approval, date,
+    Loaded, approval, date, deadline,
     diagnostic::Problem,
     expand::{self, Source},
     fields::Fields,
@@ -126,6 +126,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         is_paused_upon_creation: fields
             .get("is_paused_upon_creation", reading, |node| values::flag(node))
             .unwrap_or(false),
+        deadlines: deadline::read(fields, reading),
         alerts: Notices::of_dag(fields, reading).alerts(),
         tasks: Vec::new(),
         groups: Vec::new(),

@@ -112,6 +112,10 @@ impl<'n> Fields<'n> {
             Place::Dag | Place::Group if Place::Defaults.key(name).is_some() => {
                 Some(format!("put `{name}` into a task, or into `default_args` for all tasks"))
             }
+            Place::Group if name == "repeat" => Some(
+                "a group cannot be repeated: repeat a task in it, or start a DAG of its own from a loop"
+                    .into(),
+            ),
             Place::Group if Place::Task.key(name).is_some() => {
                 Some("a task with `tasks` in it is a group: it runs nothing itself".into())
             }
@@ -138,6 +142,8 @@ impl<'n> Fields<'n> {
             | Place::Expect
             | Place::TriggerDag
             | Place::Approval
+            | Place::Repeat
+            | Place::Deadline
             | Place::Source
             | Place::Schedule
             | Place::Calendar

@@ -3,8 +3,10 @@
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
 mod approval;
+mod deadline;
 mod mapping;
 mod notices;
+mod repeat;
 mod schedule;
 mod shape;
 mod waiting;
@@ -13,8 +15,10 @@ use crate::dag::MAX_SHARE;
 
 use self::{
     approval::APPROVAL,
+    deadline::{DEADLINE, DUE},
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
+    repeat::{IN_ROUNDS, REPEAT},
     schedule::{BLACKOUT, CALENDAR, CATCHUP, SCHEDULE},
     waiting::{EXPECT, TRIGGER_DAG, WAIT_FOR},
 };
@@ -73,6 +77,7 @@ pub(super) const DAG: &[Key] = &[
     ),
     MAX_MAP_LENGTH,
     nullable("dagrun_timeout", Shape::Duration, "A run that lasts longer fails."),
+    DUE,
     key(
         "fail_fast",
         Shape::Flag,
@@ -179,6 +184,7 @@ pub(super) const TASK: &[Key] = &[
     EXPAND,
     EXPAND_KWARGS,
     MAP_INDEX_TEMPLATE,
+    IN_ROUNDS,
     key(
         "setup",
         Shape::Flag,
@@ -310,6 +316,8 @@ pub(super) enum Place {
     Expect,
     TriggerDag,
     Approval,
+    Repeat,
+    Deadline,
     Source,
     Schedule,
     Calendar,
@@ -339,6 +347,8 @@ impl Place {
             Self::Expect => &[EXPECT],
             Self::TriggerDag => &[TRIGGER_DAG],
             Self::Approval => &[APPROVAL],
+            Self::Repeat => &[REPEAT],
+            Self::Deadline => &[DEADLINE],
             Self::Source => &[SOURCE],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],

@@ -7,6 +7,7 @@
 
 mod approval;
 mod date;
+mod deadline;
 mod diagnostic;
 mod document;
 mod elsewhere;
@@ -21,6 +22,7 @@ mod notices;
 mod operator;
 mod param;
 mod reading;
+mod repeat;
 mod scalar;
 mod schedule;
 mod schema;

@@ -1,4 +1,4 @@
-//! Notifications: `on_success`, `on_failure`, `on_retry` and `on_skipped`.
+//! Notifications: `on_success`, `on_failure`, `on_retry`, `on_skipped` and `on_deadline`.
 
 use super::{
     diagnostic::{Problem, alternatives},
@@ -18,6 +18,7 @@ pub(super) struct Notices {
     failure: Given<Vec<Notification>>,
     retry: Given<Vec<Notification>>,
     skipped: Given<Vec<Notification>>,
+    deadline: Given<Vec<Notification>>,
 }
 
 impl Notices {
@@ -26,12 +27,16 @@ impl Notices {
         Self {
             retry: list(AlertEvent::Retry, fields, reading),
             skipped: list(AlertEvent::Skipped, fields, reading),
-            ..Self::of_dag(fields, reading)
+            ..Self::of_ends(fields, reading)
         }
     }
 
     /// What a DAG says about its runs.
     pub(super) fn of_dag(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Self {
+        Self { deadline: list(AlertEvent::Deadline, fields, reading), ..Self::of_ends(fields, reading) }
+    }
+
+    fn of_ends(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Self {
         Self {
             success: list(AlertEvent::Success, fields, reading),
             failure: list(AlertEvent::Failure, fields, reading),
@@ -46,6 +51,7 @@ impl Notices {
             failure: self.failure.or_else(|| base.failure.clone()),
             retry: self.retry.or_else(|| base.retry.clone()),
             skipped: self.skipped.or_else(|| base.skipped.clone()),
+            deadline: self.deadline.or_else(|| base.deadline.clone()),
         }
     }
 
@@ -56,6 +62,7 @@ impl Notices {
             on_failure: list(self.failure),
             on_retry: list(self.retry),
             on_skipped: list(self.skipped),
+            on_deadline: list(self.deadline),
         }
     }
 }

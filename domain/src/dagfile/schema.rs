@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     alert::MAX_NOTIFICATIONS,
+    deadline::MAX_DEADLINES,
     state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
     trigger_rule::TriggerRule,
@@ -119,7 +120,6 @@ fn shape(shape: Shape) -> Value {
         }
         Shape::Dates => json!({"type": "array", "minItems": 1, "items": date()}),
         Shape::Interval => json!({"anyOf": [{"type": "boolean"}, duration()]}),
-        Shape::Calendar => object(Place::Calendar, &[]),
         Shape::Weekdays => weekdays(),
         Shape::Days => days(),
         Shape::OnHoliday => json!({"enum": OnHoliday::ALL.map(OnHoliday::as_str)}),
@@ -153,7 +153,10 @@ fn shape(shape: Shape) -> Value {
         Shape::TriggerDag => trigger_dag(),
         Shape::Approval => approval(),
         Shape::Branches => json!({"type": "object", "minProperties": 1, "additionalProperties": scalar()}),
-        Shape::Expect => object(Place::Expect, &[]),
+        Shape::Mapping(place, required) => object(place, required),
+        Shape::OneOf(words) => json!({"enum": words}),
+        Shape::Deadlines => deadlines(),
+        Shape::Expression => expression(),
         Shape::States => states(),
         Shape::Object => json!({"type": "object"}),
         Shape::Method => method(),
@@ -209,6 +212,15 @@ fn trigger_dag() -> Value {
 /// A question, or all that belongs to it.
 fn approval() -> Value {
     json!({"anyOf": [{"type": "string", "minLength": 1}, object(Place::Approval, &["subject"])]})
+}
+
+fn deadlines() -> Value {
+    let one = object(Place::Deadline, &["within"]);
+    json!({"anyOf": [one, {"type": "array", "maxItems": MAX_DEADLINES, "items": one}]})
+}
+
+fn expression() -> Value {
+    json!({"type": "string", "pattern": "^\\s*\\{\\{[\\s\\S]*\\S[\\s\\S]*\\}\\}\\s*$", "examples": ["{{ result == 'done' }}"]})
 }
 
 fn http() -> Value {

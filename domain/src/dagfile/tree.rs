@@ -12,6 +12,7 @@ use super::{
     node::{At, Entry, Map, Node, shown},
     operator,
     reading::Reading,
+    repeat,
     settings::Settings,
     special, values,
 };
@@ -155,6 +156,7 @@ impl Reader<'_, '_> {
             let special = special::read(&fields, self.reading);
             let doc = fields.get("doc", self.reading, |node| values::text(node));
             let operator = operator::read(&fields, self.reading);
+            let repeat = repeat::read(&fields, operator.as_ref(), self.reading);
             let group = item
                 .parent
                 .and_then(|index| self.items.get(index))
@@ -162,6 +164,7 @@ impl Reader<'_, '_> {
             if let (Some(task_id), Some(operator)) = (task_id, operator) {
                 let mut task = bare_task(task_id, group, operator, doc);
                 task.map_index_template = template;
+                task.repeat = repeat;
                 settings.apply(&mut task);
                 special::apply(&special, &fields, &mut task, self.reading);
                 item.body = Body::Task(Some(Box::new(task)));
@@ -202,6 +205,7 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         wait_for_downstream: false,
         wait_for_past_depends_before_skipping: false,
         retry: Retry::default(),
+        repeat: None,
         execution_timeout: None,
         pool: PoolName::default_pool(),
         pool_slots: 1,

@@ -243,6 +243,11 @@ fn after(fields: &Fields<'_>, default: AfterTrigger, reading: &mut Reading<'_>) 
     let wait_for_completion = flag("wait_for_completion");
     let skip_when_already_exists = flag("skip_when_already_exists");
     let reset_dag_run = flag("reset_dag_run");
+    let output = fields.given("output", reading, |node| values::name(node)).flatten();
+    if let (false, Some(_), Some(entry)) = (wait_for_completion, &output, fields.entry("output")) {
+        let message = format!("{} has an `output` but does not wait for it", fields.owner);
+        reading.add(Problem::new(entry.key_at, message).hint("add `wait_for_completion: true`"));
+    }
     let allowed = fields.get("allowed_states", reading, |node| states(node, false));
     let failed = fields.get("failed_states", reading, |node| states_or_none(node, false));
     if let (true, true, Some(entry)) =
@@ -257,6 +262,7 @@ fn after(fields: &Fields<'_>, default: AfterTrigger, reading: &mut Reading<'_>) 
         failed_states: failed.unwrap_or(default.failed_states),
         skip_when_already_exists,
         reset_dag_run,
+        output,
     }
 }
 

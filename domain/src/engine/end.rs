@@ -18,6 +18,7 @@ impl Engine {
 
     /// Ends a run without a word: by the hand of somebody who knows.
     pub(super) fn close_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
+        self.pass_last_deadlines(key, now);
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
@@ -100,7 +101,9 @@ impl Engine {
         let reason = match (reason, event) {
             (Some(reason), _) => Some(reason.to_owned()),
             (None, AlertEvent::Failure) => tasks(),
-            (None, AlertEvent::Success | AlertEvent::Retry | AlertEvent::Skipped) => None,
+            (None, AlertEvent::Success | AlertEvent::Retry | AlertEvent::Skipped | AlertEvent::Deadline) => {
+                None
+            }
         };
         let facts = Facts::of_run(event, &dag.owner, &run.record, reason.as_deref(), now);
         self.out.alerts.extend((0..).zip(notifications).map(|(place, notification)| AlertRecord {

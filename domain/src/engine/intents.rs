@@ -141,6 +141,7 @@ impl Engine {
             run.record.clear_number += 1;
             run.record.queued_at = now;
             (run.record.started_at, run.record.ended_at) = (None, None);
+            run.renew_deadlines();
             run.dirty = true;
             run.past = None;
             self.floor.limit(Gate::Run(key), run.graph.dag.max_active_tasks);
@@ -152,6 +153,7 @@ impl Engine {
             }
         }
         self.meet_backfill(key);
+        self.mind_deadlines(key, now);
         self.ask_past(key);
         self.with_run(key, now, |_| {});
         self.step_in(key, now);

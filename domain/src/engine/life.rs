@@ -223,7 +223,7 @@ impl Life<'_> {
         };
         let record = &mut self.run.tis[index as usize].record;
         record.max_tries = record.try_number + retries;
-        record.lost = 0;
+        (record.lost, record.rounds) = (0, 0);
         record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
         (record.ended_at, record.next_try_at, record.worker, record.wait) = (None, None, None, None);
@@ -247,6 +247,7 @@ impl Life<'_> {
 
     // A try that has begun becomes history; whoever runs it is told.
     fn stop(&mut self, index: u32, state: TaskState, reason: &str) {
+        self.forsake(index, state);
         let record = &self.run.tis[index as usize].record;
         if record.state.is_in_flight() {
             self.out.stop.push(self.attempt(index));
@@ -261,9 +262,11 @@ impl Life<'_> {
 
     pub(super) fn archive(&mut self, index: u32, state: TaskState, exit_code: Option<i32>) {
         let record = &self.run.tis[index as usize].record;
+        let round = self.repeat(index).map(|_| record.rounds + 1);
         self.out.tries.push(TryRecord {
             attempt: TryKey { ti: record.key, try_number: record.try_number },
             state,
+            round,
             queued_at: record.queued_at,
             started_at: record.started_at,
             ended_at: record.ended_at.unwrap_or(self.now),

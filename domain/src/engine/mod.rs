@@ -13,6 +13,7 @@ mod cells;
 mod collect;
 mod control;
 mod counts;
+mod deadlines;
 pub mod decision;
 pub mod durations;
 mod end;
@@ -27,6 +28,7 @@ mod overlap;
 mod past;
 mod plan;
 pub mod record;
+mod rounds;
 mod run;
 mod scope;
 mod shares;
@@ -113,6 +115,8 @@ pub struct Engine {
     watch: Watch,
     /// Runs in which somebody has begun to wait for another run.
     attentive: BTreeSet<RunKey>,
+    /// Runs in which somebody waits no longer for a run that he started.
+    forsaking: BTreeSet<RunKey>,
     /// Runs that are waited for, and in which something ended.
     noteworthy: BTreeSet<RunKey>,
     next_run: i64,
@@ -195,6 +199,8 @@ impl Engine {
             self.ease(key, now);
         } else if let Some(key) = self.heirs.pop_first() {
             self.with_run(key, now, |life| life.run.review_blocked());
+        } else if let Some(key) = self.forsaking.pop_first() {
+            self.stop_forsaken(key, now);
         } else if let Some(key) = self.attentive.pop_first() {
             self.attend(key, now);
         } else if let Some(key) = self.noteworthy.pop_first() {
@@ -263,6 +269,7 @@ impl Engine {
             Timer::Retry(attempt) => self.with_run(attempt.ti.run, now, |life| life.retry(attempt)),
             Timer::Wait(attempt) => self.with_run(attempt.ti.run, now, |life| life.wake(attempt)),
             Timer::RunTimeout(run) => self.time_out(run, now),
+            Timer::Deadline(run) => self.mind_deadlines(run, now),
         }
     }
 
@@ -312,6 +319,9 @@ impl Engine {
         }
         if !run.listeners.is_empty() {
             self.attentive.insert(key);
+        }
+        if !run.forsaken.is_empty() {
+            self.forsaking.insert(key);
         }
         if run.has_news {
             self.noteworthy.insert(key);
@@ -370,6 +380,7 @@ impl Engine {
         let asleep = run.asleep();
         self.runs.insert(key, run);
         self.meet_backfill(key);
+        self.mind_deadlines(key, now);
         self.ask_past(key);
         self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);

@@ -134,6 +134,15 @@ pub struct Holder {
     pub pool_slots: u32,
 }
 
+/// A round of a loop that has not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextRound {
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many there may be, if its task still says so.
+    pub most: Option<u32>,
+}
+
 /// Over what a limit of a task counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -237,12 +246,15 @@ pub enum Obstacle {
         /// When.
         next_try_at: DateTime<Utc>,
     },
-    /// It looks again later whether what it waits for has happened.
+    /// It looks again later whether what it waits for has happened, or the next round of its loop begins later.
     Rescheduled {
         /// When, if that is known.
         next_try_at: Option<DateTime<Utc>>,
         /// For what it waits, if its record says so.
         wait: Option<Box<Wait>>,
+        /// The round that comes next, when that is all it waits for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        round: Option<NextRound>,
     },
     /// It waits for something outside of its run, without a worker.
     Deferred {

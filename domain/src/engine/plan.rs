@@ -266,6 +266,7 @@ impl Engine {
             depth: 0,
             is_paused: false,
             backfill: new.backfill,
+            missed: Vec::new(),
         };
         let graph = dag.graph.clone();
         self.next_run += 1;
@@ -308,6 +309,7 @@ impl Engine {
         if let Some(timeout) = run.graph.dag.dagrun_timeout {
             self.timers.set(now + timeout.delta(), Timer::RunTimeout(key));
         }
+        self.mind_deadlines(key, now);
         self.with_run(key, now, |_| {});
     }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     approval::{Ending, Question, Terms},
     dag::Dag,
+    deadline::Missed,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
@@ -89,6 +90,8 @@ pub struct RunRecord {
     pub is_paused: bool,
     /// The backfill that it belongs to: the one that created it, or the last one that had it run again.
     pub backfill: Option<Place>,
+    /// The deadlines that it has missed since it was last queued, and those missed before whose moment has stayed.
+    pub missed: Vec<Missed>,
 }
 
 /// A task instance.
@@ -108,6 +111,8 @@ pub struct TiRecord {
     pub max_tries: u32,
     /// How many tries in a row were lost with their worker.
     pub lost: u32,
+    /// How many rounds of its loop have ended without the condition holding; 0 outside of loops.
+    pub rounds: u32,
     /// When its dependencies were met.
     pub scheduled_at: Option<DateTime<Utc>>,
     /// When it was handed to the ready queue.
@@ -152,8 +157,10 @@ pub struct Placement {
 pub struct TryRecord {
     /// Which try.
     pub attempt: TryKey,
-    /// The state it ended in.
+    /// The state it ended in; `up_for_reschedule` when another round of its loop followed.
     pub state: TaskState,
+    /// The round of its task's loop that it was or was part of, from 1.
+    pub round: Option<u32>,
     /// When it was handed to the ready queue.
     pub queued_at: Option<DateTime<Utc>>,
     /// When it was claimed.

@@ -18,7 +18,7 @@ use super::{
     record::{Placement, RunRecord, RunSnapshot, Standing, TiRecord, VersionId},
 };
 use crate::{
-    id::{TiKey, TryKey},
+    id::{DagId, RunId, TiKey, TryKey},
     outcome::Outcome,
     state::{RunState, TaskState},
 };
@@ -57,6 +57,8 @@ pub struct Run {
     pub failed_fast: bool,
     /// Instances that wait for other runs since the last time somebody looked.
     pub listeners: Vec<u32>,
+    /// Runs that tasks of it have started and waited for, and that nobody waits for any more.
+    pub forsaken: Vec<(DagId, RunId)>,
     /// Somebody waits for it, or for a task in it,
     pub is_watched: bool,
     /// and a task in it has ended since.
@@ -190,6 +192,7 @@ impl Run {
             eased: Vec::new(),
             failed_fast: false,
             listeners: Vec::new(),
+            forsaken: Vec::new(),
             is_watched: false,
             has_news: false,
             paths: Vec::new(),
@@ -263,6 +266,7 @@ impl Run {
             try_number: 0,
             max_tries: task.retry.retries,
             lost: 0,
+            rounds: 0,
             scheduled_at: None,
             queued_at: None,
             started_at: None,

@@ -17,6 +17,8 @@ pub enum Timer {
     Wait(TryKey),
     /// The end of a run's `dagrun_timeout`.
     RunTimeout(RunKey),
+    /// The next deadline of a run.
+    Deadline(RunKey),
 }
 
 /// All timers, soonest first.

@@ -63,11 +63,12 @@ impl Life<'_> {
                 self.requeue(index, outcome.reason.as_deref().unwrap_or("given back by its worker"));
             }
             TryResult::Rescheduled => self.reschedule(index, &outcome),
+            TryResult::Again => self.go_round(index, outcome),
             TryResult::Deferred => self.ask_rendered(index, outcome),
         }
     }
 
-    fn succeed(&mut self, index: u32, mut outcome: Outcome) {
+    pub(super) fn succeed(&mut self, index: u32, mut outcome: Outcome) {
         match self.choose(index, &outcome) {
             Ok(choice) => {
                 self.end_try(index, TaskState::Success, &outcome);
@@ -87,7 +88,7 @@ impl Life<'_> {
         }
     }
 
-    fn fail_for_good(&mut self, index: u32, outcome: &Outcome) {
+    pub(super) fn fail_for_good(&mut self, index: u32, outcome: &Outcome) {
         self.end_try(index, TaskState::Failed, outcome);
         self.fail_fast(index);
     }
@@ -123,7 +124,9 @@ impl Life<'_> {
         }
         let task = self.run.graph.task(ti.node);
         let seed = format!("{}#{}#{}", self.run.record.dag_id, task.task_id, self.run.record.run_id);
-        let at = task.retry.next_try_at(ti.record.try_number, outcome.ended_at, &seed);
+        // Rounds that went well make no wait longer.
+        let number = ti.record.try_number.saturating_sub(ti.record.rounds);
+        let at = task.retry.next_try_at(number, outcome.ended_at, &seed);
         self.close_try(index, TaskState::UpForRetry, outcome);
         self.run.tis[index as usize].record.next_try_at = Some(at);
         self.timers.set(at, Timer::Retry(self.attempt(index)));
@@ -135,7 +138,7 @@ impl Life<'_> {
         self.tell_of_try(index);
     }
 
-    fn close_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
+    pub(super) fn close_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
@@ -153,7 +156,11 @@ impl Life<'_> {
         }
     }
 
-    fn keep_xcoms(&mut self, index: u32, xcoms: indexmap::IndexMap<String, Value>) {
+    pub(super) fn keep_xcoms(&mut self, index: u32, xcoms: indexmap::IndexMap<String, Value>) {
+        // Others see what the last round left, and nothing of those before.
+        if self.run.tis[index as usize].record.rounds > 0 {
+            self.drop_xcoms(index);
+        }
         for (key, value) in xcoms {
             self.run.note_length(index, &key, length(&value));
             let record = &self.run.tis[index as usize].record;

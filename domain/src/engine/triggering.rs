@@ -1,19 +1,20 @@
 //! Runs that tasks start. Each is created in the turn that takes in the word of the try's worker, which counts once: so every try starts
 //! one run at most, whatever is lost or repeated. Source: Airflow 3.3.2 `TriggerDagRunOperator`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, intents::check_free, plan::NewRun};
+use super::{Engine, intents::check_free, life::Life, plan::NewRun};
 use crate::{
-    id::{DagId, RunId, RunKey},
+    dag::Operator,
+    id::{DagId, RunId, RunKey, TaskId},
     outcome::{Outcome, TryResult},
     params,
-    state::{RunState, RunType},
+    state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
-    wait::{MAX_DEPTH, OtherRun, TRIGGER_DAG_ID, TRIGGER_RUN_ID, TriggerRequest, Which},
+    wait::{Awaited, MAX_DEPTH, OtherRun, TRIGGER_DAG_ID, TRIGGER_RUN_ID, TriggerRequest, Which},
 };
 
 /// Why no run was started.
@@ -76,6 +77,14 @@ impl Engine {
         if dag.record.is_stale {
             return Err(Obstacle::Now(format!("the file of DAG `{dag_id}` is gone")));
         }
+        // Both would wait for each other until somebody ends one of them.
+        let holds_the_room =
+            dag.record.dag.max_active_runs == 1 && dag.running.contains(&outcome.attempt.ti.run);
+        if request.then.wait_for_completion && holds_the_room {
+            return Err(Obstacle::Always(format!(
+                "it would wait for a run of its own DAG `{dag_id}`, which cannot start before this one has ended: max_active_runs is 1"
+            )));
+        }
         if let Err(errors) = params::resolve(&dag.record.dag.params, &request.conf) {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             return Err(Obstacle::Now(format!("DAG `{dag_id}` refuses the conf: {}", errors.join("; "))));
@@ -115,7 +124,7 @@ impl Engine {
         depth: u32,
         now: DateTime<Utc>,
     ) -> Option<()> {
-        let by = self.origin(outcome)?;
+        let by = self.origin(outcome)?.to_string();
         let next = request.logical_date.map(|logical_date| NextRun {
             logical_date,
             data_interval: DataInterval { start: logical_date, end: logical_date },
@@ -150,13 +159,80 @@ impl Engine {
         Ok(())
     }
 
-    fn origin(&self, outcome: &Outcome) -> Option<String> {
+    fn origin(&self, outcome: &Outcome) -> Option<Origin> {
         let run = self.runs.get(&outcome.attempt.ti.run)?;
-        let task_id = &run.tis.get(outcome.attempt.ti.index as usize)?.record.task_id;
-        Some(format!(
-            "triggered by task `{task_id}` of run `{}` of DAG `{}`",
-            run.record.run_id, run.record.dag_id
-        ))
+        let task_id = run.tis.get(outcome.attempt.ti.index as usize)?.record.task_id.clone();
+        Some(Origin { task_id, run_id: run.record.run_id.clone(), dag_id: run.record.dag_id.clone() })
+    }
+
+    /// Stops the runs that tasks of a run have started, waited for and forsaken: nobody would hear of their end.
+    pub(super) fn stop_forsaken(&mut self, key: RunKey, now: DateTime<Utc>) {
+        let Some(run) = self.runs.get_mut(&key) else { return };
+        let forsaken = std::mem::take(&mut run.forsaken);
+        let (run_id, dag_id) = (run.record.run_id.clone(), run.record.dag_id.clone());
+        for (child_dag, child) in forsaken {
+            let Ok(child) = self.key(&child_dag, &child) else { continue };
+            let is_active = self.runs.get(&child).is_some_and(|run| !run.record.state.is_finished());
+            if is_active && child != key {
+                let reason =
+                    format!("stopped with the task that waited for it, in run `{run_id}` of DAG `{dag_id}`");
+                self.stop_run(child, RunState::Failed, TaskState::Skipped, &reason, now);
+            }
+        }
+    }
+}
+
+impl Life<'_> {
+    /// Notes the run that an instance has started and waits for, when something ends the wait from outside. Whoever marks the instance as
+    /// success wants things to go on, and the run may, too.
+    pub(super) fn forsake(&mut self, index: u32, state: TaskState) {
+        let record = &self.run.tis[index as usize].record;
+        let wait = record.wait.as_ref().filter(|_| state != TaskState::Success);
+        if let Some(Awaited::Run(OtherRun { dag_id, which: Which::Id(run_id), .. })) =
+            wait.map(|wait| &wait.until)
+        {
+            self.run.forsaken.push((dag_id.clone(), run_id.clone()));
+        }
+    }
+
+    /// The task of an instance takes over the result of a task of the run that it starts.
+    pub(super) fn wants_output(&self, index: u32) -> bool {
+        let node = self.run.tis[index as usize].node;
+        let operator = (node < self.run.graph.len()).then(|| &self.run.graph.task(node).operator);
+        matches!(operator, Some(Operator::TriggerDag(task)) if task.then.output.is_some())
+    }
+}
+
+/// The task that has started a run. It stands in the run's note, as long as nobody writes another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its run.
+    pub run_id: RunId,
+    /// Its DAG.
+    pub dag_id: DagId,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task_id, run_id, dag_id } = self;
+        write!(f, "triggered by task `{task_id}` of run `{run_id}` of DAG `{dag_id}`")
+    }
+}
+
+impl Origin {
+    /// Reads a note.
+    #[must_use]
+    pub fn of(note: &str) -> Option<Self> {
+        let rest = note.strip_prefix("triggered by task `")?.strip_suffix('`')?;
+        let (task_id, rest) = rest.split_once("` of run `")?;
+        let (run_id, dag_id) = rest.rsplit_once("` of DAG `")?;
+        Some(Self {
+            task_id: TaskId::new(task_id).ok()?,
+            run_id: RunId::new(run_id).ok()?,
+            dag_id: DagId::new(dag_id).ok()?,
+        })
     }
 }
 

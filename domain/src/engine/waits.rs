@@ -122,8 +122,12 @@ impl Life<'_> {
         }
     }
 
-    /// The next look: the try goes on under its number.
+    /// The next look: the try goes on under its number. Between two rounds nothing is waited for but the clock, and the next one is
+    /// another try.
     pub(super) fn look_again(&mut self, index: u32) {
+        if self.run.tis[index as usize].record.wait.is_none() {
+            return self.schedule(index);
+        }
         let node = self.run.tis[index as usize].node;
         if self.run.nodes.get(node).is_some_and(|node| node.disabled) {
             return self.end_by_decree(index, TaskState::Skipped, DISABLED);
@@ -143,6 +147,7 @@ impl Life<'_> {
     /// The run that a try waits for has news for it.
     pub(super) fn hear(&mut self, attempt: TryKey, heard: Heard) {
         match heard {
+            Heard::Met if self.wants_output(attempt.ti.index) => self.fetch_output(attempt.ti.index),
             Heard::Met => self.conclude(attempt.ti.index, TryResult::Success, None),
             Heard::Failed(reason) => {
                 let result =
@@ -150,6 +155,16 @@ impl Life<'_> {
                 self.conclude(attempt.ti.index, result, Some(reason));
             }
         }
+    }
+
+    // What the run left only a worker can read: the try goes on there, under its number, as after a look.
+    fn fetch_output(&mut self, index: u32) {
+        let record = &mut self.run.tis[index as usize].record;
+        if let Some(wait) = &mut record.wait {
+            wait.pokes += 1;
+        }
+        record.reason = None;
+        self.look_again(index);
     }
 
     // A timeout is never tried again. Source: Airflow's `AirflowSensorTimeout`.

@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use super::{
     Engine,
     floor::Hindrance,
-    obstacle::{Answer, Awaited, AwaitedTasks, Holder, NAMED, Obstacle, Over, Question, Source, Standing},
+    obstacle::{
+        Answer, Awaited, AwaitedTasks, Holder, NAMED, NextRound, Obstacle, Over, Question, Source, Standing,
+    },
     past::{Behind, Past, past_of},
     record::{PastQuestion, TiRecord},
     run::Run,
@@ -75,7 +77,9 @@ impl Engine {
         if let Some(node) = node.filter(|_| ti.state == TaskState::None) {
             found.extend(self.of_task(run, node, ti.key.index));
         }
-        found.extend(of_instance(ti, now));
+        let rounds =
+            node.and_then(|node| run.graph.task(node).repeat.as_ref()).map(|repeat| repeat.max_rounds);
+        found.extend(of_instance(ti, rounds, now));
         if let Some(node) = node.filter(|&node| run.nodes[node].disabled) {
             found.push(Obstacle::SwitchedOff { task_id: run.graph.task(node).task_id.clone() });
         }
@@ -242,14 +246,17 @@ fn of_past(run: &Run, node: usize, past: &Past<'_>) -> Option<Obstacle> {
     })
 }
 
-fn of_instance(ti: &TiRecord, now: DateTime<Utc>) -> Vec<Obstacle> {
+fn of_instance(ti: &TiRecord, max_rounds: Option<u32>, now: DateTime<Utc>) -> Vec<Obstacle> {
     let by_state = match ti.state {
         TaskState::UpForRetry => {
             ti.next_try_at.filter(|at| *at > now).map(|next_try_at| Obstacle::RetryDelay { next_try_at })
         }
         TaskState::UpForReschedule if ti.next_try_at.is_some_and(|at| at <= now) => None,
         TaskState::UpForReschedule => {
-            Some(Obstacle::Rescheduled { next_try_at: ti.next_try_at, wait: ti.wait.clone() })
+            let (next_try_at, wait) = (ti.next_try_at, ti.wait.clone());
+            let round = NextRound { number: ti.rounds + 1, most: max_rounds };
+            let round = wait.is_none().then_some(round);
+            Some(Obstacle::Rescheduled { next_try_at, wait, round })
         }
         TaskState::Deferred => Some(Obstacle::Deferred { wait: ti.wait.clone() }),
         TaskState::AwaitingInput => Some(awaiting_input(ti)),

@@ -77,6 +77,9 @@ pub fn read(serialized: &Value, file: &str) -> Result<Dag, Refused> {
 
 fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
     let id = fields.text("dag_id").ok_or_else(|| Refused::new("it has no dag_id"))?;
+    if fields.get("deadline").is_some() {
+        return Err(Refused::new("deadlines that are written in Python are not known yet"));
+    }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
     let tasks = read_tasks(fields, &members)?;
@@ -104,6 +107,7 @@ fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
         params: params::read(fields.get("params"))?,
         is_paused_upon_creation: fields.flag("is_paused_upon_creation"),
         alerts: Alerts::default(),
+        deadlines: Default::default(),
         tasks,
         groups,
         python_file: Some(file.to_owned()),

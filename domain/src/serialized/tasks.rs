@@ -32,6 +32,7 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
         upstream: Vec::new(),
         trigger_rule: trigger_rule(fields)?,
         setup: fields.flag("is_setup"),
+        repeat: None,
         teardown,
         depends_on_past: fields.flag("depends_on_past"),
         wait_for_downstream: fields.flag("wait_for_downstream"),

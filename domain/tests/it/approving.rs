@@ -169,12 +169,12 @@ impl World {
         let open: BTreeSet<TryKey> = open.map(|(attempt, _)| *attempt).collect();
         assert_eq!(open, awaiting, "open questions and who waits for an answer");
         for old in before.iter().filter(|old| old.state == TaskState::AwaitingInput) {
-            self.check_end(old);
+            self.check_question_end(old);
         }
     }
 
     // What ends by itself ends by an answer, or because there was none.
-    fn check_end(&self, old: &TiRecord) {
+    fn check_question_end(&self, old: &TiRecord) {
         let new = &self.records.tis[&old.key];
         let asked = &self.records.questions[&attempt_of(old)];
         let (terms, closing) = (&asked.question.terms, asked.closing.as_ref());

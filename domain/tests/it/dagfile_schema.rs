@@ -45,6 +45,8 @@ fn the_reader_knows_and_reads_every_published_key() {
             "tasks: {t: {trigger_dag: {KEY: WRONG}}}",
         ),
         ("/definitions/task/properties/approval/anyOf/1/properties", "tasks: {t: {approval: {KEY: WRONG}}}"),
+        ("/definitions/task/properties/repeat/properties", "tasks: {t: {bash: x, repeat: {KEY: WRONG}}}"),
+        ("/properties/deadline/anyOf/0/anyOf/0/properties", "deadline: {KEY: WRONG}"),
     ] {
         for key in keys(pointer) {
             let told = said(&text.replace("KEY", &key).replace("WRONG", wrong));

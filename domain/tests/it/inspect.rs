@@ -12,9 +12,10 @@ use domain::{
         Engine,
         decision::Decisions,
         event::Event,
-        record::{RunRecord, TiRecord},
+        record::{RunRecord, TiRecord, XComRecord},
     },
     id::{RunKey, TaskId, TiKey},
+    outcome::CHOICE,
     state::{RunState, RunType, TaskState},
     timetable::{Catchup, Overlap},
     wait::{Awaited, Heard},
@@ -70,7 +71,10 @@ impl World {
         let xcom = |id: &str, at: i32, name: &str| {
             self.records.xcoms.get(&(key.run, id.to_owned(), at, name.to_owned())).cloned()
         };
-        assert!(!scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
+        // A wait may have begun earlier in this turn than the choice was made.
+        let is_choice = |xcom: &XComRecord| xcom.ti.run == key.run && xcom.key == CHOICE;
+        let was_first = record.state == TaskState::Deferred && decisions.xcoms.iter().any(is_choice);
+        assert!(was_first || !scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
         // Wishes of the same turn may have changed the past after it was looked at.
         let was_changed = self.has_wishes || !decisions.runs_created.is_empty();
         let allowed = self.past_allows(key) || was_allowed || was_changed;

@@ -2,10 +2,11 @@
 
 use domain::{
     dag::Operator,
-    engine::record::{RunAnswer, RunQuestion, RunRecord},
+    engine::record::{RunAnswer, RunQuestion, RunRecord, TiRecord},
     id::{DagId, RunId, TryKey},
     outcome::TryResult,
-    wait::{OtherRun, RunStanding, TriggerRequest, Which},
+    state::TaskState,
+    wait::{Awaited, OtherRun, RunStanding, TriggerRequest, Which},
 };
 
 use crate::world::World;
@@ -42,6 +43,22 @@ impl World {
         RunStanding { state: run.state, tasks: tasks.filter(|states| !states.is_empty()) }
     }
 
+    /// A run that a task has started and waited for does not outlive the wait, unless that was called a success.
+    pub fn check_forsaken(&self, old: &TiRecord) {
+        let new = &self.records.tis[&old.key];
+        let Some(wait) = old.wait.as_ref().filter(|_| new.wait.is_none() && old.state.is_asleep()) else {
+            return;
+        };
+        let Awaited::Run(other @ OtherRun { which: Which::Id(_), .. }) = &wait.until else { return };
+        for run in self.meant(other).filter(|_| new.state != TaskState::Success) {
+            // Somebody may have started it again since, in the same turn.
+            assert!(
+                run.state.is_finished() || run.queued_at == self.now,
+                "{run:?} outlives the wait of {new:?}"
+            );
+        }
+    }
+
     // What looks for something finds it sooner or later, and what starts runs asks for one.
     pub fn waits(
         &mut self,
@@ -55,6 +72,8 @@ impl World {
             (Some(Operator::WaitFor(_)), TryResult::Success) if faults && !self.chance.one_in(3) => {
                 (TryResult::Rescheduled, None)
             }
+            // It fetches what the run has left.
+            (Some(Operator::TriggerDag(_)), TryResult::Success) if self.pokes[&attempt] > 0 => (result, None),
             (Some(Operator::TriggerDag(task)), TryResult::Success) => {
                 let named = format!("named__{}", self.chance.below(8));
                 let run_id = self.chance.one_in(3).then(|| RunId::new(&named).unwrap());

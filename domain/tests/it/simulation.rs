@@ -5,8 +5,10 @@ use chrono_tz::Tz;
 use domain::{
     alert::{AlertEvent, Alerts, Notification},
     dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
+    deadline::{Deadline, Reference},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
+    repeat::{OnExhausted, Repeat},
     retry::Retry,
     span::Span,
     state::{RunState, TaskState},
@@ -199,7 +201,8 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         params: IndexMap::new(),
         is_paused_upon_creation: false,
         max_map_length: 6,
-        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure], chance),
+        deadlines: random_deadlines(chance),
+        alerts: random_alerts(&[AlertEvent::Success, AlertEvent::Failure, AlertEvent::Deadline], chance),
         tasks,
         groups,
         python_file: None,
@@ -230,13 +233,14 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         Some(wait) => wait,
         None => random_operator(!expand.is_empty(), chance),
     };
+    let repeat = random_repeat(&operator, chance);
     Task {
         task_id: names[number].clone(),
         group: names[number].as_str().rsplit_once('.').map(|(group, _)| TaskId::new(group).unwrap()),
         alerts: if matches!(operator, Operator::Empty | Operator::LatestOnly) {
             Alerts::default()
         } else {
-            random_alerts(&AlertEvent::ALL, chance)
+            random_alerts(&AlertEvent::ALL[..4], chance)
         },
         operator,
         upstream: upstream.into_iter().map(|number| names[number].clone()).collect(),
@@ -247,6 +251,7 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         wait_for_downstream: chance.one_in(12),
         wait_for_past_depends_before_skipping: false,
         retry: Retry { retries, delay: Span::from_secs(30), backoff: 2.0, max_delay: None },
+        repeat,
         execution_timeout: None,
         pool,
         pool_slots: 1 + chance.below(2) as u32,
@@ -266,6 +271,16 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
     }
 }
 
+fn random_deadlines(chance: &mut Chance) -> Vec<Deadline> {
+    let number = chance.below(5).saturating_sub(2);
+    let one = |chance: &mut Chance| Deadline {
+        name: None,
+        within: Span::from_secs(1 + chance.below(4) * 300),
+        from: Reference::ALL[chance.below(3) as usize],
+    };
+    (0..number).map(|_| one(chance)).collect()
+}
+
 // Some of the events, some of them twice.
 fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
     let mut alerts = Alerts::default();
@@ -275,6 +290,7 @@ fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
             AlertEvent::Failure => &mut alerts.on_failure,
             AlertEvent::Retry => &mut alerts.on_retry,
             AlertEvent::Skipped => &mut alerts.on_skipped,
+            AlertEvent::Deadline => &mut alerts.on_deadline,
         };
         let number = chance.below(6).saturating_sub(3);
         let slack = || Notification::Slack { url: None, conn_id: Some("c".into()), text: None };
@@ -292,6 +308,16 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
         7 if chance.one_in(2) => Operator::LatestOnly,
         _ => Operator::Bash { command: "true".into() },
     }
+}
+
+fn random_repeat(operator: &Operator, chance: &mut Chance) -> Option<Repeat> {
+    let repeats = matches!(operator, Operator::Bash { .. }) && chance.one_in(5);
+    repeats.then(|| Repeat {
+        until: "result".into(),
+        max_rounds: 1 + chance.below(4) as u32,
+        delay: chance.one_in(2).then(|| Span::from_secs(chance.below(3) * 40)),
+        on_exhausted: OnExhausted::ALL[chance.below(2) as usize],
+    })
 }
 
 // A wait, or the start of a run of a DAG with a lower number: so every cascade ends.
@@ -320,8 +346,10 @@ fn random_wait(dag: u64, names: &[TaskId], is_mapped: bool, chance: &mut Chance)
 }
 
 fn random_trigger(dag: u64, chance: &mut Chance) -> Operator {
+    let wait_for_completion = chance.one_in(2);
     let then = AfterTrigger {
-        wait_for_completion: chance.one_in(2),
+        wait_for_completion,
+        output: (wait_for_completion && chance.one_in(2)).then(|| TaskId::new("t0").unwrap()),
         allowed_states: vec![TaskState::Success],
         failed_states: vec![TaskState::Failed],
         skip_when_already_exists: chance.one_in(3),

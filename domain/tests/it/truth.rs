@@ -5,7 +5,7 @@ use domain::{
     dag::{Dag, Operator, Task},
     engine::{
         backfill::BackfillRecord,
-        obstacle::{Answer, AwaitedTasks, Holder, Obstacle, Over, Question, Standing},
+        obstacle::{Answer, AwaitedTasks, Holder, NextRound, Obstacle, Over, Question, Standing},
         record::{RunRecord, TiRecord},
     },
     id::{TaskId, TryKey},
@@ -88,11 +88,12 @@ impl Subject<'_> {
             Obstacle::RunNotDue { run_after } => {
                 run.state == RunState::Queued && run.run_after == *run_after && *run_after > now
             }
-            Obstacle::Rescheduled { next_try_at, wait } => {
+            Obstacle::Rescheduled { next_try_at, wait, round } => {
                 ti.state == TaskState::UpForReschedule
                     && ti.next_try_at == *next_try_at
                     && *next_try_at > Some(now)
                     && ti.wait == *wait
+                    && self.is_next(*round)
             }
             Obstacle::AwaitingInput { users, until } => {
                 let attempt = TryKey { ti: ti.key, try_number: ti.try_number };
@@ -191,6 +192,18 @@ impl Subject<'_> {
             | Obstacle::NoWorker { .. }
             | Obstacle::QueueFull { .. }
             | Obstacle::InLine { .. } => false,
+        }
+    }
+
+    // What is rescheduled waits for something, or for one more round that its task allows.
+    fn is_next(&self, round: Option<NextRound>) -> bool {
+        let most = self.task().repeat.as_ref().map(|repeat| repeat.max_rounds);
+        match round {
+            None => self.ti.wait.is_some(),
+            Some(next) => {
+                let is_allowed = next.most == most && most >= Some(next.number);
+                self.ti.wait.is_none() && next.number == self.ti.rounds + 1 && is_allowed
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    engine::{event::Event, record::RunAnswer},
+    engine::{event::Event, record::RunAnswer, triggering::Origin},
     id::{DagId, RunId},
     intent::{MarkTasks, Wish},
     outcome::TryResult,
@@ -338,4 +338,67 @@ fn a_run_cannot_be_reset_by_a_task_in_it() {
     let request = TriggerRequest { conf: serde_json::Map::new(), ..request(Some("r"), again) };
     start(&mut stage, "r", request);
     assert_eq!(stage.state("t"), TaskState::Failed);
+}
+
+const OWN: &str = "dag_id: b\nmax_active_runs: 1\ntasks: {t: {trigger_dag: b}}";
+
+#[test]
+fn a_wait_for_a_run_of_its_own_dag_that_could_never_start_is_refused() {
+    let own = || TriggerRequest { conf: serde_json::Map::new(), ..request(None, waiting()) };
+    let mut stage = begun(OWN);
+    start(&mut stage, "r", own());
+    assert_eq!(stage.state("t"), TaskState::Failed);
+    let reason = stage.ti("r", "t").reason.clone().unwrap();
+    assert!(reason.contains("own DAG `b`") && reason.contains("max_active_runs is 1"), "{reason}");
+    let mut stage = begun(&OWN.replace("max_active_runs: 1", "max_active_runs: 2"));
+    start(&mut stage, "r", own());
+    assert_eq!(stage.state("t"), TaskState::Deferred);
+    let mut stage = begun(OWN);
+    let then = AfterTrigger::default();
+    start(&mut stage, "r", TriggerRequest { then, ..own() });
+    assert_eq!(stage.state("t"), TaskState::Success, "who does not wait is in nobody's way");
+}
+
+#[test]
+fn a_run_that_nobody_waits_for_any_more_is_stopped() {
+    for (wish, end) in
+        [(0, RunState::Failed), (1, RunState::Failed), (2, RunState::Failed), (3, RunState::Running)]
+    {
+        let mut stage = begun(TRIGGER);
+        start(&mut stage, "r", request(Some("mine"), waiting()));
+        let selection = stage.selection("r", &["t"]);
+        let mark = |state| Wish::MarkTasks(MarkTasks { selection: selection.clone(), state });
+        match wish {
+            0 => {
+                let (dag_id, run_id) = (stage.dag_id(), RunId::new("r").unwrap());
+                stage.ask(Wish::MarkRun { dag_id, run_id, state: RunState::Failed });
+            }
+            1 => stage.ask(mark(TaskState::Skipped)),
+            2 => stage.clear(&["t"]),
+            _ => stage.ask(mark(TaskState::Success)),
+        }
+        assert_eq!(stage.run_state("mine"), end, "{wish}");
+    }
+}
+
+#[test]
+fn the_result_of_a_task_of_the_run_is_fetched_when_it_has_ended() {
+    let output = "dag_id: a\ntasks: {t: {trigger_dag: {dag_id: b, wait_for_completion: true, output: x}}, after: {bash: x, depends_on: t}}";
+    let mut stage = begun(&TRIGGER.replace(TRIGGER.split("\n---").next().unwrap(), output));
+    let then = AfterTrigger { output: Some("x".parse().unwrap()), ..waiting() };
+    start(&mut stage, "r", request(Some("mine"), then));
+    stage.end("mine", "x", TryResult::Success, None, Some(7.into()));
+    assert_eq!(stage.states(&["t", "after"]), [TaskState::Queued, TaskState::None]);
+    assert_eq!(stage.ti("r", "t").try_number, 1, "the try goes on");
+    stage.print("t", 7);
+    assert_eq!(stage.states(&["t", "after"]), [TaskState::Success, TaskState::Queued]);
+}
+
+#[test]
+fn who_has_started_a_run_is_read_from_its_note() {
+    let mut stage = begun(TRIGGER);
+    start(&mut stage, "r", request(Some("mine"), waiting()));
+    let origin = Origin::of(stage.run("mine").note.as_deref().unwrap()).unwrap();
+    assert_eq!((origin.task_id.as_str(), origin.run_id.as_str(), origin.dag_id.as_str()), ("t", "r", "a"));
+    assert_eq!(Origin::of("triggered by hand"), None);
 }

@@ -38,6 +38,7 @@ use crate::{
     backfilling::Backfills,
     chance::Chance,
     inspect::blocks_next,
+    looping::Loops,
 };
 
 /// The records, as the database would have them.
@@ -78,6 +79,7 @@ pub struct World {
     pub pokes: BTreeMap<TryKey, u32>,
     /// Every answer that somebody has given.
     pub sent: Vec<Sent>,
+    pub loops: Loops,
 }
 
 pub const SLOTS: u32 = 4;
@@ -121,6 +123,7 @@ impl World {
             claimed: BTreeSet::new(),
             pokes: BTreeMap::new(),
             sent: Vec::new(),
+            loops: Loops::default(),
         };
         world.restart();
         world
@@ -244,6 +247,7 @@ impl World {
         let active = self.active();
         self.write(&decisions);
         self.check_alerts(&active, &decisions);
+        self.check_deadlines(&active, &decisions);
         self.check_overlap(&active, &decisions);
         if faults && self.chance.one_in(25) {
             return self.restart();
@@ -316,6 +320,8 @@ impl World {
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
         self.check_questions(&before);
+        before.iter().for_each(|old| self.check_forsaken(old));
+        self.check_rounds(&before, decisions);
         self.check_triggered(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
@@ -436,6 +442,7 @@ impl World {
             None => {}
         }
         let (result, trigger) = self.waits(attempt, result, faults);
+        let result = self.goes_round(attempt, result, &xcoms);
         let (result, question) = self.renders(attempt, result, faults);
         let outcome = Outcome {
             attempt,

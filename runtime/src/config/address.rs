@@ -25,6 +25,31 @@ pub struct RedisUrl(String);
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogsUrl(Url);
 
+/// The URL at which people reach the web server, without a slash at its end. It may have a path, for a server behind a proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// Reads `https://tradewind.example.org`, or one with a path.
+    pub(super) fn parse(text: &str) -> Result<BaseUrl, Expected> {
+        let expected =
+            || Expected::new("a URL such as https://tradewind.example.org, without name, password or query");
+        let url = Url::parse(text).ok().filter(|_| text.len() <= LONGEST).ok_or_else(expected)?;
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        let ends = url.query().is_none() && url.fragment().is_none();
+        let is_web = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+        if !(is_bare && ends && is_web) {
+            return Err(expected());
+        }
+        Ok(BaseUrl(url.as_str().trim_end_matches('/').to_owned()))
+    }
+
+    /// The URL, to which paths that begin with a slash are added.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl DatabaseUrl {
     /// Reads `postgres://user:password@host:port/database`; the rest is checked by the driver when it connects.
     pub(super) fn parse(text: &str) -> Result<DatabaseUrl, Expected> {
@@ -116,6 +141,18 @@ impl fmt::Display for DatabaseUrl {
 }
 
 impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

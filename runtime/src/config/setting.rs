@@ -81,6 +81,13 @@ pub static PORT: Setting = plain(
     Some("--port"),
     "The port the web server listens on; 0 takes a free one.",
 );
+/// Where people reach the web server.
+pub static BASE_URL: Setting = plain(
+    "base_url",
+    "TRADEWIND_BASE_URL",
+    Some("--base-url"),
+    "The URL at which people reach the web server; links in alerts begin with it.",
+);
 /// How much a worker does at once.
 pub static PARALLELISM: Setting = plain(
     "parallelism",
@@ -128,7 +135,7 @@ pub static LOG_FORMAT: Setting = plain(
 );
 
 /// All of them, in the order of `config list`.
-pub fn all() -> [&'static Setting; 15] {
+pub fn all() -> [&'static Setting; 16] {
     [
         &HOME,
         &DATABASE_URL,
@@ -138,6 +145,7 @@ pub fn all() -> [&'static Setting; 15] {
         &SECRET_KEY,
         &HOST,
         &PORT,
+        &BASE_URL,
         &PARALLELISM,
         &QUEUES,
         &POLICY,

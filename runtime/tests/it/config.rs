@@ -88,6 +88,10 @@ fn secrets_are_masked_wherever_they_are_shown() {
 #[test_case("TRADEWIND_QUEUES", "a/b", "separated by commas")]
 #[test_case("TRADEWIND_POLICY", "Shortest Job", "small letters")]
 #[test_case("TRADEWIND_FAIR_SHARE", "yes", "true or false")]
+#[test_case("TRADEWIND_BASE_URL", "example.org", "https://")]
+#[test_case("TRADEWIND_BASE_URL", "ftp://example.org", "https://"; "no web server")]
+#[test_case("TRADEWIND_BASE_URL", "https://me:secret@example.org", "without name"; "a password")]
+#[test_case("TRADEWIND_BASE_URL", "https://example.org?a=1", "query"; "a query")]
 #[test_case("TRADEWIND_LOG", "inof", "did you mean info?")]
 #[test_case("TRADEWIND_LOG", "scheduler=", "scheduler=debug")]
 #[test_case("TRADEWIND_LOG_FORMAT", "xml", "auto, text or json")]
@@ -156,6 +160,14 @@ fn folders_and_buckets_hold_logs() {
     assert_eq!(url("/var/log/50% #1?").url().to_file_path().unwrap(), Path::new("/var/log/50% #1?"));
     assert_eq!(url("~/logs").to_string(), "file:///home/ann/logs");
     assert_eq!(url("s3://bucket/tradewind").to_string(), "s3://bucket/tradewind");
+}
+
+#[test_case("https://tw.example.org", "https://tw.example.org")]
+#[test_case("https://tw.example.org/", "https://tw.example.org"; "a slash at the end")]
+#[test_case("http://proxy:8443/tradewind/", "http://proxy:8443/tradewind"; "behind a proxy")]
+fn the_base_of_links_ends_without_a_slash(value: &str, base: &str) {
+    let config = with([("HOME", "/home/ann"), ("TRADEWIND_BASE_URL", value)]).unwrap();
+    assert_eq!(config.base_url.as_ref().unwrap().as_str(), base);
 }
 
 #[test]

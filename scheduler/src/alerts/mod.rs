@@ -51,9 +51,24 @@ const POLL: Duration = Duration::from_secs(2);
 /// How long what is on its way may take to arrive when the process ends.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// What every alert is sent with.
+#[derive(Debug, Clone)]
+pub struct Office {
+    store: Store,
+    /// What links begin with.
+    base_url: Arc<str>,
+}
+
+impl Office {
+    /// Without a base, links are paths.
+    pub fn new(store: Store, base_url: Option<&str>) -> Self {
+        Self { store, base_url: base_url.unwrap_or_default().into() }
+    }
+}
+
 /// Sends alerts until told to stop; `due` tells when there are new ones.
-pub async fn deliver(store: Store, due: Arc<Notify>, shutdown: Shutdown) {
-    let mut post = Post { store, sending: JoinSet::new(), places: HashMap::new() };
+pub async fn deliver(office: Office, due: Arc<Notify>, shutdown: Shutdown) {
+    let mut post = Post { office, sending: JoinSet::new(), places: HashMap::new() };
     while !shutdown.drain.is_cancelled() {
         if let Err(error) = post.fill().await {
             warn!(%error, "cannot read which alerts are due");
@@ -81,7 +96,7 @@ async fn pause(shutdown: &Shutdown, time: Duration) {
 
 /// What is on its way, and where to.
 struct Post {
-    store: Store,
+    office: Office,
     sending: JoinSet<()>,
     places: HashMap<Id, String>,
 }
@@ -91,11 +106,11 @@ impl Post {
     async fn fill(&mut self) -> Result<(), store::Error> {
         while self.sending.len() < MOST_AT_ONCE {
             let room = (MOST_AT_ONCE - self.sending.len()).min(MOST_TO_ONE_PLACE);
-            let claimed = self.store.claim_alerts(&self.busy(), room, CLAIM).await?;
+            let claimed = self.office.store.claim_alerts(&self.busy(), room, CLAIM).await?;
             let is_last = claimed.len() < room;
             for alert in claimed {
                 let place = alert.target.clone();
-                let task = self.sending.spawn(send(self.store.clone(), alert));
+                let task = self.sending.spawn(send(self.office.clone(), alert));
                 self.places.insert(task.id(), place);
             }
             if is_last {
@@ -127,10 +142,10 @@ impl Post {
 }
 
 /// Sends one alert and records what became of it.
-async fn send(store: Store, alert: ClaimedAlert) {
+async fn send(office: Office, alert: ClaimedAlert) {
     let sent = match &alert.message {
         Message::Known(notification, facts) => {
-            let attempt = tokio::time::timeout(ATTEMPT, carry(&store, notification, facts)).await;
+            let attempt = tokio::time::timeout(ATTEMPT, carry(&office, notification, facts)).await;
             attempt
                 .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", ATTEMPT.as_secs()))))
         }
@@ -145,13 +160,13 @@ async fn send(store: Store, alert: ClaimedAlert) {
         }
         Settled::Failed { error } => warn!(id, place, error, attempts = alert.attempts, "alert given up"),
     }
-    if let Err(error) = store.settle_alert(alert.id, alert.claim, &settled).await {
+    if let Err(error) = office.store.settle_alert(alert.id, alert.claim, &settled).await {
         warn!(id, %error, "cannot record what became of an alert; it may be sent again");
     }
 }
 
-async fn carry(store: &Store, notification: &Notification, facts: &Facts) -> Result<(), Fault> {
-    let words = text::Words::new(facts);
+async fn carry(office: &Office, notification: &Notification, facts: &Facts) -> Result<(), Fault> {
+    let (store, words) = (&office.store, text::Words::new(facts, &office.base_url));
     match notification {
         Notification::Webhook { url, conn_id, headers, body } => {
             let place = post::Place::find(store, url.as_deref(), conn_id.as_deref(), headers).await?;

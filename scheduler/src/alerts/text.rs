@@ -35,14 +35,15 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn new(facts: &Facts) -> Self {
+    /// `base` is what links begin with.
+    pub(super) fn new(facts: &Facts, base: &str) -> Self {
         let mut payload = match json!(facts) {
             Value::Object(fields) => fields,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Map::new()
             }
         };
-        payload.insert("url".to_owned(), page(facts).into());
+        payload.insert("url".to_owned(), format!("{base}{}", page(facts)).into());
         Self { payload, headline: facts.headline() }
     }
 
@@ -157,13 +158,12 @@ mod tests {
             "task_id": "load", "map_index": 3, "try_number": 2, "max_tries": 1, "state": "failed",
             "reason": "exit code 1", "started_at": null, "ended_at": null, "next_try_at": null
         });
-        Words::new(&serde_json::from_value(facts).unwrap())
+        Words::new(&serde_json::from_value(facts).unwrap(), "https://tw.example.org")
     }
 
     #[test]
     fn the_payload_links_to_the_log_of_the_try() {
-        let page =
-            "/dags/flights/runs/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00/tasks/load?map_index=3&try=2";
+        let page = "https://tw.example.org/dags/flights/runs/scheduled__2026-01-01T00%3A00%3A00%2B00%3A00/tasks/load?map_index=3&try=2";
         assert_eq!(words().payload()["url"], page);
     }
 

@@ -229,3 +229,24 @@ async fn without_its_connection_an_alert_says_so() {
     assert_eq!(alert.error.as_deref(), Some("there is no connection `nowhere`"));
     scheduler.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missed_deadline_is_told_with_a_link_that_leads_there() {
+    let (house, server) = (House::build().await, MockServer::start().await);
+    Mock::given(path("/late")).respond_with(ResponseTemplate::new(204)).expect(1).mount(&server).await;
+    let header = format!(
+        "deadline: {{within: 1s, from: start}}\non_deadline: [{{webhook: {{url: '{}/late'}}}}]",
+        server.uri()
+    );
+    house.file("slow.yaml", &format!("{header}\ntasks: {{a: {{bash: a}}}}"));
+    let base_url = Some("https://tw.example.org".to_owned());
+    let scheduler = house.scheduler_with(|settings| settings.base_url = base_url);
+    house.until("the DAG is known", async || !house.store.paused_flags().await.unwrap().is_empty()).await;
+    house.trigger("slow", "r").await;
+    until(&house, AlertState::Sent).await;
+    let said: Value = server.received_requests().await.unwrap()[0].body_json().unwrap();
+    assert_eq!((&said["event"], &said["state"]), (&"deadline".into(), &"running".into()));
+    assert_eq!(said["url"], "https://tw.example.org/dags/slow/runs/r");
+    assert!(said["deadline"].is_string() && said["reason"].as_str().unwrap().contains("1s after it started"));
+    scheduler.stop().await;
+}

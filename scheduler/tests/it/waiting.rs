@@ -126,3 +126,31 @@ async fn a_dag_that_is_in_the_records_can_be_triggered_before_its_loader_tells_o
     assert_eq!(house.work_until_ended("late", "r").await, RunState::Success);
     scheduler.stop().await;
 }
+
+const LOOP: &str = "
+tasks:
+  l: {bash: x, repeat: {until: '{{ result }}', max_rounds: 5, delay: 2s}}
+  end: {bash: y, depends_on: l}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_takes_over_between_two_rounds_goes_on_with_the_next() {
+    let house = House::build().await;
+    house.file("loop.yaml", LOOP);
+    let first = house.scheduler();
+    know(&house, "loop").await;
+    house.trigger("loop", "r").await;
+    let round = house.claim().await;
+    // Twice: what a worker says counts once.
+    house.report(&[round[0], round[0]], TryResult::Again).await;
+    sleeps(&house, "loop", "r", "l", TaskState::UpForReschedule).await;
+    let second = house.scheduler();
+    first.kill();
+    let next = house.claim().await;
+    assert_eq!((next.len(), next[0].ti, next[0].try_number), (1, round[0].ti, 2));
+    let tries = house.store.tries(round[0].ti).await.unwrap();
+    assert_eq!(tries.iter().map(|ended| ended.round).collect::<Vec<_>>(), [Some(1)]);
+    house.report(&next, TryResult::Success).await;
+    assert_eq!(house.work_until_ended("loop", "r").await, RunState::Success);
+    second.stop().await;
+}

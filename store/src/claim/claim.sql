@@ -18,10 +18,11 @@ claimed AS (
     SET state = 'running', started_at = now(), worker = $1, pid = NULL
     FROM picked p
     WHERE t.run_key = p.run_key AND t.index = p.index
-    RETURNING t.run_key, t.index, t.try_number, t.task_id, t.map_index, t.max_tries, t.started_at, t.wait
+    RETURNING t.run_key, t.index, t.try_number, t.task_id, t.map_index, t.max_tries, t.started_at, t.wait,
+        t.rounds
 )
 SELECT c.run_key, c.index, c.try_number, c.task_id, c.map_index, c.max_tries, c.started_at,
-       coalesce((c.wait->>'pokes')::integer, 0) AS pokes,
+       c.rounds, coalesce((c.wait->>'pokes')::integer, 0) AS pokes,
        r.dag_id, r.run_id, r.run_type, r.version_id, r.logical_date, r.interval_start, r.interval_end, r.run_after,
        r.started_at AS run_started_at, r.conf, r.triggered_by, v.file
 FROM claimed c

@@ -27,6 +27,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
     let conf = runs.iter().map(|run| ToJson::of(&*run.conf)).collect::<Result<Vec<_>, _>>()?;
     let triggered_by = column(runs, |run| run.triggered_by.as_deref().map(storable));
     let note = column(runs, |run| run.note.as_deref().map(storable));
+    let missed = missed(runs.iter())?;
     let query = InsertRuns {
         key: &column(runs, |run| run.key.0),
         dag_id: &column(runs, |run| run.dag_id.as_str()),
@@ -49,6 +50,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         depth: &column(runs, |run| int(run.depth)),
         backfill_id: &column(runs, |run| run.backfill.map(|place| place.id.0)),
         backfill_ordinal: &column(runs, |run| run.backfill.map(|place| int(place.ordinal))),
+        missed: &missed,
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -76,6 +78,7 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         clear_number: &column(runs, |run| int(run.new.clear_number)),
         is_paused: &column(runs, |run| run.new.is_paused),
         depth: &column(runs, |run| int(run.new.depth)),
+        missed: &missed(runs.iter().map(|run| &run.new))?,
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == runs.len() {
@@ -83,6 +86,11 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
     }
     let found: Vec<FoundRun> = FindRuns { key: &key }.load(&mut &*conn).await?;
     Err(Error::Conflict(mismatch(runs, &found, updated)))
+}
+
+// Nothing where nothing was missed, which is nearly always.
+fn missed<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> Result<Vec<Option<ToJson>>, Error> {
+    runs.map(|run| (!run.missed.is_empty()).then(|| ToJson::of(&run.missed)).transpose()).collect()
 }
 
 fn mismatch(runs: &[Expected<RunRecord, RunState>], found: &[FoundRun], updated: usize) -> String {
@@ -129,6 +137,7 @@ hot_query! {
         depth: [i32] => Array<Integer>,
         backfill_id: [Option<i64>] => Array<Nullable<BigInt>>,
         backfill_ordinal: [Option<i32>] => Array<Nullable<Integer>>,
+        missed: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("insert_runs.sql")
 }
@@ -146,6 +155,7 @@ hot_query! {
         clear_number: [i32] => Array<Integer>,
         is_paused: [bool] => Array<Bool>,
         depth: [i32] => Array<Integer>,
+        missed: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("update_runs.sql")
 }

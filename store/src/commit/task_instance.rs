@@ -88,6 +88,7 @@ async fn update_chunk(conn: &AsyncPgConnection, tis: &[Changed]) -> Result<(), E
         is_held: &column(tis, |ti| ti.new.is_held),
         wait: &waits(tis.iter().map(|ti| &ti.new))?,
         rendered_map_index: &column(&name, |text| text.as_deref()),
+        rounds: &column(tis, |ti| int(ti.new.rounds)),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == tis.len() {
@@ -192,6 +193,7 @@ hot_query! {
         is_held: [bool] => Array<Bool>,
         wait: [Option<ToJson>] => Array<Nullable<Json>>,
         rendered_map_index: [Option<&'a str>] => Array<Nullable<Text>>,
+        rounds: [i32] => Array<Integer>,
     }
     include_str!("update_task_instances.sql")
 }

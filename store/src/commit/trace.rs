@@ -42,6 +42,7 @@ async fn insert_tries_chunk(conn: &AsyncPgConnection, tries: &[TryRecord]) -> Re
         worker: &column(tries, |row| row.worker),
         exit_code: &column(tries, |row| row.exit_code),
         reason: &column(&reason, |text| text.as_deref()),
+        round: &column(tries, |row| row.round.map(int)),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -157,10 +158,11 @@ hot_query! {
         worker: [Option<Uuid>] => Array<Nullable<SqlUuid>>,
         exit_code: [Option<i32>] => Array<Nullable<Integer>>,
         reason: [Option<&'a str>] => Array<Nullable<Text>>,
+        round: [Option<i32>] => Array<Nullable<Integer>>,
     }
-    "INSERT INTO task_try (run_key, index, try_number, state, queued_at, started_at, ended_at, worker, exit_code, reason)
+    "INSERT INTO task_try (run_key, index, try_number, state, queued_at, started_at, ended_at, worker, exit_code, reason, round)
      SELECT * FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                          $7::timestamptz[], $8::uuid[], $9::integer[], $10::text[])"
+                          $7::timestamptz[], $8::uuid[], $9::integer[], $10::text[], $11::integer[])"
 }
 
 hot_query! {

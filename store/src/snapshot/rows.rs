@@ -89,6 +89,8 @@ pub(crate) struct TiRow {
     max_tries: i32,
     #[diesel(sql_type = SmallInt)]
     lost: i16,
+    #[diesel(sql_type = Integer)]
+    rounds: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     scheduled_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -131,6 +133,7 @@ impl TiRow {
             try_number: count(self.try_number),
             max_tries: count(self.max_tries),
             lost: u32::try_from(self.lost).unwrap_or(0),
+            rounds: count(self.rounds),
             scheduled_at: self.scheduled_at,
             queued_at: self.queued_at,
             started_at: self.started_at,

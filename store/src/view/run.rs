@@ -10,6 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
+    deadline::{Counted, Missed},
     engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
     state::{RunState, RunType, TaskState},
@@ -104,6 +105,21 @@ pub struct Run {
     pub is_paused: bool,
     /// The backfill that it belongs to.
     pub backfill: Option<BackfillId>,
+    /// The deadlines that it has missed.
+    pub missed: Vec<Missed>,
+}
+
+impl Run {
+    /// What its deadlines count from.
+    #[must_use]
+    pub const fn counted(&self) -> Counted {
+        Counted {
+            queued_at: self.queued_at,
+            logical_date: self.logical_date,
+            started_at: self.started_at,
+            is_backfill: self.backfill.is_some(),
+        }
+    }
 }
 
 impl Store {
@@ -185,6 +201,7 @@ impl From<Row> for Run {
             clear_number: run.clear_number,
             is_paused: run.is_paused,
             backfill: run.backfill.map(|place| place.id),
+            missed: run.missed,
         }
     }
 }

@@ -85,6 +85,8 @@ pub struct Instance {
     pub try_number: u32,
     /// It is tried again while the try number is not above this.
     pub max_tries: u32,
+    /// How many rounds of its loop are behind it.
+    pub rounds: u32,
     /// Its pool.
     pub pool: String,
     /// The slots it takes there.
@@ -218,6 +220,7 @@ impl From<Row> for Instance {
             state: row.state.0,
             try_number: count(row.try_number),
             max_tries: count(row.max_tries),
+            rounds: count(row.rounds),
             pool: row.pool,
             pool_slots: count(row.pool_slots),
             queue: row.queue,
@@ -267,6 +270,8 @@ struct Row {
     try_number: i32,
     #[diesel(sql_type = Integer)]
     max_tries: i32,
+    #[diesel(sql_type = Integer)]
+    rounds: i32,
     #[diesel(sql_type = Text)]
     pool: String,
     #[diesel(sql_type = Integer)]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use domain::{
     alert::{AlertEvent, AlertRecord, Facts, Notification},
+    deadline::Missed,
     engine::{
-        decision::Decisions,
+        decision::{Decisions, Expected},
         record::{DagRecord, RunRecord, TiRecord},
     },
     id::RunKey,
@@ -210,4 +211,39 @@ async fn old_alerts_go_with_their_runs_or_after_them() {
     assert_eq!((cleaned.runs, cleaned.alerts), (1, 1));
     // Run 1 is active, run 3 the newest of its DAG.
     assert_eq!(db.texts("SELECT run_key FROM alert").await, [RunKey(1).0.to_string()]);
+}
+
+#[tokio::test]
+async fn the_deadlines_that_a_run_has_missed_are_there_again() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let dag = save_dag(&db, &proof, "flights").await;
+    let missed = |place| Missed { place, name: Some("sla".to_owned()), deadline: at(9) };
+    let mut late = run(1, &dag, 0);
+    late.missed = vec![missed(0)];
+    let created = Decisions { runs_created: vec![late.clone()], ..Decisions::default() };
+    db.store.commit(&proof, &created, &[]).await.unwrap();
+    assert_eq!(db.store.load(&proof).await.unwrap().runs[0].run.missed, [missed(0)]);
+
+    late.missed.push(missed(1));
+    let told = AlertRecord {
+        run: late.key,
+        index: None,
+        number: late.clear_number,
+        place: 10,
+        notification: Notification::Slack { url: None, conn_id: Some("c".to_owned()), text: None },
+        facts: Facts::of_run(AlertEvent::Deadline, "ann", &late, Some("because"), at(9)),
+    };
+    let change = Expected { new: late.clone(), old: RunState::Running };
+    let turn = Decisions { runs_changed: vec![change], alerts: vec![told], ..Decisions::default() };
+    db.store.commit(&proof, &turn, &[]).await.unwrap();
+    assert_eq!(db.store.load(&proof).await.unwrap().runs[0].run.missed, late.missed);
+    let alerts = db.store.alerts(&Filter::default(), Page::first(10)).await.unwrap().rows;
+    assert_eq!(alerts[0].event, AlertEvent::Deadline);
+
+    late.missed.clear();
+    let change = Expected { new: late, old: RunState::Running };
+    let turn = Decisions { runs_changed: vec![change], ..Decisions::default() };
+    db.store.commit(&proof, &turn, &[]).await.unwrap();
+    assert!(db.store.load(&proof).await.unwrap().runs[0].run.missed.is_empty(), "it began anew");
 }

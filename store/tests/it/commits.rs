@@ -63,6 +63,7 @@ fn ended_try(ti: &TiRecord) -> TryRecord {
     TryRecord {
         attempt: try_of(ti),
         state: ti.state,
+        round: None,
         queued_at: ti.queued_at,
         started_at: ti.started_at,
         ended_at: ti.ended_at.unwrap(),

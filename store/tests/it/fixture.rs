@@ -93,6 +93,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 
@@ -106,6 +107,7 @@ pub(crate) fn ti(run: i64, index: u32, task: &str, state: TaskState) -> TiRecord
         try_number: u32::from(queued),
         max_tries: 2,
         lost: 0,
+        rounds: 0,
         scheduled_at: queued.then(|| at(3)),
         queued_at: queued.then(|| at(4)),
         started_at: None,

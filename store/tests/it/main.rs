@@ -21,6 +21,7 @@ mod jobs;
 mod laws;
 mod leases;
 mod migrations;
+mod rounds;
 mod secrets;
 mod snapshots;
 mod views;

@@ -130,3 +130,19 @@ async fn rendered_fields_are_kept_in_order_and_may_be_written_twice() {
     assert_eq!(read.keys().collect::<Vec<_>>(), ["zz", "a"]);
     assert_eq!(db.store.rendered(unknown).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn the_result_of_a_task_is_found_in_the_run_that_another_one_has_started() {
+    let db = Database::new().await;
+    let started = [("trigger_dag_id", json!("flights")), ("trigger_run_id", json!("scheduled__1"))];
+    let own = started.map(|(key, value)| ("a", 3, key, value));
+    let left = [("b", 1, "return_value", json!("second")), ("b", 0, "return_value", json!({"first": 1}))];
+    write(&db, own.into_iter().chain(left).chain([("b", 0, "other", json!(0))]).collect()).await;
+    let of = async |map_index: i32, task: &str| {
+        let (by, task) = (task_id("a"), task_id(task));
+        db.store.output_of_started((RunKey(1), &by, map_index), &task).await.unwrap()
+    };
+    assert_eq!(of(3, "b").await, [(0, json!({"first": 1})), (1, json!("second"))]);
+    assert_eq!(of(3, "a").await, []);
+    assert_eq!(of(0, "b").await, [], "that instance has started nothing");
+}

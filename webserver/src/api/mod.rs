@@ -11,6 +11,7 @@ mod connections;
 mod control;
 mod cursor;
 pub(crate) mod dags;
+mod deadlines;
 mod idempotency;
 mod logs;
 mod mark;
@@ -118,6 +119,7 @@ operations! {
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}" patch_dag_run => runs::patch;
     delete "/dags/{dag_id}/dagRuns/{dag_run_id}" delete_dag_run => runs::delete;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/clear" clear_dag_run => runs::clear;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/deadlines" get_deadlines => deadlines::list;
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}/pause" patch_dag_run_pause => control::pause_run;
 
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/hitlDetails" get_hitl_details => approvals::list;

@@ -170,6 +170,7 @@ const fn what(event: AlertEvent) -> &'static str {
         AlertEvent::Failure => "failed",
         AlertEvent::Retry => "is tried again",
         AlertEvent::Skipped => "skipped itself",
+        AlertEvent::Deadline => "missed its deadline",
     }
 }
 

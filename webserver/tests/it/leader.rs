@@ -1,5 +1,6 @@
 //! A leader for tests: the real engine, whose decisions are written to the real store, and a worker that takes no time.
-//! A task whose command contains `fail` fails, one that contains `wait` keeps running, any other succeeds at once.
+//! A task whose command contains `fail` fails, one that contains `wait` keeps running, the condition of one that contains `again` never
+//! holds, any other succeeds at once.
 
 use std::time::Duration;
 
@@ -204,7 +205,11 @@ impl Leader {
         let now = self.clock.now();
         Outcome {
             attempt,
-            result: if fails { TryResult::Failed } else { TryResult::Success },
+            result: match (fails, command.contains("again")) {
+                (true, _) => TryResult::Failed,
+                (false, true) => TryResult::Again,
+                (false, false) => TryResult::Success,
+            },
             started_at: now,
             ended_at: now,
             worker: self.worker,

@@ -1,7 +1,9 @@
 //! Reading DAGs, runs and task instances.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use store::account::Role;
+use webserver::Settings;
 
 use crate::app::{App, PIPELINE};
 
@@ -195,4 +197,23 @@ async fn tries_and_xcoms_are_shown() {
         program.refused(&format!("{path}/extract/xcomEntries/none"), 404).await["detail"],
         "XCom entry with key: `none` not found"
     );
+}
+
+#[tokio::test]
+async fn the_deadlines_of_a_run_say_whether_they_were_missed() {
+    let mut app = App::without_leader(Settings::default()).await;
+    let deadlines = "deadline: [{within: 1d, name: tomorrow}, {within: 1ms, from: start}, {within: 1d, from: logical_date}]";
+    app.load("late.yaml", &format!("{deadlines}\ntasks: {{t: {{bash: wait}}}}")).await;
+    app.lead().await;
+    let program = app.program(Role::User).await;
+    let body = json!({"dag_run_id": "mine", "logical_date": null});
+    program.send(Method::POST, "/dags/late/dagRuns", body, 200).await;
+    let path = "/dags/late/dagRuns/mine/deadlines";
+    let found = program.wait_for(path, |found| found["deadlines"][1]["missed"] == true).await;
+    assert_eq!(found["total_entries"], 2, "a run without a date has no deadline that counts from it");
+    let first = &found["deadlines"][0];
+    assert_eq!((&first["missed"], &first["alert_name"]), (&json!(false), &json!("tomorrow")));
+    assert_eq!((&first["dag_id"], &first["dag_run_id"]), (&json!("late"), &json!("mine")));
+    assert_ne!(first["id"], found["deadlines"][1]["id"]);
+    program.refused("/dags/late/dagRuns/other/deadlines", 404).await;
 }

@@ -240,6 +240,7 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
         map_index: claimed.map_index,
         max_tries: claimed.max_tries,
         pokes: claimed.pokes,
+        rounds: claimed.rounds,
         started_at: claimed.started_at,
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::id::{DagId, RunId};
-use domain::outcome::MAX_XCOM_BYTES;
+use domain::outcome::{MAX_XCOM_BYTES, RETURN_VALUE, TryResult};
 use domain::wait::{TriggerDag, TriggerRequest};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -17,6 +17,8 @@ pub(crate) struct Trigger {
     logical_date: Option<String>,
     conf: Value,
     task: TriggerDag,
+    /// What its run has left, when that has ended.
+    output: Option<Value>,
 }
 
 /// Renders the request.
@@ -34,6 +36,7 @@ pub(crate) async fn prepare(task: &TriggerDag, renderer: &mut Renderer<'_>) -> R
         run_id,
         logical_date,
         conf: renderer.json("trigger_dag.conf", &Value::Object(task.conf.clone())).await?,
+        output: renderer.output("trigger_dag.output", task.then.output.as_ref()).await?,
         task: task.clone(),
     })
 }
@@ -50,6 +53,11 @@ impl Work for Trigger {
     }
 
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
+        if let Some(output) = &self.output {
+            on.begin(&format!("what the run of DAG {} has left", self.dag_id));
+            let xcoms = indexmap::IndexMap::from([(RETURN_VALUE.to_owned(), output.clone())]);
+            return Box::pin(async { Done::success(xcoms) });
+        }
         on.begin(&format!("a run of DAG {}", self.dag_id));
         let done = match self.request() {
             Ok(request) => Done::deferred(Request::Run(request)),

@@ -7,7 +7,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Va
 
 use super::dates::{self, Moment};
 use super::json;
-use super::python;
+use super::{is_template, python};
 
 /// Steps that rendering one text may take.
 const FUEL: u64 = 1_000_000;
@@ -26,12 +26,24 @@ pub(super) fn render(text: &str, scope: &Value) -> Result<String, Error> {
     String::from_utf8(limited.0).map_err(|_| Error::new(ErrorKind::WriteFailure, "the result is not text"))
 }
 
-/// The names that `text` uses without defining them.
+/// Whether an expression is true.
+pub(super) fn holds(expression: &str, scope: &Value) -> Result<bool, Error> {
+    Ok(ENGINE.compile_expression(expression)?.eval(scope.clone())?.is_true())
+}
+
+/// Says what is wrong with how an expression is written.
+pub(super) fn check(expression: &str) -> Result<(), Error> {
+    ENGINE.compile_expression(expression).map(|_| ())
+}
+
+/// The names that a template or an expression uses without defining them.
 pub(super) fn names(text: &str) -> Vec<String> {
-    let template = ENGINE.template_from_named_str("", text);
-    let mut names: Vec<String> = template
-        .map(|template| template.undeclared_variables(false).into_iter().collect())
-        .unwrap_or_default();
+    let used = if is_template(text) {
+        ENGINE.template_from_named_str("", text).map(|template| template.undeclared_variables(false))
+    } else {
+        ENGINE.compile_expression(text).map(|expression| expression.undeclared_variables(false))
+    };
+    let mut names: Vec<String> = used.map(|used| used.into_iter().collect()).unwrap_or_default();
     names.sort();
     names
 }

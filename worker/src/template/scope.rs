@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::dag::{Dag, Task};
+use domain::outcome::RETURN_VALUE;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json};
@@ -40,11 +41,15 @@ const OF_PREVIOUS: [&str; 4] = [
     "prev_end_date_success",
 ];
 
+/// In a loop, what the round before left; fetched when it is used, too.
+const PREVIOUS: &str = "previous";
+
 /// The context of one try.
 #[derive(Debug)]
 pub(super) struct Scope {
     names: Vec<(String, Value)>,
     lookups: Arc<Lookups>,
+    assignment: Arc<Assignment>,
 }
 
 impl Scope {
@@ -86,7 +91,20 @@ impl Scope {
             ("test_mode", Value::from(false)),
         ];
         names.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
-        Scope { names, lookups }
+        names.extend(assignment.round().map(|round| ("round".to_owned(), Value::from(round))));
+        Scope { names, lookups, assignment: Arc::clone(assignment) }
+    }
+
+    /// What the round before this one left; nothing in the first.
+    fn before(&self, round: u32) -> Value {
+        if round == 1 {
+            return Value::from(());
+        }
+        let task_id = self.assignment.task().task_id.as_str();
+        match self.lookups.instance(task_id, RETURN_VALUE, self.assignment.map_index) {
+            Ok(left) => left.map_or(Value::from(()), |value| json::value(&value)),
+            Err(error) => Value::from(error),
+        }
     }
 
     fn of_previous(&self, name: &str) -> Value {
@@ -101,7 +119,8 @@ impl Scope {
 pub(super) fn names(scope: &Value) -> Vec<String> {
     let scope = scope.downcast_object_ref::<Scope>();
     let own = scope.into_iter().flat_map(|scope| scope.names.iter().map(|(name, _)| name.clone()));
-    own.chain(OF_PREVIOUS.map(str::to_owned)).collect()
+    let before = scope.filter(|scope| scope.assignment.round().is_some()).map(|_| PREVIOUS.to_owned());
+    own.chain(OF_PREVIOUS.map(str::to_owned)).chain(before).collect()
 }
 
 impl Object for Scope {
@@ -110,7 +129,9 @@ impl Object for Scope {
         if OF_PREVIOUS.contains(&key) {
             return Some(self.of_previous(key));
         }
-        self.names.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+        let named = self.names.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+        let round = self.assignment.round().filter(|_| key == PREVIOUS);
+        named.or_else(|| round.map(|round| self.before(round)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -210,6 +231,7 @@ fn instance(assignment: &Assignment) -> Value {
         ("map_index", Value::from(assignment.map_index)),
         ("try_number", Value::from(assignment.attempt.try_number)),
         ("max_tries", Value::from(assignment.max_tries)),
+        ("round", assignment.round().map_or(Value::from(()), Value::from)),
         ("start_date", moment(assignment.started_at)),
         ("state", Value::from("running")),
         ("operator", Value::from(task.operator.class_name())),

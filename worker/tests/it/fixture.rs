@@ -29,6 +29,7 @@ pub(crate) struct Bench {
     pub(crate) conf: Map<String, Value>,
     pub(crate) logical_date: Option<DateTime<Utc>>,
     pub(crate) map_index: i32,
+    pub(crate) rounds: u32,
     pub(crate) cancel: CancellationToken,
     pub(crate) lines: Lines,
     pub(crate) home: TempDir,
@@ -98,6 +99,7 @@ impl Bench {
             conf: Map::new(),
             logical_date: Some("2026-01-02T00:00:00Z".parse().unwrap()),
             map_index: -1,
+            rounds: 0,
             cancel: CancellationToken::new(),
             lines: Lines::default(),
             home,
@@ -119,6 +121,12 @@ impl Bench {
     /// As the instance of a mapped task.
     pub(crate) fn mapped(mut self, map_index: i32) -> Bench {
         self.map_index = map_index;
+        self
+    }
+
+    /// With so many rounds behind it.
+    pub(crate) fn after_rounds(mut self, rounds: u32) -> Bench {
+        self.rounds = rounds;
         self
     }
 
@@ -147,6 +155,7 @@ impl Bench {
             },
             map_index: self.map_index,
             pokes: 0,
+            rounds: self.rounds,
             max_tries: 3,
             started_at: "2026-01-03T00:00:05Z".parse().unwrap(),
         }

@@ -7,6 +7,7 @@ mod database;
 mod fixture;
 mod http;
 mod processes;
+mod rounds;
 mod site;
 mod sql;
 mod templates;

@@ -176,6 +176,7 @@ impl Site {
             try_number: 1,
             max_tries: 0,
             lost: 0,
+            rounds: 0,
             scheduled_at: Some(at()),
             queued_at: Some(at()),
             started_at: None,
@@ -224,6 +225,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         depth: 0,
         is_paused: false,
         backfill: None,
+        missed: Vec::new(),
     }
 }
 

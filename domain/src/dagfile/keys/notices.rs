@@ -6,6 +6,7 @@ use super::{Key, Place, Shape, key, nullable};
 pub(in crate::dagfile) const ON_RUN: &[Key] = &[
     nullable("on_success", Shape::Notifications, "Whom to tell when a run succeeded: a list."),
     nullable("on_failure", Shape::Notifications, "Whom to tell when a run failed: a list."),
+    nullable("on_deadline", Shape::Notifications, "Whom to tell when a run has missed a deadline: a list."),
 ];
 
 /// What a task, and the defaults for tasks, may say.

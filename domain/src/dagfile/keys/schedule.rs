@@ -1,6 +1,6 @@
 //! The keys that say when runs are due.
 
-use super::{Key, Shape, key};
+use super::{Key, Place, Shape, key};
 
 /// The mapping forms of `schedule`.
 pub(in crate::dagfile) const SCHEDULE: &[Key] = &[
@@ -22,7 +22,7 @@ pub(in crate::dagfile) const SCHEDULE: &[Key] = &[
         Shape::Interval,
         "What a run is about: true, the time since the tick before it; a length such as 1d, that long up to its tick. Default: false, a moment.",
     ),
-    key("calendar", Shape::Calendar, "Runs on business days only."),
+    key("calendar", Shape::Mapping(Place::Calendar, &[]), "Runs on business days only."),
     key(
         "on_holiday",
         Shape::OnHoliday,

@@ -31,8 +31,6 @@ pub(in crate::dagfile) enum Shape {
     Dates,
     /// true, false or a length of time.
     Interval,
-    /// Business days.
-    Calendar,
     /// Weekdays by name.
     Weekdays,
     /// Days without time.
@@ -91,8 +89,10 @@ pub(in crate::dagfile) enum Shape {
     Approval,
     /// Tasks and groups by option.
     Branches,
-    /// What an answer has to be.
-    Expect,
+    /// One deadline or several.
+    Deadlines,
+    /// A Jinja expression in braces.
+    Expression,
     /// One end of a task or several.
     States,
     /// Values by name.
@@ -101,6 +101,10 @@ pub(in crate::dagfile) enum Shape {
     Method,
     /// Headers by name.
     Headers,
+    /// A mapping with the keys of a place, of which these must be there.
+    Mapping(Place, &'static [&'static str]),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
     /// Whom to tell.
     Notifications,
     /// What one channel wants to know.

@@ -1,6 +1,6 @@
 //! The keys of `wait_for` and `trigger_dag`.
 
-use super::{Key, Shape, key, nullable};
+use super::{Key, Place, Shape, key, nullable};
 
 /// What is waited for, one of them; the rest says how.
 pub(in super::super) const WAIT_FOR: &[Key] = &[
@@ -18,7 +18,11 @@ pub(in super::super) const WAIT_FOR: &[Key] = &[
     key("logical_date", Shape::Date, "With dag: the run of this logical date."),
     key("file", Shape::Text, "A file, relative to the DAG file's folder; a template."),
     key("http", Shape::Text, "A URL, or a path when a connection is named; a template."),
-    key("expect", Shape::Expect, "With http: what the answer has to be. Default: a status below 400."),
+    key(
+        "expect",
+        Shape::Mapping(Place::Expect, &[]),
+        "With http: what the answer has to be. Default: a status below 400.",
+    ),
     key(
         "sql",
         Shape::Text,
@@ -63,6 +67,11 @@ pub(in super::super) const TRIGGER_DAG: &[Key] = &[
         "skip_when_already_exists",
         Shape::Flag,
         "Whether the task is skipped when there is a run of that name. Default: false.",
+    ),
+    nullable(
+        "output",
+        Shape::Name,
+        "With wait_for_completion: the task of the run whose result becomes the result of this one.",
     ),
     key("reset_dag_run", Shape::Flag, "Whether a run of that name runs again. Default: false."),
 ];

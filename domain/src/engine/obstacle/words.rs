@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Awaited, AwaitedTasks, Holder, Obstacle, Over, Standing};
+use super::{Answer, Awaited, AwaitedTasks, Holder, NextRound, Obstacle, Over, Standing};
 use crate::wait::{Wait, answer_of};
 
 /// At most this many names stand in a sentence.
@@ -182,7 +182,10 @@ impl fmt::Display for Obstacle {
             Self::RetryDelay { next_try_at } => {
                 write!(f, "Its last try failed; the next one begins at {}.", moment(*next_try_at))
             }
-            Self::Rescheduled { next_try_at, wait } => {
+            Self::Rescheduled { next_try_at, wait: None, round: Some(round) } => {
+                of_round(f, *round, *next_try_at)
+            }
+            Self::Rescheduled { next_try_at, wait, .. } => {
                 let again = next_try_at.map_or_else(|| "later".to_owned(), |at| format!("at {}", moment(at)));
                 write!(f, "It looks again {again}{}.", of_wait(wait.as_deref()))
             }
@@ -280,6 +283,13 @@ impl Obstacle {
             | Self::AwaitingInput { .. } => Ok(()),
         }
     }
+}
+
+fn of_round(f: &mut fmt::Formatter<'_>, round: NextRound, at: Option<DateTime<Utc>>) -> fmt::Result {
+    let NextRound { number, most } = round;
+    let of = most.map(|most| format!(" of {most}")).unwrap_or_default();
+    let until = at.map(|at| format!(" until {}", moment(at))).unwrap_or_default();
+    write!(f, "It waits for its next round ({number}{of}){until}.")
 }
 
 fn of_wait(wait: Option<&Wait>) -> String {

@@ -69,6 +69,10 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
     let zoned = |at| words::moment_in(at, visit.now, zone).title();
     let moment = |at| words::moment(at, visit.now).title();
     let interval = run.data_interval;
+    let counted = run.counted();
+    let deadlines =
+        seen.version.dag.deadlines.iter().filter_map(|deadline| Some(moment(deadline.moment(&counted)?)));
+    let deadlines: Vec<String> = deadlines.collect();
     let facts = [
         fact("Run id", run.run_id.to_string()),
         fact("Kind", words::run_kind(run.run_type).to_owned()),
@@ -80,6 +84,7 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
         fact("Queued", moment(run.queued_at)),
         run.started_at.and_then(|at| fact("Started", moment(at))),
         run.ended_at.and_then(|at| fact("Ended", moment(at))),
+        (!deadlines.is_empty()).then(|| deadlines.join(", ")).and_then(|at| fact("To end by", at)),
         fact("DAG version", run.version_number.to_string()),
         fact("Cleared", words::plural(i64::from(run.clear_number), "time")),
         run.note.clone().and_then(|note| fact("Note", note)),

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use domain::{
     backfill::BackfillId,
+    engine::triggering::Origin,
     id::{DagId, RunId},
-    state::{RunState, TaskState},
+    state::{RunState, RunType, TaskState},
 };
 use store::view::run::Run;
 
@@ -47,6 +48,8 @@ pub(crate) struct RunHead {
     pub(crate) crumbs: Vec<Crumb>,
     pub(crate) state: &'static str,
     pub(crate) note: Option<String>,
+    /// The run of the task that started it, and its page.
+    pub(crate) origin: Option<(String, String)>,
     pub(crate) counts: Vec<Count>,
     /// Why nothing of it is running, while nothing is.
     pub(crate) hint: Option<Hint>,
@@ -64,6 +67,8 @@ pub(crate) struct RunHead {
     pub(crate) started: Option<Moment>,
     pub(crate) ended: Option<Moment>,
     pub(crate) duration: String,
+    /// The deadlines that it has missed, with their names.
+    pub(crate) missed: Vec<(Option<String>, Moment)>,
     pub(crate) tabs: Vec<Tab>,
 }
 
@@ -115,6 +120,8 @@ impl Seen {
             current: tab == view,
         };
         let moment = |at| words::moment(at, visit.now);
+        let is_started = run.run_type == RunType::OperatorTriggered;
+        let origin = run.note.as_deref().filter(|_| is_started).and_then(Origin::of);
         Ok(RunHead {
             crumbs: vec![
                 crumb("DAGs", Some("/dags")),
@@ -122,7 +129,8 @@ impl Seen {
                 crumb(&name, None),
             ],
             state: run.state.as_str(),
-            note: run.note.clone(),
+            note: run.note.clone().filter(|_| origin.is_none()),
+            origin: origin.map(|origin| starter(&origin, visit)),
             counts: tally.counts(),
             hint: hint::hint(visit, self, &tally).await?,
             can_stop: !run.state.is_finished(),
@@ -135,6 +143,7 @@ impl Seen {
             started: run.started_at.map(moment),
             ended: run.ended_at.map(moment),
             duration: duration(run, visit),
+            missed: run.missed.iter().map(|missed| (missed.name.clone(), moment(missed.deadline))).collect(),
             tabs: View::ALL.into_iter().map(tab).collect(),
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),
@@ -142,6 +151,14 @@ impl Seen {
             href,
         })
     }
+}
+
+/// Who started it, in words, and the page of that task.
+fn starter(origin: &Origin, visit: &Visit) -> (String, String) {
+    let Origin { task_id, run_id, dag_id } = origin;
+    let name = words::run_name(run_id.as_str(), visit.now);
+    let href = paths::task(dag_id.as_str(), run_id.as_str(), task_id.as_str());
+    (format!("{task_id} of {dag_id}, {name}"), href)
 }
 
 fn duration(run: &Run, visit: &Visit) -> String {

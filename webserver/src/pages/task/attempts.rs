@@ -11,7 +11,7 @@ use domain::engine::record::TryRecord;
 use store::view::{api_ti::TiRow, task::Instance};
 use uuid::Uuid;
 
-use super::{Params, Seen, TaskHead, View};
+use super::{Params, Seen, TaskHead, View, rounds};
 use crate::{
     error::Error,
     pages::{
@@ -39,6 +39,8 @@ pub(crate) struct TaskAttemptsPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttemptRow {
     pub(crate) number: u32,
+    /// The round of its loop.
+    pub(crate) round: Option<u32>,
     pub(crate) log_href: String,
     pub(crate) state: &'static str,
     /// Exit status, signal, time limit: in words.
@@ -135,6 +137,7 @@ fn past(ended: &TryRecord, seen: &Seen, visit: &Visit, machines: &Machines) -> A
     let code = ended.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}"));
     AttemptRow {
         number,
+        round: ended.round,
         log_href: log_href(seen, number),
         state: ended.state.as_str(),
         why: ended.reason.clone().or(code).unwrap_or_default(),
@@ -147,6 +150,7 @@ fn past(ended: &TryRecord, seen: &Seen, visit: &Visit, machines: &Machines) -> A
 fn current(instance: &Instance, seen: &Seen, visit: &Visit) -> AttemptRow {
     AttemptRow {
         number: instance.try_number,
+        round: seen.repeat().map(|_| rounds::newest(instance)),
         log_href: log_href(seen, instance.try_number),
         state: instance.state.as_str(),
         why: instance.reason.clone().unwrap_or_default(),

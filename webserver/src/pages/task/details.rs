@@ -8,7 +8,7 @@ use askama::Template;
 use domain::{dag::Task, state::TaskState};
 use store::view::task::Instance;
 
-use super::{Params, Seen, TaskHead, View};
+use super::{Params, Seen, TaskHead, View, rounds};
 use crate::{
     error::Error,
     pages::{
@@ -75,7 +75,7 @@ fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
         moment("Queued", instance.queued_at),
         moment("Started", instance.started_at),
         moment("Ended", instance.ended_at),
-        moment(next(instance.state), instance.next_try_at),
+        moment(next(instance), instance.next_try_at),
         instance.hostname.clone().and_then(|host| fact("Worker's machine", host)),
         instance.worker.and_then(|worker| fact("Worker", worker.to_string())),
         instance.pid.and_then(|pid| fact("Process", pid.to_string())),
@@ -86,8 +86,9 @@ fn of_instance(instance: &Instance, visit: &Visit) -> Vec<Fact> {
 }
 
 /// What happens at the moment for which an instance has set its alarm.
-const fn next(state: TaskState) -> &'static str {
-    match state {
+const fn next(instance: &Instance) -> &'static str {
+    match instance.state {
+        TaskState::UpForReschedule if instance.rounds > 0 => "Next round",
         TaskState::UpForReschedule => "Next look",
         TaskState::Deferred | TaskState::AwaitingInput => "Waits until, at the latest",
         TaskState::None
@@ -117,6 +118,7 @@ fn of_task(task: &Task, owner: &str) -> Vec<Fact> {
         looks_back(task).and_then(|text| fact("In the run before", text.to_owned())),
         (!over.is_empty()).then(|| over.join(", ")).and_then(|over| fact("One instance for each", over)),
         fact("Retries", retries(task)),
+        task.repeat.as_ref().and_then(|repeat| fact("Repeated", rounds::words(repeat))),
         task.execution_timeout.and_then(|limit| fact("Time limit", limit.to_string())),
         limit("At once over all runs", task.max_active_tis_per_dag),
         limit("At once in a run", task.max_active_tis_per_dagrun),

@@ -56,7 +56,7 @@ pub(super) async fn explain(
             "Waits for a person",
             reason(instance, "Somebody must answer before it goes on."),
         )),
-        TaskState::Running | TaskState::Success => marked(instance),
+        TaskState::Running | TaskState::Success => marked(instance, seen),
     })
 }
 
@@ -136,9 +136,10 @@ fn skipped(instance: &Instance) -> Explanation {
     note(Mood::Info, "Skipped", reason(instance, "What comes before it left nothing for it to do."))
 }
 
-fn marked(instance: &Instance) -> Option<Explanation> {
+fn marked(instance: &Instance, seen: &Seen) -> Option<Explanation> {
     let why = instance.reason.as_deref().filter(|_| instance.state == TaskState::Success)?;
-    Some(note(Mood::Info, "By hand", words::sentence(why)))
+    let is_used_up = seen.repeat().is_some_and(|repeat| repeat.exhausted() == why);
+    Some(note(Mood::Info, if is_used_up { "No rounds are left" } else { "By hand" }, words::sentence(why)))
 }
 
 fn in_line(instance: &Instance, seen: &Seen) -> Explanation {

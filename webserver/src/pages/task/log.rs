@@ -1,5 +1,7 @@
 //! A task's log. A script reads it by byte range and follows it; without scripts there are links to the parts.
 
+use std::collections::HashMap;
+
 use actix_web::{
     HttpResponse,
     web::{Path, Query},
@@ -9,7 +11,7 @@ use runtime::logs::{self, LONGEST_READ, Stream};
 use serde::Deserialize;
 use store::view::{api_log::LogPlace, task::Instance};
 
-use super::{Seen, TaskHead, View, attempts::log_href};
+use super::{Seen, TaskHead, View, attempts::log_href, rounds};
 use crate::{
     error::Error,
     log::{self, Part},
@@ -114,7 +116,7 @@ pub(crate) async fn show(
         shell: visit.shell("dags").await?,
         head: seen.head(&visit, View::Log).await?,
         newest: instance.try_number,
-        tries: tries(&seen, instance, number),
+        tries: tries(&seen, instance, &rounds::by_try(&visit, &seen, instance).await?, number),
         log,
         artifacts,
     };
@@ -131,10 +133,12 @@ async fn place(visit: &Visit, seen: &Seen, number: u32) -> Result<LogPlace, Erro
         .await
 }
 
-fn tries(seen: &Seen, instance: &Instance, chosen: u32) -> Vec<Tab> {
+fn tries(seen: &Seen, instance: &Instance, rounds: &HashMap<u32, u32>, chosen: u32) -> Vec<Tab> {
     let first = instance.try_number.saturating_sub(TRIES - 1).max(1);
     let tab = |number: u32| Tab {
-        label: format!("Try {number}"),
+        label: rounds
+            .get(&number)
+            .map_or_else(|| format!("Try {number}"), |round| format!("Round {round}, try {number}")),
         href: log_href(seen, number),
         count: None,
         current: number == chosen,

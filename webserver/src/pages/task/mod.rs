@@ -9,6 +9,7 @@ mod explain;
 pub(crate) mod instances;
 pub(crate) mod log;
 pub(crate) mod rendered;
+mod rounds;
 pub(crate) mod why;
 pub(crate) mod xcom;
 
@@ -16,6 +17,7 @@ use actix_web::{HttpResponse, http::header::LOCATION};
 use domain::{
     dag::{Operator, Task},
     id::TaskId,
+    repeat::Repeat,
     state::TaskState,
     trigger_rule::TriggerRule,
     wait::{TRIGGER_DAG_ID, TRIGGER_RUN_ID},
@@ -96,6 +98,8 @@ pub(crate) struct TaskHead {
 pub(crate) struct Figures {
     /// For example `2 of 3`.
     pub(crate) tries: String,
+    /// In a loop, for example `2 of 10`.
+    pub(crate) round: Option<String>,
     pub(crate) started: Option<Moment>,
     pub(crate) duration: String,
     pub(crate) waited: String,
@@ -176,6 +180,11 @@ impl Seen {
         self.run.version.task(self.task_id.as_str())
     }
 
+    /// How the task is repeated, if it is.
+    pub(crate) fn repeat(&self) -> Option<&Repeat> {
+        self.spec()?.repeat.as_ref()
+    }
+
     /// The address of the task in the run.
     pub(crate) fn href(&self) -> String {
         paths::task(self.run.run.dag_id.as_str(), self.run.run.run_id.as_str(), self.task_id.as_str())
@@ -232,7 +241,7 @@ impl Seen {
             started_run: self.started_run(visit).await?,
             question: self.question(visit).await?,
             controls,
-            figures: self.instance.as_ref().map(|instance| figures(instance, visit)),
+            figures: self.instance.as_ref().map(|instance| figures(instance, self.repeat(), visit)),
             counts: if self.instance.is_none() { self.tally.counts() } else { Vec::new() },
             tabs: self.tabs(view),
             clear_href: self.clear_href(),
@@ -309,7 +318,7 @@ impl Seen {
     }
 }
 
-fn figures(instance: &Instance, visit: &Visit) -> Figures {
+fn figures(instance: &Instance, repeat: Option<&Repeat>, visit: &Visit) -> Figures {
     let waited = match (instance.queued_at, instance.started_at) {
         (Some(queued), Some(started)) if started >= queued => words::duration(started - queued),
         (Some(queued), _) if instance.state == TaskState::Queued => {
@@ -320,6 +329,7 @@ fn figures(instance: &Instance, visit: &Visit) -> Figures {
     let short = || instance.worker.map(|id| id.to_string().chars().take(8).collect());
     Figures {
         tries: words::tries(instance.try_number.into(), instance.max_tries.into()),
+        round: repeat.map(|repeat| rounds::progress(repeat, instance)),
         started: instance.started_at.map(|at| words::moment(at, visit.now)),
         duration: words::took(instance.started_at, instance.ended_at, visit.now),
         waited,

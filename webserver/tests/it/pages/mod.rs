@@ -10,6 +10,7 @@ mod dags;
 mod large;
 mod mapping;
 mod resources;
+mod runs;
 mod tasks;
 mod trigger;
 

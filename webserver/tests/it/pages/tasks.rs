@@ -158,5 +158,25 @@ async fn a_task_that_started_a_run_leads_to_it() {
     let address = page.attr(".head-facts a", "href");
     assert!(address.starts_with("/dags/pipeline/runs/manual__"), "{address}");
     let run = person.open(&address).await;
-    assert!(run.has("h1"), "the run has a page");
+    assert_eq!(run.attr(".head-note a", "href"), "/dags/starter/runs/one/tasks/start");
+}
+
+#[tokio::test]
+async fn the_rounds_of_a_loop_are_told_apart() {
+    let mut app = App::without_leader(Settings::default()).await;
+    let repeat = "{until: '{{ result.rows > 3 }}', max_rounds: 3, on_exhausted: succeed}";
+    app.load("loop.yaml", &format!("tasks: {{l: {{bash: again, repeat: {repeat}}}}}")).await;
+    app.lead().await;
+    super::ran(&app.program(Role::User).await, "loop", "one").await;
+    let mut person = Browser::of(&app, Role::Viewer).await;
+    let page = person.open("/dags/loop/runs/one/tasks/l").await;
+    assert!(page.words(".figures div").iter().any(|figure| figure.contains("Round3 of 3")), "{}", page.text);
+    assert_eq!(page.said(".note-info h2"), "No rounds are left");
+    assert!(page.text.contains("Round 2, try 2"), "{}", page.text);
+    let page = person.open("/dags/loop/runs/one/tasks/l/attempts").await;
+    let rounds = ["Try 3round 3", "Try 2round 2", "Try 1round 1"];
+    assert_eq!(page.words("tbody td:first-child"), rounds);
+    assert_eq!(page.words("tbody .state").len(), 3);
+    let page = person.open("/dags/loop/runs/one/tasks/l/details").await;
+    assert!(page.text.contains("in at most 3 rounds; then succeed"), "{}", page.text);
 }
