@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::id::{DagId, RunId};
-use domain::outcome::{MAX_XCOM_BYTES, RETURN_VALUE, TryResult};
+use domain::outcome::{MAX_XCOM_BYTES, RETURN_VALUE};
 use domain::wait::{TriggerDag, TriggerRequest};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
