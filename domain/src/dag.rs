@@ -4,6 +4,7 @@
 //! legal. Its JSON form is the normal form that is hashed into a DAG version.
 
 mod mapping;
+mod said;
 mod usual;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     alert::Alerts,
+    asset::{AssetRef, Condition},
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
     retry::Retry,
     span::Span,
@@ -42,8 +44,11 @@ pub struct Dag {
     /// Documentation in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// When runs are due.
+    /// When runs are due by the clock.
     pub schedule: Timetable,
+    /// Which assets ask for a run when they have been updated, whatever the clock says (Airflow's `AssetOrTimeSchedule`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_condition: Option<Condition>,
     /// The zone of dates written without one, and of the schedule unless that names its own.
     pub timezone: Tz,
     /// No run is due before.
@@ -207,6 +212,12 @@ pub struct Task {
     /// Who is told when a try ends.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
+    /// What it makes: each success is an event of each of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlets: Vec<AssetRef>,
+    /// What it reads, for people to see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlets: Vec<AssetRef>,
     /// Documentation in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,

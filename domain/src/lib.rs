@@ -4,6 +4,7 @@
 //! decision is returned as a value. That is what lets the engine be tested by simulation.
 
 pub mod alert;
+pub mod asset;
 pub mod backfill;
 pub mod dag;
 pub mod dagfile;

@@ -138,6 +138,9 @@ impl<'n> Fields<'n> {
             | Place::Expect
             | Place::TriggerDag
             | Place::Source
+            | Place::Asset
+            | Place::AssetBody
+            | Place::Condition
             | Place::Schedule
             | Place::Calendar
             | Place::Blackout

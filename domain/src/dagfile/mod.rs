@@ -5,6 +5,7 @@
 //! field by field ([`document`]), resolve names ([`names`]), draw the edges and refuse cycles ([`graph`]).
 //! [`json_schema`] publishes the format for editors, from the same table of keys the reader uses.
 
+mod assets;
 mod date;
 mod diagnostic;
 mod document;

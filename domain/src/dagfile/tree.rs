@@ -5,6 +5,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::{
+    assets,
     diagnostic::Problem,
     expand::{self, Expansion},
     fields::Fields,
@@ -154,6 +155,8 @@ impl Reader<'_, '_> {
             let settings = Settings::read(&fields, self.reading).over(defaults);
             let special = special::read(&fields, self.reading);
             let doc = fields.get("doc", self.reading, |node| values::text(node));
+            let outlets = assets::refs(&fields, "outlets", self.reading);
+            let inlets = assets::refs(&fields, "inlets", self.reading);
             let operator = operator::read(&fields, self.reading);
             let group = item
                 .parent
@@ -162,6 +165,7 @@ impl Reader<'_, '_> {
             if let (Some(task_id), Some(operator)) = (task_id, operator) {
                 let mut task = bare_task(task_id, group, operator, doc);
                 task.map_index_template = template;
+                (task.outlets, task.inlets) = (outlets, inlets);
                 settings.apply(&mut task);
                 special::apply(&special, &fields, &mut task, self.reading);
                 item.body = Body::Task(Some(Box::new(task)));
@@ -217,6 +221,8 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         cwd: None,
         owner: None,
         alerts: Alerts::default(),
+        outlets: Vec::new(),
+        inlets: Vec::new(),
         doc,
     }
 }

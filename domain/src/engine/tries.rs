@@ -74,6 +74,7 @@ impl Life<'_> {
         match self.choose(index, &outcome) {
             Ok(choice) => {
                 self.end_try(index, TaskState::Success, &outcome);
+                self.emit(index, outcome.asset_events);
                 self.keep_xcoms(index, outcome.xcoms);
                 if let Some(choice) = choice {
                     self.follow(index, choice);

@@ -94,6 +94,7 @@ fn each_mapped_instance_is_told_of() {
             reason: Some("because".into()),
             rendered_map_index: None,
             xcoms: Default::default(),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
         })));
@@ -187,6 +188,7 @@ fn an_outcome_that_comes_twice_is_told_once() {
         reason: None,
         rendered_map_index: None,
         xcoms: Default::default(),
+        asset_events: Vec::new(),
         pokes: None,
         trigger: None,
     };

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod alerts;
+mod assets;
 mod backfilling;
 mod backfills;
 mod chance;
+mod consuming;
 mod control;
 mod dagfile;
+mod dagfile_assets;
 mod dagfile_broken;
 mod dagfile_params;
 mod dagfile_schema;

@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     alert::AlertRecord,
+    asset::AssetName,
     backfill::BackfillId,
     dag::Dag,
     dagfile,
@@ -16,8 +17,8 @@ use domain::{
         backfill::{BackfillRecord, DateRecord, Recall, Survey},
         event::Event,
         record::{
-            AuditRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, TiRecord,
-            VersionId, WorkerRecord,
+            AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, Consumption, DagFlags, DagRecord,
+            PastQuestion, PoolRecord, QueuedAsset, RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -47,6 +48,10 @@ pub struct Stage {
     /// What was last said to come next by schedule.
     pub next: Option<NextRun>,
     pub stopped: Vec<TryKey>,
+    pub events: Vec<AssetEventRecord>,
+    pub consumed: Vec<Consumption>,
+    /// What is queued for which DAG.
+    pub queued: BTreeSet<(DagId, AssetName)>,
     dag_id: DagId,
 }
 
@@ -65,6 +70,7 @@ impl Stage {
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         };
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
@@ -72,6 +78,7 @@ impl Stage {
             dags: (1..).zip(&parsed.dags).map(record).collect(),
             pools: vec![PoolRecord::new(PoolName::default_pool(), None)],
             workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
+            assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
             next_run: 1,
             ..Snapshot::default()
         };
@@ -97,6 +104,9 @@ impl Stage {
             backfills,
             next: None,
             stopped,
+            events: Vec::new(),
+            consumed: Vec::new(),
+            queued: BTreeSet::new(),
             dag_id,
         };
         stage.poll();
@@ -130,6 +140,14 @@ impl Stage {
             self.backfills.insert(backfill.id, backfill);
         }
         self.stopped.extend(decisions.stop);
+        self.events.extend(decisions.asset_events);
+        self.consumed.extend(decisions.consumed);
+        for QueuedAsset { dag_id, asset, at } in decisions.assets_queued {
+            match at {
+                Some(_) => self.queued.insert((dag_id, asset)),
+                None => self.queued.remove(&(dag_id, asset)),
+            };
+        }
     }
 
     pub fn handle(&mut self, event: Event) {
@@ -166,6 +184,7 @@ impl Stage {
             run_after: self.now,
             conf: serde_json::Map::new(),
             note: None,
+            materializes: false,
         }));
         for question in std::mem::take(&mut self.questions) {
             self.handle(Event::Past { run: question.run, before: None });
@@ -217,6 +236,7 @@ impl Stage {
             reason: None,
             rendered_map_index: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
+            asset_events: Vec::new(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
         };
@@ -235,6 +255,7 @@ impl Stage {
             reason: None,
             rendered_map_index: None,
             xcoms: indexmap::IndexMap::new(),
+            asset_events: Vec::new(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
         }

@@ -19,8 +19,8 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, RunSnapshot,
-            Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, AssetStanding, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord,
+            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
         },
         triggering::named_run,
     },
@@ -33,7 +33,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{backfilling::Backfills, chance::Chance, inspect::blocks_next};
+use crate::{backfilling::Backfills, chance::Chance, consuming::Happenings, inspect::blocks_next};
 
 /// The records, as the database would have them.
 #[derive(Default, Clone)]
@@ -46,6 +46,7 @@ pub struct Records {
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
     pub backfills: Backfills,
+    pub assets: Happenings,
     /// Run, instance, number, event and place of every alert.
     pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
 }
@@ -54,6 +55,8 @@ pub struct World {
     pub chance: Chance,
     /// Chooses what is looked at.
     pub curiosity: Chance,
+    /// Chooses what is said of assets.
+    pub makers: Chance,
     pub now: DateTime<Utc>,
     pub records: Records,
     pub engine: Engine,
@@ -91,12 +94,14 @@ impl World {
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         });
         let records =
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
         let mut world = Self {
             chance: Chance::new(seed),
             curiosity: Chance::new(!seed),
+            makers: Chance::new(seed ^ 0xa55e7),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             records,
             engine: Engine::default(),
@@ -136,6 +141,7 @@ impl World {
             workers: self.live_workers(),
             admission: AdmissionRecord::default(),
             durations: self.records.durations.values().cloned().collect(),
+            assets: self.assets(),
             next_run: self.records.runs.keys().next_back().map_or(1, |key| key.0 + 1),
         }
     }
@@ -259,7 +265,7 @@ impl World {
                 self.engine.handle(Event::Outcome(Box::new(outcome)), self.now);
             }
             Message::Intent(intent) => {
-                if let (dag_id, Some(run_id)) = intent.wish.subject() {
+                if let (Some(dag_id), Some(run_id)) = intent.wish.subject() {
                     self.bring_back(dag_id, run_id);
                 }
                 self.engine.handle(Event::Intent(Box::new(intent)), self.now);
@@ -300,7 +306,9 @@ impl World {
             let place = (xcom.ti.run, xcom.task_id.to_string(), xcom.map_index, xcom.key.clone());
             self.records.xcoms.insert(place, xcom.value.clone());
         }
+        let paused = self.paused();
         self.write_dags(decisions);
+        self.write_assets(decisions, &paused);
         self.write_backfills(decisions);
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
@@ -351,6 +359,10 @@ impl World {
         for ti in decisions.tis_created.iter().filter(|ti| has_begun(ti)) {
             self.check_start(ti.key, decisions, false);
         }
+    }
+
+    fn paused(&self) -> BTreeSet<DagId> {
+        self.records.dags.iter().filter(|dag| dag.is_paused).map(|dag| dag.dag.dag_id.clone()).collect()
     }
 
     fn write_dags(&mut self, decisions: &Decisions) {
@@ -423,6 +435,7 @@ impl World {
             Some(value) => drop(xcoms.insert("return_value".to_owned(), value)),
             None => {}
         }
+        let asset_events = self.makes(attempt);
         let (result, trigger) = self.waits(attempt, result, faults);
         let outcome = Outcome {
             attempt,
@@ -434,6 +447,7 @@ impl World {
             reason: None,
             rendered_map_index: None,
             xcoms,
+            asset_events,
             pokes: Some(self.pokes[&attempt]),
             trigger,
         };
