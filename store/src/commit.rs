@@ -5,6 +5,7 @@
 //! The one difference allowed is a queued instance that a worker has claimed meanwhile.
 
 mod alert;
+mod asset;
 mod backfill;
 mod dag;
 mod run;
@@ -51,6 +52,7 @@ impl Store {
         trace::clear_xcoms(conn, &decisions.xcoms_cleared, &mut statements);
         trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
         backfill::write(conn, decisions, &mut statements);
+        asset::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);

@@ -9,6 +9,7 @@ pub mod api_metrics;
 pub mod api_run;
 pub mod api_ti;
 pub mod api_wish;
+pub mod assets;
 pub mod backfills;
 pub mod dag_grid;
 pub mod dags;

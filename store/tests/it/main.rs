@@ -7,6 +7,7 @@
 
 mod accounts;
 mod alerts;
+mod assets;
 mod backfills;
 mod claims;
 mod cleaning;
