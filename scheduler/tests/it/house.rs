@@ -105,6 +105,7 @@ impl House {
             run_after: Utc::now(),
             conf: serde_json::Map::new(),
             note: None,
+            materializes: false,
         }))
         .await;
     }
@@ -141,6 +142,7 @@ impl House {
             reason: None,
             rendered_map_index: None,
             xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
         })
