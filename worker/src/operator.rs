@@ -12,6 +12,7 @@ mod wait;
 
 use std::sync::Arc;
 
+use domain::asset::OutletEvent;
 use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
 use domain::wait::TriggerRequest;
@@ -68,6 +69,8 @@ pub(crate) struct Done {
     pub(crate) reason: Option<String>,
     /// What it left.
     pub(crate) xcoms: IndexMap<String, Value>,
+    /// What it says of the assets that it made.
+    pub(crate) asset_events: Vec<OutletEvent>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
     /// The run that it asks for.
@@ -77,7 +80,15 @@ pub(crate) struct Done {
 impl Done {
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, trigger: None }
+        Done {
+            result: TryResult::Success,
+            exit_code: None,
+            reason: None,
+            xcoms,
+            asset_events: Vec::new(),
+            halted: None,
+            trigger: None,
+        }
     }
 
     /// It failed; another try may work.
@@ -97,6 +108,7 @@ impl Done {
             exit_code: None,
             reason: Some(reason.into()),
             xcoms: IndexMap::new(),
+            asset_events: Vec::new(),
             halted: None,
             trigger: None,
         }

@@ -215,6 +215,7 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         reason: Some(reason),
         rendered_map_index: None,
         xcoms: indexmap::IndexMap::new(),
+        asset_events: Vec::new(),
         pokes: Some(claimed.pokes),
         trigger: None,
     })));
@@ -235,6 +236,7 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
             started_at: claimed.run_started_at,
             conf: claimed.conf,
             triggered_by: claimed.triggered_by,
+            asset_events: claimed.asset_events,
         },
         map_index: claimed.map_index,
         max_tries: claimed.max_tries,
@@ -264,6 +266,7 @@ fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime
         reason: done.reason,
         rendered_map_index,
         xcoms: done.xcoms,
+        asset_events: done.asset_events,
         pokes: Some(assignment.pokes),
         trigger: done.trigger,
     }
