@@ -5,6 +5,7 @@
 //! scripts; a script asks for the parts that change, by the header `X-Fragment`.
 
 mod alerts;
+mod assets;
 mod audit;
 mod audit_line;
 mod connections;
@@ -47,6 +48,10 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/", web::get().to(home))
         .route("/dags", web::get().to(dags::show))
         .route("/import-errors", web::get().to(import_errors::show))
+        .route("/assets", web::get().to(assets::show))
+        .route("/assets/{id:\\d{1,18}}", web::get().to(assets::one))
+        .route("/assets/{id:\\d{1,18}}/events", web::post().to(assets::update))
+        .route("/assets/{id:\\d{1,18}}/materialize", web::post().to(assets::materialize))
         .route("/alerts", web::get().to(alerts::show))
         .route("/alerts/send", web::post().to(alerts::send))
         .route("/audit", web::get().to(audit::show))

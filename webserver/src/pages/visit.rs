@@ -17,9 +17,10 @@ use super::{
     shelf::Shelf,
 };
 use crate::{
-    AppState, assets,
+    AppState,
     auth::{self, Viewer},
     error::Error,
+    static_files,
 };
 
 /// Names the one part of a page that is asked for.
@@ -99,7 +100,7 @@ impl Visit {
             alerts: health.as_ref().map(alerts).unwrap_or_default(),
             import_errors: health.map_or(0, |health| health.broken_files),
             version: env!("CARGO_PKG_VERSION"),
-            assets: assets::version(),
+            assets: static_files::version(),
             path: self.path(),
         })
     }

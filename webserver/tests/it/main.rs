@@ -6,6 +6,7 @@
 )]
 
 mod app;
+mod assets;
 mod backfills;
 #[path = "../../../store/tests/it/cluster.rs"]
 mod cluster;

@@ -2,6 +2,7 @@
 
 mod actions;
 mod alerts;
+mod assets;
 mod backfills;
 mod browser;
 mod control;
