@@ -3,6 +3,7 @@
 //! Everything that can be checked without asking anybody is checked here, so that wrong usage is found first and ends with
 //! exit status 2.
 
+pub mod assets;
 pub mod backfill;
 pub mod dags;
 pub mod db;
@@ -82,6 +83,9 @@ pub enum Command {
     /// Work with tasks and their instances.
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    /// Work with assets: the data that tasks make and DAGs wait for.
+    #[command(subcommand)]
+    Assets(assets::Assets),
     /// Work with pools.
     #[command(subcommand)]
     Pools(records::Pools),

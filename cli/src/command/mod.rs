@@ -1,5 +1,6 @@
 //! The commands, one file for each noun.
 
+pub mod assets;
 pub mod backfill;
 pub mod config;
 pub mod connections;

@@ -13,7 +13,10 @@ use domain::{
         Engine, Snapshot,
         decision::{Decisions, Ready},
         event::Event,
-        record::{AdmissionRecord, DagRecord, PoolRecord, RunRecord, TiRecord, VersionId, WorkerRecord},
+        record::{
+            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, PoolRecord, RunRecord, TiRecord,
+            VersionId, WorkerRecord,
+        },
     },
     id::{QueueName, RunKey, TryKey},
     intent::{Intent, Trigger, Wish},
@@ -123,6 +126,7 @@ impl Stage {
             run_after: run.run_after,
             conf: run.conf.clone(),
             note: None,
+            materializes: false,
         }));
         Ok(stage)
     }
@@ -249,6 +253,7 @@ async fn run_try(
         reason,
         rendered_map_index: None,
         xcoms,
+        asset_events: Vec::new(),
         pokes: Some(pokes),
         trigger: None,
     }
@@ -262,13 +267,14 @@ fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
     Snapshot {
         dags: vec![DagRecord {
             version: VersionId(1),
-            dag: Arc::new(Dag { schedule: Timetable::Null, ..dag.clone() }),
+            dag: Arc::new(Dag { schedule: Timetable::Null, asset_condition: None, ..dag.clone() }),
             is_paused: false,
             is_stale: false,
             cursor: None,
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         }],
         runs: Vec::new(),
         backfills: Vec::new(),
@@ -276,6 +282,7 @@ fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
         admission: AdmissionRecord::default(),
         durations: Vec::new(),
         workers: vec![WorkerRecord { id: Uuid::nil(), queues: queues.into_iter().collect(), slots }],
+        assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
         next_run: RUN.0,
     }
 }
