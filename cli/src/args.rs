@@ -4,6 +4,7 @@
 //! exit status 2.
 
 pub mod approvals;
+pub mod assets;
 pub mod backfill;
 pub mod dags;
 pub mod db;
@@ -90,6 +91,9 @@ pub enum Command {
     /// List and answer the questions that tasks put to people.
     #[command(subcommand)]
     Approvals(approvals::Approvals),
+    /// Work with assets: the data that tasks make and DAGs wait for.
+    #[command(subcommand)]
+    Assets(assets::Assets),
     /// Work with pools.
     #[command(subcommand)]
     Pools(records::Pools),

@@ -57,6 +57,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Backfill(backfill) => command::backfill::run(common, backfill).await,
         Command::Tasks(tasks) => command::tasks::run(common, tasks).await,
         Command::Approvals(approvals) => command::approvals::run(common, approvals).await.map(succeeded),
+        Command::Assets(assets) => command::assets::run(common, assets).await.map(succeeded),
         Command::Pools(pools) => command::pools::run(common, pools).await.map(succeeded),
         Command::Variables(variables) => command::variables::run(common, variables).await.map(succeeded),
         Command::Connections(connections) => {

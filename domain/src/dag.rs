@@ -5,6 +5,7 @@
 
 mod mapping;
 mod operator;
+mod said;
 mod usual;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     alert::Alerts,
+    asset::{AssetRef, Condition},
     deadline::Deadline,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
     repeat::Repeat,
@@ -45,8 +47,11 @@ pub struct Dag {
     /// Documentation in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
-    /// When runs are due.
+    /// When runs are due by the clock.
     pub schedule: Timetable,
+    /// Which assets ask for a run when they have been updated, whatever the clock says (Airflow's `AssetOrTimeSchedule`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_condition: Option<Condition>,
     /// The zone of dates written without one, and of the schedule unless that names its own.
     pub timezone: Tz,
     /// No run is due before.
@@ -222,6 +227,12 @@ pub struct Task {
     /// Who is told when a try ends.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
+    /// What it makes: each success is an event of each of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlets: Vec<AssetRef>,
+    /// What it reads, for people to see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inlets: Vec<AssetRef>,
     /// Documentation in Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,

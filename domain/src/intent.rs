@@ -7,12 +7,16 @@ use uuid::Uuid;
 
 use crate::{
     approval::Answer,
+    asset::{Asset, AssetName},
     backfill::{BackfillId, Order},
     id::{DagId, RunId, TaskId},
     outcome::Outcome,
     state::{RunState, TaskState},
     timetable::DataInterval,
 };
+
+/// What the names of runs begin with that are wanted for an asset.
+pub const MATERIALIZATION: &str = "asset_materialization__";
 
 /// One row of the inbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +114,24 @@ pub enum Wish {
         /// Pause, or go on.
         paused: bool,
     },
+    /// Say that an asset was updated by something that no DAG knows of.
+    CreateAssetEvent {
+        /// The asset, as the records have it.
+        asset: Asset,
+        /// What consumers may want to know.
+        extra: Map<String, Value>,
+        /// What the event is found by; made up by whoever asks.
+        request: Uuid,
+    },
+    /// Forget that assets were updated since the last runs that they asked for.
+    DropQueuedAssets {
+        /// For this DAG only.
+        dag_id: Option<DagId>,
+        /// This asset only.
+        asset: Option<AssetName>,
+        /// Only what was queued before.
+        before: Option<DateTime<Utc>>,
+    },
     /// End a backfill: its queued runs are ended, those that run go on, its other dates get no run.
     CancelBackfill {
         /// Its DAG.
@@ -140,6 +162,9 @@ pub struct Trigger {
     /// A remark.
     #[serde(default)]
     pub note: Option<String>,
+    /// It is wanted for an asset that the DAG makes (Airflow's run type `asset_materialization`).
+    #[serde(default)]
+    pub materializes: bool,
 }
 
 /// Names task instances of one run.
@@ -189,23 +214,25 @@ pub struct MarkTasks {
 }
 
 impl Wish {
-    /// The DAG and the run it is about, if it is about one; the run of a [`Wish::Trigger`] should not exist yet.
+    /// The DAG and the run it is about, if it is about any; the run of a [`Wish::Trigger`] should not exist yet.
     #[must_use]
-    pub const fn subject(&self) -> (&DagId, Option<&RunId>) {
+    pub const fn subject(&self) -> (Option<&DagId>, Option<&RunId>) {
         match self {
-            Self::Trigger(trigger) => (&trigger.dag_id, Some(&trigger.run_id)),
+            Self::Trigger(trigger) => (Some(&trigger.dag_id), Some(&trigger.run_id)),
             Self::Clear(Clear { selection, .. })
             | Self::MarkTasks(MarkTasks { selection, .. })
             | Self::Hold { selection, .. }
-            | Self::Prioritize { selection, .. } => (&selection.dag_id, Some(&selection.run_id)),
+            | Self::Prioritize { selection, .. } => (Some(&selection.dag_id), Some(&selection.run_id)),
             Self::MarkRun { dag_id, run_id, .. }
             | Self::Answer(Answer { dag_id, run_id, .. })
             | Self::AdoptVersion { dag_id, run_id }
-            | Self::PauseRun { dag_id, run_id, .. } => (dag_id, Some(run_id)),
+            | Self::PauseRun { dag_id, run_id, .. } => (Some(dag_id), Some(run_id)),
             Self::SwitchTask { dag_id, .. }
             | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
             | Self::PauseBackfill { dag_id, .. }
-            | Self::CancelBackfill { dag_id, .. } => (dag_id, None),
+            | Self::CancelBackfill { dag_id, .. } => (Some(dag_id), None),
+            Self::DropQueuedAssets { dag_id, .. } => (dag_id.as_ref(), None),
+            Self::CreateAssetEvent { .. } => (None, None),
         }
     }
 
@@ -226,7 +253,9 @@ impl Wish {
             | Self::SwitchTask { .. }
             | Self::CreateBackfill { .. }
             | Self::PauseBackfill { .. }
-            | Self::CancelBackfill { .. } => None,
+            | Self::CancelBackfill { .. }
+            | Self::CreateAssetEvent { .. }
+            | Self::DropQueuedAssets { .. } => None,
         }
     }
 
@@ -234,6 +263,7 @@ impl Wish {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Trigger(Trigger { materializes: true, .. }) => "materialize_asset",
             Self::Trigger(_) => "trigger_dag_run",
             Self::Clear(_) => "clear_task_instances",
             Self::MarkTasks(_) => "patch_task_instance",
@@ -251,6 +281,10 @@ impl Wish {
             Self::PauseBackfill { paused: true, .. } => "pause_backfill",
             Self::PauseBackfill { paused: false, .. } => "unpause_backfill",
             Self::CancelBackfill { .. } => "cancel_backfill",
+            Self::CreateAssetEvent { .. } => "create_asset_event",
+            Self::DropQueuedAssets { dag_id: None, .. } => "delete_asset_queued_events",
+            Self::DropQueuedAssets { asset: None, .. } => "delete_dag_asset_queued_events",
+            Self::DropQueuedAssets { .. } => "delete_dag_asset_queued_event",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod approval;
+pub mod asset;
 pub mod backfill;
 pub mod dag;
 pub mod dagfile;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{approval::Question, id::TryKey, wait::TriggerRequest};
+use crate::{approval::Question, asset::OutletEvent, id::TryKey, wait::TriggerRequest};
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";
@@ -43,6 +43,9 @@ pub struct Outcome {
     /// What it left for others, by key; kept only when it did not fail.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub xcoms: IndexMap<String, Value>,
+    /// What it says of the assets that it made; kept only on success.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asset_events: Vec<OutletEvent>,
     /// How often a worker had looked under this try number when this one began ([`crate::wait::Wait::pokes`]); the report counts only
     /// if that is still so. `None` when its worker does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]

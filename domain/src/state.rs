@@ -104,6 +104,8 @@ states! {
         AssetTriggered = "asset_triggered",
         /// By another DAG's task.
         OperatorTriggered = "operator_triggered",
+        /// By a person or a program, so that an asset is made anew.
+        AssetMaterialization = "asset_materialization",
     }
 }
 

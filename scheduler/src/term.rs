@@ -126,6 +126,7 @@ impl<'a> Term<'a> {
             admission: self.scheduler.settings.admission.clone(),
             durations: snapshot.durations,
             workers: snapshot.workers,
+            assets: snapshot.assets,
             next_run: snapshot.next_run.0,
         };
         self.engine = Engine::restore(memory, self.scheduler.clock.now());

@@ -40,7 +40,7 @@ impl Term<'_> {
             match message {
                 Message::Outcome(outcome) => {
                     if let Some((dag_id, run_id)) = named_run(&outcome) {
-                        self.meet(dag_id, run_id, now).await?;
+                        self.meet(Some(dag_id), run_id, now).await?;
                     }
                     self.engine.handle(Event::Outcome(Box::new(outcome)), now);
                 }
@@ -57,10 +57,11 @@ impl Term<'_> {
     // Whatever is asked for is about what the records have, also where the engine has not heard of it.
     async fn meet(
         &mut self,
-        dag_id: &DagId,
+        dag_id: Option<&DagId>,
         run_id: Option<&RunId>,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
+        let Some(dag_id) = dag_id else { return Ok(()) };
         self.meet_dag(dag_id, now).await?;
         match run_id {
             Some(run_id) => self.meet_run(dag_id, run_id, now).await,

@@ -13,7 +13,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     dag::{Dag, Operator, Task, USUAL_MAPPED, WeightRule},
-    engine::record::{DagRecord, VersionId},
+    engine::record::{AssetStanding, DagRecord, VersionId},
     id::{DagId, PoolName, QueueName, RunId, TaskId},
     intent::{Intent, Message, Trigger, Wish},
     retry::Retry,
@@ -140,6 +140,7 @@ impl Store {
             disabled: row.disabled.into_iter().map(|id| id.0).collect(),
             failed_runs: count(row.failed_runs),
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         }))
     }
 }
@@ -172,6 +173,7 @@ fn empty() -> Result<Dag, AddError> {
         description: Some("Tasks that were posted one by one".to_owned()),
         doc: None,
         schedule: Timetable::Null,
+        asset_condition: None,
         timezone: Default::default(),
         start_date: None,
         end_date: None,
@@ -222,6 +224,8 @@ fn task(new: &NewTask) -> Task {
         max_active_tis_per_dag: None,
         max_active_tis_per_dagrun: None,
         do_xcom_push: true,
+        outlets: Vec::new(),
+        inlets: Vec::new(),
         expand: Default::default(),
         expand_kwargs: None,
         map_index_template: None,
@@ -253,6 +257,7 @@ fn wish(run_id: Option<String>, now: DateTime<Utc>) -> Result<Wish, Error> {
         run_after: now,
         conf: Default::default(),
         note: None,
+        materializes: false,
     }))
 }
 
@@ -273,8 +278,8 @@ async fn insert(conn: &mut AsyncPgConnection, found: Option<&Current>, dag: &Dag
         source: SOURCE,
         owner: &dag.owner,
         description: &description,
-        schedule: &dag.schedule.summary(),
-        words: &dag.schedule.description(),
+        schedule: &dag.schedule_summary(),
+        words: &dag.schedule_description(),
     };
     query.execute(conn).await?;
     Ok(())

@@ -62,6 +62,8 @@ pub struct Claimed {
     pub conf: Map<String, Value>,
     /// Who triggered the run, when a person did.
     pub triggered_by: Option<String>,
+    /// What the run was created for, when assets asked for it: the newest hundred events, the newest last.
+    pub asset_events: Vec<Value>,
     /// When it was claimed, by the database's clock.
     pub started_at: DateTime<Utc>,
 }
@@ -170,6 +172,7 @@ impl From<Row> for Claimed {
             run_started_at: row.run_started_at,
             conf: row.conf.0,
             triggered_by: row.triggered_by,
+            asset_events: row.asset_events.map(|events| events.0).unwrap_or_default(),
             started_at: row.started_at,
         }
     }
@@ -213,6 +216,8 @@ struct Row {
     conf: FromJson<Map<String, Value>>,
     #[diesel(sql_type = Nullable<Text>)]
     triggered_by: Option<String>,
+    #[diesel(sql_type = Nullable<Json>)]
+    asset_events: Option<FromJson<Vec<Value>>>,
     #[diesel(sql_type = Timestamptz)]
     started_at: DateTime<Utc>,
 }

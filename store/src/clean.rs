@@ -21,6 +21,8 @@ pub struct Cleaned {
     pub versions: usize,
     /// Alerts that were sent or given up; those of deleted runs go with them and are not counted.
     pub alerts: usize,
+    /// Asset events, but for those of assets that are queued.
+    pub asset_events: usize,
     /// Lines of the audit log.
     pub events: usize,
     /// Processes that ended.
@@ -42,6 +44,7 @@ impl Store {
             backfills: in_batches(conn, CleanBackfills { before: &before, limit: &AT_ONCE }).await?,
             versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
             alerts: in_batches(conn, CleanAlerts { before: &before, limit: &AT_ONCE }).await?,
+            asset_events: in_batches(conn, CleanAssetEvents { before: &before, limit: &AT_ONCE }).await?,
             events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
             jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
             sessions: self.forget_expired_sessions().await?,
@@ -64,6 +67,7 @@ impl Store {
             backfills: count("backfill"),
             versions: 0,
             alerts: count("alert"),
+            asset_events: count("asset_event"),
             events: count("event_log"),
             jobs: count("job"),
             sessions: 0,
@@ -153,6 +157,17 @@ hot_query! {
 }
 
 hot_query! {
+    /// What a DAG is still to consume stays, and the newest event of each asset.
+    CleanAssetEvents { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
+    "DELETE FROM asset_event WHERE id IN (
+         SELECT e.id FROM asset_event e WHERE e.at < $1
+           AND EXISTS (SELECT FROM asset_event n WHERE n.asset_id = e.asset_id AND n.id > e.id)
+           AND NOT EXISTS (SELECT FROM asset_dag_run_queue q WHERE q.asset_id = e.asset_id)
+         ORDER BY e.at LIMIT $2
+     )"
+}
+
+hot_query! {
     CleanEvents { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
     "DELETE FROM event_log WHERE id IN (SELECT id FROM event_log WHERE at < $1 ORDER BY at LIMIT $2)"
 }
@@ -169,6 +184,9 @@ hot_query! {
      UNION ALL SELECT 'backfill', count(*) FROM backfill WHERE completed_at < $1
      UNION ALL SELECT 'alert', count(*) FROM alert a JOIN dag_run r ON r.key = a.run_key
        WHERE a.settled_at < $1 AND r.ended_at IS NOT NULL
+     UNION ALL SELECT 'asset_event', count(*) FROM asset_event e WHERE e.at < $1
+       AND EXISTS (SELECT FROM asset_event n WHERE n.asset_id = e.asset_id AND n.id > e.id)
+       AND NOT EXISTS (SELECT FROM asset_dag_run_queue q WHERE q.asset_id = e.asset_id)
      UNION ALL SELECT 'event_log', count(*) FROM event_log WHERE at < $1
      UNION ALL SELECT 'job', count(*) FROM job WHERE state IN ('stopped', 'lost') AND renewed_at < $1"
 }

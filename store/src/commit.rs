@@ -6,6 +6,7 @@
 
 mod alert;
 mod approval;
+mod asset;
 mod backfill;
 mod dag;
 mod run;
@@ -54,6 +55,7 @@ impl Store {
         approval::ask(conn, &decisions.questions_asked, &mut statements);
         approval::close(conn, &decisions.questions_closed, &mut statements);
         backfill::write(conn, decisions, &mut statements);
+        asset::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);

@@ -6,6 +6,7 @@
 //! What must never be in here: Redis, HTTP, the file system, a decision of the engine, and the machine's clock: where the
 //! time matters between processes (leases), it is the database's.
 
+mod asset;
 mod backfill;
 mod cipher;
 mod claim;

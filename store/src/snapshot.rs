@@ -19,7 +19,8 @@ use domain::{
         backfill::BackfillSnapshot,
         durations::DurationRecord,
         record::{
-            DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength, XComRecord,
+            AssetsRecord, DagRecord, PoolRecord, RunRecord, RunSnapshot, VersionId, WorkerRecord, XComLength,
+            XComRecord,
         },
     },
     id::{DagId, RunId, RunKey},
@@ -29,7 +30,7 @@ use futures_util::{Stream, TryStreamExt};
 
 use self::rows::{ChoiceRow, DagRow, LengthRow, Names, NextKey, TiRow};
 use crate::{
-    Error, LeaderProof, Store, backfill,
+    Error, LeaderProof, Store, asset, backfill,
     dag_run::RunRow,
     dag_version,
     hot::hot_query,
@@ -60,6 +61,8 @@ pub struct Snapshot {
     pub workers: Vec<WorkerRecord>,
     /// Running tries whose worker is gone, for example because the leader before died while it dealt with them.
     pub orphans: Vec<LostWorker>,
+    /// What is known of assets.
+    pub assets: AssetsRecord,
     /// The first run key that was never given.
     pub next_run: RunKey,
 }
@@ -98,6 +101,7 @@ impl Store {
             durations: task_duration::all(conn).await?,
             workers: job::live_workers(conn).await?,
             orphans: job::orphans(conn).await?,
+            assets: asset::record(conn).await?,
             next_run: RunKey(NextRunKey {}.get_result::<NextKey>(conn).await?.key),
         };
         transaction.commit().await?;
@@ -187,6 +191,8 @@ impl Store {
             durations: Vec::new(),
             workers: job::live_workers(conn).await?,
             orphans: Vec::new(),
+            // Nobody is told of events by who only reads.
+            assets: AssetsRecord::default(),
             next_run: RunKey(NextRunKey {}.get_result::<NextKey>(conn).await?.key),
         };
         transaction.commit().await?;
@@ -267,7 +273,11 @@ fn wanted_lengths(run: &RunSnapshot) -> BTreeSet<(i64, String, String)> {
 
 hot_query! {
     Dags {}
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, ARRAY(
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, asset_event, asset_run_at,
+     ARRAY(SELECT a.name FROM asset_dag_run_queue q JOIN asset a ON a.id = q.asset_id WHERE q.dag_id = dag.dag_id
+           ORDER BY q.asset_id) AS queued_assets,
+     ARRAY(SELECT q.created_at FROM asset_dag_run_queue q WHERE q.dag_id = dag.dag_id ORDER BY q.asset_id) AS queued_since,
+     ARRAY(
          SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
          WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
            AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
@@ -293,7 +303,11 @@ hot_query! {
 
 hot_query! {
     OneDag { dag_id: str => Text }
-    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, ARRAY(
+    "SELECT dag_id, version_id, is_paused, is_stale, cursor_start, cursor_end, disabled, failed_runs, asset_event, asset_run_at,
+     ARRAY(SELECT a.name FROM asset_dag_run_queue q JOIN asset a ON a.id = q.asset_id WHERE q.dag_id = dag.dag_id
+           ORDER BY q.asset_id) AS queued_assets,
+     ARRAY(SELECT q.created_at FROM asset_dag_run_queue q WHERE q.dag_id = dag.dag_id ORDER BY q.asset_id) AS queued_since,
+     ARRAY(
          SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
          WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
            AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)

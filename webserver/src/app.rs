@@ -17,7 +17,8 @@ use runtime::shutdown::Shutdown;
 use tracing::info;
 
 use crate::{
-    AppState, api, artifacts, assets, auth, error, front, health, live, log, metrics, openapi, pages, tasks,
+    AppState, api, artifacts, auth, error, front, health, live, log, metrics, openapi, pages, static_files,
+    tasks,
 };
 
 /// A connection that sends nothing for this long is closed.
@@ -122,7 +123,7 @@ pub(crate) fn application(
         .wrap(from_fn(front::answer))
         .configure(health::routes)
         .configure(metrics::routes)
-        .configure(assets::routes)
+        .configure(static_files::routes)
         .configure(auth::routes)
         .configure(live::routes)
         .configure(log::routes)

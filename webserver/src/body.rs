@@ -30,6 +30,21 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     }
 }
 
+/// A body of JSON that may be left out, or be null.
+#[derive(Debug, Clone)]
+pub(crate) struct MaybeBody<T>(pub(crate) Option<T>);
+
+impl<T: DeserializeOwned + 'static> FromRequest for MaybeBody<T> {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, bytes) = (request.clone(), Bytes::from_request(request, payload));
+        let maybe = |bytes: Bytes| if bytes.is_empty() { Ok(None) } else { read(&bytes) };
+        async move { maybe(whole(&request, bytes.await)?).map(Self) }.boxed_local()
+    }
+}
+
 /// The body, or what kept it from being read whole.
 pub(crate) fn whole(request: &HttpRequest, bytes: Result<Bytes, actix_web::Error>) -> Result<Bytes, Error> {
     bytes.map_err(|fault| {

@@ -10,8 +10,8 @@ use askama::Template;
 use serde_json::{Value, json};
 
 use crate::{
-    assets,
     pages::{error::ErrorPage, parts::Theme},
+    static_files,
 };
 
 /// Most characters of an error's words.
@@ -283,7 +283,7 @@ fn to_person(error: &Error, theme: Theme, wanted: Option<&str>, request_id: &str
     let status = error.status_code();
     let page = ErrorPage {
         theme,
-        assets: assets::version(),
+        assets: static_files::version(),
         status: status.as_u16(),
         title: title(error).to_owned(),
         text: capitalised(&words(error)),

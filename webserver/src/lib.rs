@@ -9,7 +9,6 @@
 mod api;
 mod app;
 mod artifacts;
-mod assets;
 mod auth;
 mod backfill;
 mod body;
@@ -24,6 +23,7 @@ mod openapi;
 mod pages;
 mod settings;
 mod state;
+mod static_files;
 mod tasks;
 mod why;
 mod wish;

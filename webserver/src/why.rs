@@ -73,6 +73,7 @@ async fn of_records(
         admission: AdmissionRecord::default(),
         durations: snapshot.durations,
         workers: snapshot.workers,
+        assets: snapshot.assets,
         next_run: snapshot.next_run.0,
     };
     let mut engine = Engine::restore(memory, now);

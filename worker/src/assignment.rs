@@ -55,6 +55,33 @@ pub struct Run {
     pub conf: Map<String, Value>,
     /// Who triggered it, when a person did.
     pub triggered_by: Option<String>,
+    /// What it was created for, when assets asked for it: each with the `name` of its asset, the newest last.
+    pub asset_events: Vec<Value>,
+}
+
+/// Most bytes of JSON of the events that a task is shown: an environment variable has little room.
+const MOST_EVENT_BYTES: usize = 64 << 10;
+
+impl Run {
+    /// The events that it was created for, by the names of their assets; the oldest are left out when they are too long together.
+    #[must_use]
+    pub fn events_by_asset(&self) -> Map<String, Value> {
+        let mut length = 0;
+        let newest = self.asset_events.iter().rev().take_while(|event| {
+            length += event.to_string().len();
+            length <= MOST_EVENT_BYTES
+        });
+        let mut events: Vec<&Value> = newest.collect();
+        events.reverse();
+        let mut all = Map::new();
+        for event in events {
+            let name = event.get("name").and_then(Value::as_str).unwrap_or_default();
+            if let Value::Array(list) = all.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+                list.push(event.clone());
+            }
+        }
+        all
+    }
 }
 
 impl Assignment {

@@ -26,6 +26,8 @@ pub(crate) struct Base {
 pub(crate) struct Places<'a> {
     /// The file in which it may leave XComs.
     pub(crate) output: &'a Path,
+    /// The file in which it may say what it made.
+    pub(crate) asset_events: &'a Path,
     /// The folder in which it may leave files to be kept.
     pub(crate) artifacts: &'a Path,
 }
@@ -48,6 +50,7 @@ impl Base {
         let mut put = |name: String, value: &OsStr| all.push((OsString::from(name), value.to_owned()));
         put(MARK.to_owned(), self.mark.as_ref());
         put("TRADEWIND_OUTPUT".to_owned(), places.output.as_os_str());
+        put("TRADEWIND_ASSET_EVENTS".to_owned(), places.asset_events.as_os_str());
         put("TRADEWIND_ARTIFACTS".to_owned(), places.artifacts.as_os_str());
         if let Some(folder) = &assignment.folder {
             put("TRADEWIND_DAG_DIR".to_owned(), folder.as_os_str());
@@ -97,6 +100,7 @@ fn of_context(assignment: &Assignment) -> Vec<(&'static str, String)> {
         ("TRADEWIND_LOGICAL_DATE", logical_date.clone()),
         ("TRADEWIND_DATA_INTERVAL_START", start),
         ("TRADEWIND_DATA_INTERVAL_END", end),
+        ("TRADEWIND_TRIGGERING_ASSET_EVENTS", Value::Object(run.events_by_asset()).to_string()),
         ("AIRFLOW_CTX_DAG_ID", dag_id),
         ("AIRFLOW_CTX_TASK_ID", task_id),
         ("AIRFLOW_CTX_DAG_RUN_ID", run_id),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::approval::Question;
+use domain::asset::OutletEvent;
 use domain::outcome::TryResult;
 use domain::wait::TriggerRequest;
 use indexmap::IndexMap;
@@ -37,6 +38,8 @@ pub struct Finished {
     pub reason: Option<String>,
     /// What it left, by key.
     pub xcoms: IndexMap<String, Value>,
+    /// What it says of the assets that it made.
+    pub asset_events: Vec<OutletEvent>,
     /// The run that it asks for, which nobody starts here.
     pub trigger: Option<Box<TriggerRequest>>,
     /// The question that it puts to people.
@@ -88,6 +91,7 @@ pub async fn run_once(
         exit_code: done.exit_code,
         reason: done.reason,
         xcoms: done.xcoms,
+        asset_events: done.asset_events,
         trigger,
         question,
     })

@@ -15,6 +15,7 @@ mod wait;
 use std::sync::Arc;
 
 use domain::approval::Question;
+use domain::asset::OutletEvent;
 use domain::dag::{Operator, Task};
 use domain::outcome::{RETURN_VALUE, TryResult};
 use domain::wait::TriggerRequest;
@@ -78,6 +79,8 @@ pub(crate) struct Done {
     pub(crate) reason: Option<String>,
     /// What it left.
     pub(crate) xcoms: IndexMap<String, Value>,
+    /// What it says of the assets that it made.
+    pub(crate) asset_events: Vec<OutletEvent>,
     /// Who stopped it.
     pub(crate) halted: Option<Halt>,
     /// What it leaves to the engine.
@@ -116,7 +119,15 @@ impl Done {
 
     /// It worked, and leaves this.
     pub(crate) fn success(xcoms: IndexMap<String, Value>) -> Done {
-        Done { result: TryResult::Success, exit_code: None, reason: None, xcoms, halted: None, request: None }
+        Done {
+            result: TryResult::Success,
+            exit_code: None,
+            reason: None,
+            xcoms,
+            asset_events: Vec::new(),
+            halted: None,
+            request: None,
+        }
     }
 
     /// It failed; another try may work.
@@ -136,6 +147,7 @@ impl Done {
             exit_code: None,
             reason: Some(reason.into()),
             xcoms: IndexMap::new(),
+            asset_events: Vec::new(),
             halted: None,
             request: None,
         }

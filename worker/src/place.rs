@@ -31,6 +31,8 @@ pub(crate) struct TryPlace {
     root: PathBuf,
     /// In which the task may leave XComs.
     pub(crate) output: PathBuf,
+    /// In which the task may say what it made.
+    pub(crate) asset_events: PathBuf,
     /// In which the task may leave files to be kept. Exists.
     pub(crate) artifacts: PathBuf,
     /// A folder to work in; made when needed.
@@ -81,6 +83,7 @@ impl Place {
         let path = |name: &str| root.join(name);
         Ok(TryPlace {
             output: path("xcom"),
+            asset_events: path("assets"),
             artifacts: path(ARTIFACTS),
             work: path("work"),
             program: path("program"),
@@ -90,7 +93,7 @@ impl Place {
 
     /// Takes a place back. One in which something was left is not used again: whoever left it may still be about.
     pub(crate) fn give_back(&self, place: TryPlace) {
-        let removed = [&place.output, &place.program].map(fs::remove_file);
+        let removed = [&place.output, &place.asset_events, &place.program].map(fs::remove_file);
         let unused = removed.iter().all(|removed| match removed {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,

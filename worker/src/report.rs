@@ -219,6 +219,7 @@ mod tests {
             worker: uuid::Uuid::nil(),
             exit_code: Some(0),
             reason: None,
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
             question: None,

@@ -1,6 +1,7 @@
 //! The commands, one file for each noun.
 
 pub mod approvals;
+pub mod assets;
 pub mod backfill;
 pub mod config;
 pub mod connections;

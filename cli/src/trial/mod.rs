@@ -79,6 +79,7 @@ impl Trial {
             started_at: Some(now),
             conf,
             triggered_by: Some(setup::operator()),
+            asset_events: Vec::new(),
         };
         Ok(Self {
             dag,

@@ -15,8 +15,8 @@ use domain::{
         decision::{Decisions, Ready},
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PoolRecord, QuestionRecord, RunRecord, TiRecord, VersionId,
-            WorkerRecord,
+            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, PoolRecord, QuestionRecord, RunRecord,
+            TiRecord, VersionId, WorkerRecord,
         },
     },
     id::{QueueName, RunKey, TryKey},
@@ -129,6 +129,7 @@ impl Stage {
             run_after: run.run_after,
             conf: run.conf.clone(),
             note: None,
+            materializes: false,
         }));
         Ok(stage)
     }
@@ -288,6 +289,7 @@ async fn run_try(trial: &Trial, assignment: Assignment, cancel: &CancellationTok
         reason,
         rendered_map_index: None,
         xcoms,
+        asset_events: Vec::new(),
         pokes: Some(pokes),
         trigger: None,
         question,
@@ -302,13 +304,14 @@ fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
     Snapshot {
         dags: vec![DagRecord {
             version: VersionId(1),
-            dag: Arc::new(Dag { schedule: Timetable::Null, ..dag.clone() }),
+            dag: Arc::new(Dag { schedule: Timetable::Null, asset_condition: None, ..dag.clone() }),
             is_paused: false,
             is_stale: false,
             cursor: None,
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         }],
         runs: Vec::new(),
         backfills: Vec::new(),
@@ -316,6 +319,7 @@ fn snapshot(dag: &Dag, slots: usize) -> Snapshot {
         admission: AdmissionRecord::default(),
         durations: Vec::new(),
         workers: vec![WorkerRecord { id: Uuid::nil(), queues: queues.into_iter().collect(), slots }],
+        assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
         next_run: RUN.0,
     }
 }

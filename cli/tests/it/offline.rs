@@ -248,3 +248,29 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = ended_in_time(child);
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn an_asset_that_nobody_makes_is_a_notice_and_no_error() {
+    let place = Place::new();
+    let report = "dag_id: report\nschedule: {assets: {all: [orders, items]}, or: '0 6 * * *'}\ntasks: {t: {empty: {}}}\n";
+    let maker = "dag_id: maker\ntasks: {t: {empty: {}, outlets: orders}}\n";
+    let (report, maker) = (place.file("report.yaml", report), place.file("maker.yaml", maker));
+    let ended = place.run(&["dags", "validate", &report, &maker]);
+    assert_eq!(ended.status, Some(0), "{ended:#?}");
+    let told = "the DAG `report` waits for the asset `items`, and no task in these files makes it";
+    assert!(ended.stderr.contains(told) && !ended.stderr.contains("`orders`"), "{ended:#?}");
+    let json = place.run(&["dags", "validate", &report, "--output", "json"]).json();
+    assert_eq!(json[0]["notices"].as_array().map(Vec::len), Some(2));
+
+    let ended = place.run(&["dags", "next-execution", &report, "--num-executions", "1", "--output", "json"]);
+    let json = ended.json();
+    assert_eq!(json[0]["assets"], json!({"condition": "orders and items"}));
+    assert_eq!(json[0]["executions"].as_array().map(Vec::len), Some(1));
+    let json = place.run(&["dags", "next-execution", &maker, "--output", "json"]).json();
+    assert_eq!(json, json!([{"dag_id": "maker", "executions": []}]));
+    let ended = place.run(&["dags", "next-execution", &report]);
+    assert!(
+        ended.stderr.contains("runs when these assets have been updated: orders and items"),
+        "{ended:#?}"
+    );
+}

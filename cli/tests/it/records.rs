@@ -236,3 +236,38 @@ fn dags_can_be_brought_into_the_records_without_a_scheduler() {
     place.run(&["dags", "delete", "good", "--yes"]).good();
     assert_eq!(place.run(&["dags", "list", "--output", "json"]).json(), json!([]));
 }
+
+#[test]
+fn assets_are_listed_shown_and_asked_for() {
+    let (_server, place) = migrated();
+    let maker = "dag_id: maker\nassets: {orders: {uri: 's3://shop/orders', extra: {owner: ann}}}\ntasks: {t: {bash: x, outlets: [orders, {alias: files}]}}\n";
+    place.file("dags/maker.yaml", maker);
+    place.file(
+        "dags/report.yaml",
+        "dag_id: report\nschedule: {assets: {any: [orders, items]}}\ntasks: {t: {bash: x}}\n",
+    );
+    place.run(&["dags", "reserialize", "--dags", "dags"]).good();
+    let names = place.run(&["assets", "list", "--output", "plain"]).good();
+    assert_eq!(
+        names.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(),
+        ["items", "orders"]
+    );
+    let aliases = place.run(&["assets", "list", "--alias", "--output", "json"]).json();
+    assert_eq!((&aliases[0]["name"], &aliases[0]["group"]), (&json!("files"), &json!("asset")));
+    let shown = place.run(&["assets", "details", "--uri", "s3://shop/orders", "--output", "json"]).json();
+    assert_eq!((&shown["name"], &shown["extra"]), (&json!("orders"), &json!({"owner": "ann"})));
+    assert_eq!(
+        (&shown["producing_tasks"], &shown["scheduled_dags"]),
+        (&json!(["maker/t"]), &json!(["report"]))
+    );
+    assert_eq!(
+        place.run(&["assets", "details", "--alias", "--name", "files", "-o", "json"]).json()["name"],
+        "files"
+    );
+    place.run(&["assets", "details", "--name", "nothing"]).bad(1, &["there is no asset `nothing`"]);
+    place.run(&["assets", "details"]).bad(2, &["--name"]);
+    place.run(&["assets", "materialize", "--name", "items"]).bad(1, &["no DAG makes `items`"]);
+    let waits = place.run(&["dags", "next-execution", "report", "--output", "json"]).json();
+    let expected = json!({"condition": "orders or items", "missing": ["orders", "items"]});
+    assert_eq!(waits[0]["assets"], expected);
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono_tz::Tz;
 
 use super::{
-    Loaded, approval, date, deadline,
+    Loaded, approval, assets, date, deadline,
     diagnostic::Problem,
     expand::{self, Source},
     fields::Fields,
@@ -95,7 +95,9 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         fields.get(name, reading, whole(name)).unwrap_or(MAX_ACTIVE)
     };
     let seed = dag_id.as_ref().map_or("", DagId::as_str);
-    let schedule = schedule::read(fields, zone, seed, reading);
+    assets::describe(fields, reading);
+    let schedule::Schedule { times: schedule, assets: asset_condition } =
+        schedule::read(fields, zone, seed, reading);
     let catchup = schedule::catchup(fields, reading);
     let max_active_runs =
         schedule::max_active_runs(fields, schedule.as_ref(), limit("max_active_runs", reading), reading);
@@ -103,6 +105,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         description: fields.get("description", reading, |node| values::text(node)),
         doc: fields.get("doc", reading, |node| values::text(node)),
         schedule: schedule.unwrap_or(Timetable::Null),
+        asset_condition,
         timezone: zone,
         start_date,
         end_date,

@@ -145,6 +145,9 @@ impl<'n> Fields<'n> {
             | Place::Repeat
             | Place::Deadline
             | Place::Source
+            | Place::Asset
+            | Place::AssetBody
+            | Place::Condition
             | Place::Schedule
             | Place::Calendar
             | Place::Blackout

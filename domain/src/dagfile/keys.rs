@@ -3,6 +3,7 @@
 //! The parser refuses keys that are not here and the published JSON Schema is generated from here, so the two agree.
 
 mod approval;
+mod assets;
 mod deadline;
 mod mapping;
 mod notices;
@@ -15,6 +16,7 @@ use crate::dag::MAX_SHARE;
 
 use self::{
     approval::APPROVAL,
+    assets::{ASSET, ASSET_BODY, ASSETS, CONDITION, INLETS, OUTLETS},
     deadline::{DEADLINE, DUE},
     mapping::{EXPAND, EXPAND_KWARGS, GROUP_EXPAND, MAP_INDEX_TEMPLATE, MAX_MAP_LENGTH, SOURCE},
     notices::{EMAIL, ON_RUN, ON_TRY, SLACK, WEBHOOK},
@@ -54,8 +56,9 @@ pub(super) const DAG: &[Key] = &[
     nullable(
         "schedule",
         Shape::Schedule,
-        "When runs are due: a cron expression of 5 fields (6 with seconds first), a preset such as @daily, @once, @continuous, {every: 15m}, {cron: ..., timezone: ...}, {at: [dates]}, a list of these, or null for manual runs only.",
+        "When runs are due: a cron expression of 5 fields (6 with seconds first), a preset such as @daily, @once, @continuous, {every: 15m}, {cron: ..., timezone: ...}, {at: [dates]}, a list of these, {assets: ...}, or null for manual runs only.",
     ),
+    ASSETS,
     key("timezone", Shape::Zone, "The zone of the schedule and of dates written without one. Default: UTC."),
     nullable("start_date", Shape::Date, "No run is due before."),
     nullable("end_date", Shape::Date, "No run is due after."),
@@ -181,6 +184,8 @@ pub(super) const SETTINGS: &[Key] = &[
 /// The rest of a task.
 pub(super) const TASK: &[Key] = &[
     nullable("depends_on", Shape::Names, "The tasks or groups it waits for."),
+    OUTLETS,
+    INLETS,
     EXPAND,
     EXPAND_KWARGS,
     MAP_INDEX_TEMPLATE,
@@ -319,6 +324,9 @@ pub(super) enum Place {
     Repeat,
     Deadline,
     Source,
+    Asset,
+    AssetBody,
+    Condition,
     Schedule,
     Calendar,
     Blackout,
@@ -350,6 +358,9 @@ impl Place {
             Self::Repeat => &[REPEAT],
             Self::Deadline => &[DEADLINE],
             Self::Source => &[SOURCE],
+            Self::Asset => &[ASSET],
+            Self::AssetBody => &[ASSET_BODY],
+            Self::Condition => &[CONDITION],
             Self::Schedule => &[SCHEDULE],
             Self::Calendar => &[CALENDAR],
             Self::Blackout => &[BLACKOUT],

@@ -4,10 +4,9 @@ use super::keys::Place;
 
 /// Keys of the format that this version cannot carry out yet. One that becomes supported moves to a table of [`super::keys`].
 const LATER: &[(Place, &[&str])] = &[
-    (Place::Task, &["docker", "kubernetes", "ssh", "email", "inlets", "outlets", "run_as_user"]),
-    (Place::Defaults, &["inlets", "outlets", "run_as_user"]),
+    (Place::Task, &["docker", "kubernetes", "ssh", "email", "run_as_user"]),
+    (Place::Defaults, &["run_as_user"]),
     (Place::Python, &["python_version", "requirements"]),
-    (Place::Schedule, &["assets", "or"]),
 ];
 
 /// The key belongs to the format but not yet to this version.

@@ -6,6 +6,7 @@
 //! [`json_schema`] publishes the format for editors, from the same table of keys the reader uses.
 
 mod approval;
+mod assets;
 mod date;
 mod deadline;
 mod diagnostic;

@@ -2,6 +2,7 @@
 
 use super::{
     MAX_BYTES,
+    assets::Described,
     diagnostic::{Problem, Report},
     node::{At, shown},
 };
@@ -11,11 +12,13 @@ pub(super) struct Reading<'a> {
     read: &'a dyn Fn(&str) -> Result<String, String>,
     /// The files asked for, in order of appearance, also those that could not be read.
     pub(super) files: Vec<String>,
+    /// The assets that the document at hand describes.
+    pub(super) assets: Described,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(report: Report<'a>, read: &'a dyn Fn(&str) -> Result<String, String>) -> Self {
-        Self { report, read, files: Vec::new() }
+        Self { report, read, files: Vec::new(), assets: Described::default() }
     }
 
     pub(super) fn add(&mut self, problem: Problem) {

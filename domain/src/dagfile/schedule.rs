@@ -6,15 +6,16 @@ mod calendar;
 use chrono_tz::Tz;
 
 use super::{
-    date,
+    assets, date,
     diagnostic::{Problem, alternatives},
     fields::Fields,
     keys::Place,
-    node::{At, Node},
+    node::{At, Node, shown},
     reading::Reading,
     values,
 };
 use crate::{
+    asset::Condition,
     span::Span,
     timetable::{self, Catchup, Composed, Cron, Dates, Every, Interval, Jitter, Overlap, Timetable},
 };
@@ -29,27 +30,62 @@ struct Header<'s> {
     is_element: bool,
 }
 
+/// When runs are due, by the clock and by assets.
+#[derive(Default)]
+pub(super) struct Schedule {
+    /// `None` when it has a problem, which has been told.
+    pub(super) times: Option<Timetable>,
+    pub(super) assets: Option<Condition>,
+}
+
 /// Reads `schedule`; none means manual runs only. `seed` is what jitter follows from, the DAG's id.
-pub(super) fn read(
-    fields: &Fields<'_>,
-    zone: Tz,
-    seed: &str,
-    reading: &mut Reading<'_>,
-) -> Option<Timetable> {
-    let Some(entry) = fields.entry("schedule") else {
-        return Some(Timetable::Null);
+pub(super) fn read(fields: &Fields<'_>, zone: Tz, seed: &str, reading: &mut Reading<'_>) -> Schedule {
+    let never = Schedule { times: Some(Timetable::Null), assets: None };
+    let Some(entry) = fields.entry("schedule").filter(|entry| !entry.value.is_null()) else {
+        return never;
     };
-    let node = &entry.value;
-    if node.is_null() {
-        return Some(Timetable::Null);
-    }
     let header = Header { zone, seed, is_element: false };
     let owner = fields.named("schedule");
+    let has = |key| entry.value.map().is_some_and(|map| map.contains_key(key));
+    if !has("assets") && !has("or") {
+        return Schedule { times: times(&entry.value, entry.key_at, owner, header, reading), assets: None };
+    }
+    let Some(fields) = Fields::open(&entry.value, entry.key_at, owner, Place::Schedule, reading) else {
+        return Schedule::default();
+    };
+    for (key, other) in entry.value.map().into_iter().flatten() {
+        if !matches!(key.as_str(), "assets" | "or") && Place::Schedule.key(key).is_some() {
+            let message = format!("{} has both `assets` and `{}`", fields.owner, shown(key));
+            reading.add(
+                Problem::new(other.key_at, message).hint("put the times below `or`: {assets: ..., or: ...}"),
+            );
+        }
+    }
+    let Some(named) = fields.entry("assets") else {
+        reading.add(Problem::new(entry.key_at, format!("{} has `or` but no `assets`", fields.owner)));
+        return Schedule::default();
+    };
+    let assets = assets::condition(&named.value, &fields.named("assets"), reading);
+    let times = match fields.entry("or").filter(|or| !or.value.is_null()) {
+        Some(or) => times(&or.value, or.key_at, fields.named("or"), header, reading),
+        None => Some(Timetable::Null),
+    };
+    Schedule { times, assets }
+}
+
+/// The part of a schedule that goes by the clock.
+fn times(
+    node: &Node,
+    at: At,
+    owner: String,
+    header: Header<'_>,
+    reading: &mut Reading<'_>,
+) -> Option<Timetable> {
     if node.list().is_some() {
         let elements = elements(node, &owner, header, reading)?;
         return together(elements, node.at, &owner, reading);
     }
-    one(node, entry.key_at, owner, header, reading)
+    one(node, at, owner, header, reading)
 }
 
 /// A schedule that is no list.
@@ -139,6 +175,13 @@ fn mapping(
 ) -> Option<Timetable> {
     let before = reading.report.count();
     let fields = Fields::open(node, at, owner, Place::Schedule, reading)?;
+    if let Some(entry) = fields.entry("assets").or_else(|| fields.entry("or")) {
+        let message = format!("{}: assets stand beside times, not among them", fields.owner);
+        reading.add(
+            Problem::new(entry.key_at, message).hint("write {assets: ..., or: ...} as the whole schedule"),
+        );
+        return None;
+    }
     let zone = fields.get("timezone", reading, |node| values::zone(node)).unwrap_or(header.zone);
     let header = Header { zone, ..header };
     let calendar = calendar::read(&fields, zone, reading);

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     alert::MAX_NOTIFICATIONS,
+    asset::{MAX_LISTED, MAX_NAME},
     deadline::MAX_DEADLINES,
     state::TaskState,
     timetable::{OnBlackout, OnHoliday, Overlap},
@@ -38,6 +39,8 @@ pub fn json_schema() -> Value {
         "default_args": object(Place::Defaults, &[]),
         "param": param(),
         "source": source(),
+        "asset": asset(),
+        "asset_condition": condition(),
         "schedule": one_schedule(),
         "notifications": notifications(),
     });
@@ -115,9 +118,12 @@ fn shape(shape: Shape) -> Value {
         Shape::Date => date(),
         Shape::Zone => json!({"type": "string", "examples": ["UTC", "Europe/Berlin", "America/New_York"]}),
         Shape::Schedule => schedule(),
-        Shape::Schedules => {
-            json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/schedule"}})
-        }
+        Shape::Assets => assets(),
+        Shape::AssetRefs => asset_refs(),
+        Shape::Condition => json!({"allOf": [{"$ref": "#/definitions/asset_condition"}]}),
+        Shape::Conditions => conditions(),
+        Shape::Times => times(),
+        Shape::Schedules => schedules(),
         Shape::Dates => json!({"type": "array", "minItems": 1, "items": date()}),
         Shape::Interval => json!({"anyOf": [{"type": "boolean"}, duration()]}),
         Shape::Weekdays => weekdays(),
@@ -127,9 +133,7 @@ fn shape(shape: Shape) -> Value {
         Shape::TimeOrDate => json!({"type": "string", "examples": ["22:00", "2026-12-24"]}),
         Shape::OnBlackout => json!({"enum": OnBlackout::ALL.map(OnBlackout::as_str)}),
         Shape::Overlap => json!({"enum": Overlap::ALL.map(Overlap::as_str)}),
-        Shape::Catchup => {
-            json!({"anyOf": [{"type": "boolean"}, {"const": "last"}, object(Place::Catchup, &["window"])]})
-        }
+        Shape::Catchup => catchup(),
         Shape::Params => json!({"type": "object", "additionalProperties": {"$ref": "#/definitions/param"}}),
         Shape::Defaults => json!({"allOf": [{"$ref": "#/definitions/default_args"}]}),
         Shape::Tasks => json!({"allOf": [{"$ref": "#/definitions/tasks"}]}),
@@ -188,17 +192,70 @@ fn schedule() -> Value {
     schema
 }
 
+fn schedules() -> Value {
+    json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/schedule"}})
+}
+
+/// The times beside assets.
+fn times() -> Value {
+    json!({"anyOf": [{"$ref": "#/definitions/schedule"}, schedules()]})
+}
+
+fn catchup() -> Value {
+    json!({"anyOf": [{"type": "boolean"}, {"const": "last"}, object(Place::Catchup, &["window"])]})
+}
+
 /// A schedule that may be an element of a list of them.
 fn one_schedule() -> Value {
     let mut mapping = object(Place::Schedule, &[]);
     if let Value::Object(fields) = &mut mapping {
-        let kinds = ["cron", "every", "at", "any"].map(|kind| json!({"required": [kind]}));
+        let kinds = ["cron", "every", "at", "any", "assets"].map(|kind| json!({"required": [kind]}));
         fields.insert("oneOf".into(), json!(kinds));
     }
     json!({"anyOf": [
         {"type": "string", "examples": ["30 2 * * *", "@daily", "@hourly", "@once", "@continuous"]},
         mapping,
     ]})
+}
+
+fn asset_name() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": MAX_NAME})
+}
+
+/// Assets by name: a URI, or more.
+fn assets() -> Value {
+    let one = json!({"anyOf": [asset_name(), {"type": "null"}, object(Place::AssetBody, &[])]});
+    json!({"type": "object", "propertyNames": asset_name(), "additionalProperties": one})
+}
+
+/// An asset by name, with a description, or an alias.
+fn asset() -> Value {
+    let mut mapping = object(Place::Asset, &[]);
+    if let Value::Object(fields) = &mut mapping {
+        let kinds = ["name", "uri", "alias"].map(|kind| json!({"required": [kind]}));
+        fields.insert("anyOf".into(), json!(kinds));
+    }
+    json!({"anyOf": [asset_name(), mapping]})
+}
+
+fn asset_refs() -> Value {
+    let one = json!({"$ref": "#/definitions/asset"});
+    json!({"anyOf": [one, {"type": "array", "maxItems": MAX_LISTED, "items": one}]})
+}
+
+fn conditions() -> Value {
+    let one = json!({"$ref": "#/definitions/asset_condition"});
+    json!({"type": "array", "minItems": 1, "maxItems": MAX_LISTED, "items": one})
+}
+
+/// An asset, an alias, or several put together.
+fn condition() -> Value {
+    let mut mapping = object(Place::Condition, &[]);
+    if let Value::Object(fields) = &mut mapping {
+        let kinds = ["any", "all", "name", "uri", "alias"].map(|kind| json!({"required": [kind]}));
+        fields.insert("anyOf".into(), json!(kinds));
+    }
+    json!({"anyOf": [asset_name(), mapping, conditions()]})
 }
 
 fn clock() -> Value {

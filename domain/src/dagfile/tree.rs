@@ -5,6 +5,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::{
+    assets,
     diagnostic::Problem,
     expand::{self, Expansion},
     fields::Fields,
@@ -155,6 +156,8 @@ impl Reader<'_, '_> {
             let settings = Settings::read(&fields, self.reading).over(defaults);
             let special = special::read(&fields, self.reading);
             let doc = fields.get("doc", self.reading, |node| values::text(node));
+            let outlets = assets::refs(&fields, "outlets", self.reading);
+            let inlets = assets::refs(&fields, "inlets", self.reading);
             let operator = operator::read(&fields, self.reading);
             let repeat = repeat::read(&fields, operator.as_ref(), self.reading);
             let group = item
@@ -165,6 +168,7 @@ impl Reader<'_, '_> {
                 let mut task = bare_task(task_id, group, operator, doc);
                 task.map_index_template = template;
                 task.repeat = repeat;
+                (task.outlets, task.inlets) = (outlets, inlets);
                 settings.apply(&mut task);
                 special::apply(&special, &fields, &mut task, self.reading);
                 item.body = Body::Task(Some(Box::new(task)));
@@ -222,6 +226,8 @@ fn bare_task(task_id: TaskId, group: Option<TaskId>, operator: Operator, doc: Op
         cwd: None,
         owner: None,
         alerts: Alerts::default(),
+        outlets: Vec::new(),
+        inlets: Vec::new(),
         doc,
     }
 }

@@ -48,6 +48,7 @@ impl Life<'_> {
         }
         self.end_without_try(index, TaskState::Success, None);
         self.tell_of_try(index);
+        self.emit(index, Vec::new());
         if matches!(operator, Operator::LatestOnly) && !self.is_newest() {
             let choice = self.run.only(node, &[]);
             self.follow(index, choice);

@@ -3,8 +3,8 @@
 use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
-    AuditRecord, ClosingRecord, CursorRecord, DagFlags, PastQuestion, QuestionRecord, RunQuestion, RunRecord,
-    TiRecord, TryRecord, XComRecord,
+    AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
+    PastQuestion, QuestionRecord, QueuedAsset, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
     alert::AlertRecord,
@@ -44,6 +44,15 @@ pub struct Decisions {
     /// Dates of backfills that are done with. None of them was before. The runs of those that are reprocessed belong to the
     /// backfill from now on: its number, its type and its conf, if it has one, are theirs.
     pub dates: Vec<DateRecord>,
+    /// Asset events to insert, in the order of their numbers. What they say about their assets and aliases counts where nothing else is
+    /// recorded of these.
+    pub asset_events: Vec<AssetEventRecord>,
+    /// Assets that are queued for DAGs from now on, or no longer.
+    pub assets_queued: Vec<QueuedAsset>,
+    /// What new runs consume of the asset events.
+    pub consumed: Vec<Consumption>,
+    /// How far DAGs have consumed asset events.
+    pub asset_cursors: Vec<AssetCursorRecord>,
     /// Schedules that moved on.
     pub cursors: Vec<CursorRecord>,
     /// Flags of DAGs that changed.
@@ -138,6 +147,10 @@ impl Decisions {
             && self.backfills_created.is_empty()
             && self.backfills_changed.is_empty()
             && self.dates.is_empty()
+            && self.asset_events.is_empty()
+            && self.assets_queued.is_empty()
+            && self.consumed.is_empty()
+            && self.asset_cursors.is_empty()
             && self.cursors.is_empty()
             && self.durations.is_empty()
             && self.dags.is_empty()

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Engine, floor::Gate, plan::NewRun, record::AuditRecord};
+use super::{Engine, assets::Unnumbered, floor::Gate, plan::NewRun, record::AuditRecord};
 use crate::{
+    asset::Emission,
     id::{DagId, RunId, RunKey},
-    intent::{Clear, Intent, MarkTasks, Selection, Trigger, Wish},
+    intent::{Clear, Intent, MATERIALIZATION, MarkTasks, Selection, Trigger, Wish},
     state::{RunState, RunType, TaskState},
     timetable::NextRun,
 };
@@ -16,13 +17,13 @@ use crate::{
 pub(super) type Refusal = String;
 
 /// What only runs of other types may be called. Source: Airflow 3.3.2 `models/dagrun.py`.
-const RESERVED: [&str; 3] = ["scheduled__", "backfill__", "asset_triggered__"];
+const RESERVED: [&str; 4] = ["scheduled__", "backfill__", "asset_triggered__", MATERIALIZATION];
 
 impl Engine {
     /// Carries out a wish, or refuses it; either way the audit log says who asked for what, and what became of it.
     pub(super) fn intend(&mut self, intent: Intent, now: DateTime<Utc>) {
         let (dag_id, run_id) = intent.wish.subject();
-        let (dag_id, run_id) = (dag_id.clone(), run_id.cloned());
+        let (dag_id, run_id) = (dag_id.cloned(), run_id.cloned());
         let event = intent.wish.name();
         let extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
         let result = self.carry_out(intent.wish, &intent.by, now);
@@ -31,15 +32,7 @@ impl Engine {
             Err(refusal) => json!({ "wish": extra, "result": "refused", "reason": refusal }),
         };
         let by = intent.by;
-        self.out.audit.push(AuditRecord {
-            at: now,
-            by,
-            event,
-            dag_id: Some(dag_id),
-            run_id,
-            task_id: None,
-            extra,
-        });
+        self.out.audit.push(AuditRecord { at: now, by, event, dag_id, run_id, task_id: None, extra });
     }
 
     fn carry_out(&mut self, wish: Wish, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
@@ -59,6 +52,15 @@ impl Engine {
             Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
             Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
             Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
+            Wish::CreateAssetEvent { asset, extra, request } => {
+                let emission = Emission { asset, aliases: Vec::new(), extra };
+                let asked = Some((by.to_owned(), request));
+                self.assets.note([Unnumbered { emission, source: None, asked }]);
+                Ok(())
+            }
+            Wish::DropQueuedAssets { dag_id, asset, before } => {
+                self.drop_queued(dag_id.as_ref(), asset.as_ref(), before)
+            }
         }
     }
 
@@ -69,7 +71,10 @@ impl Engine {
         if dag.record.is_stale {
             return Err(format!("the file of DAG `{}` is gone", trigger.dag_id));
         }
-        check_free(&trigger.run_id)?;
+        let run_type = if trigger.materializes { RunType::AssetMaterialization } else { RunType::Manual };
+        if !(trigger.materializes && trigger.run_id.as_str().starts_with(MATERIALIZATION)) {
+            check_free(&trigger.run_id)?;
+        }
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
         }
@@ -80,7 +85,7 @@ impl Engine {
                 .unwrap_or(crate::timetable::DataInterval { start: logical_date, end: logical_date }),
             run_after: trigger.run_after,
         });
-        let (run_type, run_after) = (RunType::Manual, trigger.run_after);
+        let run_after = trigger.run_after;
         let new = NewRun { run_type, run_id: trigger.run_id, next, run_after, backfill: None };
         let key = self.create_run(&trigger.dag_id, new, now).ok_or("its DAG is gone")?;
         if let Some(run) = self.runs.get_mut(&key) {

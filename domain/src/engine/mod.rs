@@ -7,6 +7,7 @@
 //! Memory is rebuilt from the records by [`Engine::restore`]; a commit that fails is followed by exactly that.
 
 mod approvals;
+mod assets;
 pub mod backfill;
 mod branch;
 mod cells;
@@ -48,6 +49,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use self::{
+    assets::Assets,
     backfill::BackfillSnapshot,
     decision::Decisions,
     durations::DurationRecord,
@@ -57,7 +59,7 @@ use self::{
     life::Life,
     past::{Past, past_of},
     plan::DagState,
-    record::{AdmissionRecord, DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
+    record::{AdmissionRecord, AssetsRecord, DagRecord, PoolRecord, RunSnapshot, VersionId, WorkerRecord},
     run::Run,
     timer::{Timer, Timers},
     watch::Watch,
@@ -88,6 +90,8 @@ pub struct Snapshot {
     pub durations: Vec<DurationRecord>,
     /// All live workers.
     pub workers: Vec<WorkerRecord>,
+    /// What is known of assets.
+    pub assets: AssetsRecord,
     /// The first run key that was never used.
     pub next_run: i64,
 }
@@ -119,6 +123,7 @@ pub struct Engine {
     forsaking: BTreeSet<RunKey>,
     /// Runs that are waited for, and in which something ended.
     noteworthy: BTreeSet<RunKey>,
+    assets: Assets,
     next_run: i64,
 }
 
@@ -127,8 +132,8 @@ impl Engine {
     #[must_use]
     pub fn restore(snapshot: Snapshot, now: DateTime<Utc>) -> Self {
         let admission = snapshot.admission;
-        let mut engine =
-            Self { next_run: snapshot.next_run, admission, shares_changed: true, ..Self::default() };
+        let (next_run, assets) = (snapshot.next_run, Assets::restore(snapshot.assets));
+        let mut engine = Self { next_run, assets, admission, shares_changed: true, ..Self::default() };
         engine.floor.durations.restore(&snapshot.durations);
         engine.floor.set_pools(&snapshot.pools);
         engine.floor.set_workers(&snapshot.workers);
@@ -195,7 +200,9 @@ impl Engine {
 
     // Something that earlier steps left to do; false when nothing is left.
     fn follow_up(&mut self, now: DateTime<Utc>) -> bool {
-        if let Some(key) = self.easing.pop_first() {
+        if let Some(happened) = self.assets.pop() {
+            self.register(happened, now);
+        } else if let Some(key) = self.easing.pop_first() {
             self.ease(key, now);
         } else if let Some(key) = self.heirs.pop_first() {
             self.with_run(key, now, |life| life.run.review_blocked());
@@ -287,6 +294,7 @@ impl Engine {
         life.settle();
         run.past = ended;
         self.take_note(&run);
+        self.assets.note(run.emitted.drain(..));
         let is_running = run.record.state == RunState::Running;
         let verdict = (is_running && run.unfinished == 0).then(|| run.verdict());
         let is_stuck = is_running && run.is_deadlocked();

@@ -138,6 +138,7 @@ impl Engine {
         self.due.insert(dag_id.clone());
         let before = standing(self.dags.get(&dag_id).map(|dag| &*dag.record.dag));
         self.shares_changed |= before != standing(Some(&record.dag));
+        let mut waited = None;
         match self.dags.get_mut(&dag_id) {
             Some(dag) => {
                 // The cursor in memory is ahead of a record that was read before the last commit.
@@ -145,7 +146,9 @@ impl Engine {
                 let disabled = std::mem::take(&mut dag.record.disabled);
                 let failed_runs = dag.record.failed_runs;
                 let taken = std::mem::take(&mut dag.record.taken);
-                dag.record = DagRecord { cursor, disabled, failed_runs, taken, ..record };
+                let assets = std::mem::take(&mut dag.record.assets);
+                waited = dag.record.dag.asset_condition.clone();
+                dag.record = DagRecord { cursor, disabled, failed_runs, taken, assets, ..record };
                 dag.graph = graph;
             }
             None => {
@@ -158,9 +161,10 @@ impl Engine {
                     dated: BTreeSet::new(),
                     announced: None,
                 };
-                self.dags.insert(dag_id, state);
+                self.dags.insert(dag_id.clone(), state);
             }
         }
+        self.subscribe(&dag_id, waited.as_ref());
     }
 
     pub(super) fn set_flags(&mut self, flags: &[(DagId, bool)]) {
@@ -183,6 +187,7 @@ impl Engine {
         self.floor.durations.forget(dag_id);
         self.shares_changed = true;
         if let Some(dag) = self.dags.remove(dag_id) {
+            self.unsubscribe(&dag);
             for key in dag.active().chain(dag.backfilling()) {
                 if let Some(run) = self.runs.remove(&key) {
                     self.names.remove(&(run.record.dag_id.clone(), run.record.run_id.clone()));
@@ -197,6 +202,7 @@ impl Engine {
     /// Creates the runs that are due, starts those that may start, and notes when to look again.
     pub(super) fn advance(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         self.create_due_runs(dag_id, now);
+        self.create_asset_run(dag_id, now);
         self.start_queued_runs(dag_id, now);
         self.advance_backfill(dag_id, now);
         self.announce(dag_id, now);

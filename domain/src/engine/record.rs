@@ -1,6 +1,8 @@
 //! The records that the engine keeps in its memory and the store keeps for good: the same shape in both, so that
 //! memory can be thrown away and rebuilt.
 
+mod assets;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -22,6 +24,11 @@ use crate::{
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
     wait::{RunStanding, Wait, Which},
+};
+
+pub use self::assets::{
+    AssetCursor, AssetCursorRecord, AssetEventRecord, AssetStanding, AssetsRecord, Consumption, EventSource,
+    QueuedAsset,
 };
 
 /// The number of a DAG version in the records.
@@ -47,6 +54,8 @@ pub struct DagRecord {
     pub failed_runs: u32,
     /// Logical dates behind that of the cursor that backfills have run already: its schedule passes them over.
     pub taken: BTreeSet<DateTime<Utc>>,
+    /// How it stands to the assets that it waits for.
+    pub assets: AssetStanding,
 }
 
 /// A run.

@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
+    assets::Unnumbered,
     cells::Cells,
     counts::Due,
     decision::Persisted,
@@ -65,6 +66,8 @@ pub struct Run {
     pub has_news: bool,
     /// How long the longest chain from each task to the end takes, in milliseconds; empty while nobody asks.
     pub paths: Vec<u64>,
+    /// What its tasks have made since the last time somebody looked.
+    pub emitted: Vec<Unnumbered>,
     /// How many elements those XComs have over which something may be mapped.
     pub lengths: Lengths,
 }
@@ -196,6 +199,7 @@ impl Run {
             is_watched: false,
             has_news: false,
             paths: Vec::new(),
+            emitted: Vec::new(),
             lengths: Lengths::default(),
         }
     }

@@ -72,6 +72,7 @@ impl Life<'_> {
         match self.choose(index, &outcome) {
             Ok(choice) => {
                 self.end_try(index, TaskState::Success, &outcome);
+                self.emit(index, outcome.asset_events);
                 if choice.is_some() {
                     // It is kept with the choice, once.
                     outcome.xcoms.shift_remove(CHOICE);

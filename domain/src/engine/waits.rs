@@ -194,6 +194,7 @@ impl Life<'_> {
             reason,
             rendered_map_index: None,
             xcoms: IndexMap::<String, Value>::new(),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
             question: None,

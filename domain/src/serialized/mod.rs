@@ -6,6 +6,7 @@
 //!
 //! Source: Airflow 3.3.2 `serialization/serialized_objects.py`, `serialization/encoders.py`, `serialization/schema.json`.
 
+mod assets;
 mod expansion;
 mod fields;
 mod groups;
@@ -82,13 +83,15 @@ fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
     }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
+    let (schedule, asset_condition) = timetables::read(fields.get("timetable"))?;
     let tasks = read_tasks(fields, &members)?;
     let catchup = if fields.flag("catchup") { Catchup::All } else { Catchup::None };
     Ok(Dag {
         dag_id: DagId::new(id).map_err(|error| Refused::new(error.to_string()))?,
         description: fields.text("description").map(str::to_owned),
         doc: fields.text("doc_md").map(str::to_owned),
-        schedule: timetables::read(fields.get("timetable"))?,
+        schedule,
+        asset_condition,
         timezone,
         start_date: fields.moment("start_date")?,
         end_date: fields.moment("end_date")?,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Refused, expansion, fields::Fields, groups::Members, wrapped};
+use super::{Refused, assets, expansion, fields::Fields, groups::Members, wrapped};
 use crate::{
     alert::Alerts,
     dag::{AirflowTask, Operator, Task, Teardown, WeightRule},
@@ -54,6 +54,8 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
         cwd: None,
         owner: fields.text("owner").map(str::to_owned),
         alerts: Alerts::default(),
+        outlets: assets::listed(fields.list("outlets"))?,
+        inlets: assets::listed(fields.list("inlets"))?,
         doc: ["doc_md", "doc", "doc_rst", "doc_yaml", "doc_json"]
             .into_iter()
             .find_map(|name| fields.text(name))

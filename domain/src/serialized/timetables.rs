@@ -3,8 +3,9 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 
-use super::{Refused, fields::span, wrapped, zone};
+use super::{Refused, assets, fields::span, wrapped, zone};
 use crate::{
+    asset::Condition,
     span::Span,
     timetable::{Composed, Cron, Dates, Every, Interval, Timetable},
 };
@@ -12,8 +13,22 @@ use crate::{
 /// Where Airflow's own timetables are.
 const OURS: &str = "airflow.timetables.";
 
-pub(super) fn read(timetable: Option<&Value>) -> Result<Timetable, Refused> {
-    let Some(timetable) = timetable else { return Ok(Timetable::Null) };
+/// The times of a schedule, and the assets that it waits for.
+pub(super) fn read(timetable: Option<&Value>) -> Result<(Timetable, Option<Condition>), Refused> {
+    let Some(timetable) = timetable else { return Ok((Timetable::Null, None)) };
+    let kind = wrapped::kind(timetable).unwrap_or_default();
+    let said = wrapped::inner(timetable);
+    let condition = || assets::condition(said.get("asset_condition").unwrap_or(&Value::Null), 0).map(Some);
+    match kind.strip_prefix(OURS).unwrap_or(kind) {
+        "simple.AssetTriggeredTimetable" => Ok((Timetable::Null, condition()?)),
+        "assets.AssetOrTimeSchedule" => {
+            Ok((times(said.get("timetable").unwrap_or(&Value::Null))?, condition()?))
+        }
+        _ => Ok((times(timetable)?, None)),
+    }
+}
+
+fn times(timetable: &Value) -> Result<Timetable, Refused> {
     let kind = wrapped::kind(timetable).unwrap_or_default();
     let said = wrapped::inner(timetable);
     match kind.strip_prefix(OURS).unwrap_or(kind) {
@@ -31,7 +46,7 @@ pub(super) fn read(timetable: Option<&Value>) -> Result<Timetable, Refused> {
         "interval.DeltaDataIntervalTimetable" => Ok(Timetable::Every(every(said)?.with_data_interval(true))),
         "events.EventsTimetable" => dates(said),
         _ => Err(Refused::new(format!(
-            "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, @once and @continuous"
+            "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, @once and @continuous"
         ))),
     }
 }

@@ -356,6 +356,7 @@ fn another_version_without_the_task_withdraws_the_question() {
         disabled: std::collections::BTreeSet::new(),
         failed_runs: 0,
         taken: std::collections::BTreeSet::new(),
+        assets: domain::engine::record::AssetStanding::default(),
     };
     stage.handle(Event::Dag(Box::new(record)));
     stage.ask(Wish::AdoptVersion { dag_id: stage.dag_id(), run_id: "r".parse().unwrap() });

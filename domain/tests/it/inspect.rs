@@ -236,6 +236,10 @@ impl World {
                 && decisions.backfills_changed.is_empty()
                 && decisions.dates.is_empty()
                 && decisions.recalls.is_empty()
+                && decisions.asset_events.is_empty()
+                && decisions.assets_queued.is_empty()
+                && decisions.consumed.is_empty()
+                && decisions.asset_cursors.is_empty()
                 && told.count() == 0
                 && decisions.dags.is_empty(),
             "a rebuilt engine would do more: {decisions:#?}"

@@ -5,11 +5,14 @@
 mod alerts;
 mod approvals;
 mod approving;
+mod assets;
 mod backfilling;
 mod backfills;
 mod chance;
+mod consuming;
 mod control;
 mod dagfile;
+mod dagfile_assets;
 mod dagfile_broken;
 mod dagfile_params;
 mod dagfile_schema;

@@ -12,7 +12,9 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         floor::{Candidate, Floor, Gate, Hindrance, Policy},
-        record::{AdmissionRecord, DagRecord, PoolRecord, VersionId, WorkerRecord},
+        record::{
+            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, PoolRecord, VersionId, WorkerRecord,
+        },
     },
     id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey},
     intent::{Intent, Trigger, Wish},
@@ -341,6 +343,7 @@ fn order(policy: Policy) -> Vec<String> {
         disabled: BTreeSet::new(),
         failed_runs: 0,
         taken: BTreeSet::new(),
+        assets: AssetStanding::default(),
     };
     let snapshot = Snapshot {
         dags: vec![record],
@@ -348,6 +351,7 @@ fn order(policy: Policy) -> Vec<String> {
         admission: AdmissionRecord { policy, ..AdmissionRecord::default() },
         workers: vec![WorkerRecord { id: Uuid::nil(), queues: vec![QueueName::default_queue()], slots: 9 }],
         durations: durations.into(),
+        assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
         next_run: 1,
         ..Snapshot::default()
     };

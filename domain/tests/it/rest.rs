@@ -29,7 +29,11 @@ impl World {
             }
             self.pass(3600);
             let is_over = self.records.runs.values().all(|run| run.state.is_finished());
-            if self.inbox.is_empty() && is_over && self.active_backfills().next().is_none() {
+            if self.inbox.is_empty()
+                && is_over
+                && !self.has_all_assets()
+                && self.active_backfills().next().is_none()
+            {
                 return;
             }
             if round % 12 == 11 {

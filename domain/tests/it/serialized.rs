@@ -167,6 +167,32 @@ fn a_run_can_be_about_a_time_before_its_tick() {
     assert_eq!(dag_schedule("schedule_continuous"), Timetable::Continuous);
 }
 
+#[test]
+fn assets_are_made_and_waited_for() {
+    let made = dag("makes");
+    let outlets = serde_json::to_value(&task(&made, "make").outlets).unwrap();
+    assert_eq!(
+        outlets,
+        json!([{"name": "orders", "uri": "s3://shop/orders", "group": "shop", "extra": {"team": "sales"}}, {"alias": "some"}])
+    );
+    assert_eq!(task(&made, "make").inlets[0].asset().unwrap().name.as_str(), "raw");
+
+    let waits = dag("waits_for_assets");
+    assert_eq!(waits.schedule, Timetable::Null);
+    let condition = waits.asset_condition.unwrap();
+    assert_eq!(
+        condition.assets().iter().map(|asset| asset.name.as_str()).collect::<Vec<_>>(),
+        ["orders", "a"]
+    );
+    let holds =
+        |names: &[&str], alias: bool| condition.holds(&|name| names.contains(&name.as_str()), &|_| alias);
+    assert!(holds(&["orders", "a"], false) && holds(&["orders"], true));
+    assert!(!holds(&["a"], true) && !holds(&["orders"], false));
+
+    let either = dag("assets_or_time");
+    assert!(matches!(either.schedule, Timetable::Cron(_)) && either.asset_condition.is_some());
+}
+
 fn dag_schedule(dag_id: &str) -> Timetable {
     dag(dag_id).schedule
 }

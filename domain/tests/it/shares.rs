@@ -7,7 +7,7 @@ use domain::{
     engine::{
         Engine, Snapshot,
         event::Event,
-        record::{DagRecord, PoolRecord, VersionId, WorkerRecord},
+        record::{AssetStanding, AssetsRecord, DagRecord, PoolRecord, VersionId, WorkerRecord},
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey},
     intent::{Intent, Trigger, Wish},
@@ -28,6 +28,7 @@ fn record(version: i64, name: &str, header: &str) -> DagRecord {
         disabled: std::collections::BTreeSet::new(),
         failed_runs: 0,
         taken: std::collections::BTreeSet::new(),
+        assets: AssetStanding::default(),
     }
 }
 
@@ -40,6 +41,7 @@ fn trigger(engine: &mut Engine, dag: &str) {
         run_after: now(),
         conf: serde_json::Map::new(),
         note: None,
+        materializes: false,
     });
     engine.handle(Event::Intent(Box::new(Intent { by: "ada".into(), wish })), now());
 }
@@ -54,6 +56,7 @@ fn engine(dags: Vec<DagRecord>, slots: u32) -> Engine {
         dags,
         pools: vec![PoolRecord::new(PoolName::default_pool(), Some(slots))],
         workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
+        assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
         next_run: 1,
         ..Snapshot::default()
     };

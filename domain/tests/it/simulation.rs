@@ -19,7 +19,7 @@ use domain::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{approving::random_approval, chance::Chance, story::Story, world::World};
+use crate::{approving::random_approval, chance::Chance, consuming::make_assets, story::Story, world::World};
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
@@ -28,6 +28,11 @@ pub fn live(story: &Story, faults: bool) -> World {
     let mut world = World::new(story.seed, dags(story), &POOLS);
     for &number in &story.steps {
         world.chance = story.chance(number);
+        world.makers = story.chance(!number);
+        if faults && world.makers.one_in(30) {
+            let wish = world.update_asset();
+            ask(&mut world, wish);
+        }
         step(&mut world, faults);
     }
     world.chance = Chance::new(story.seed);
@@ -37,6 +42,8 @@ pub fn live(story: &Story, faults: bool) -> World {
     world.come_to_rest();
     check_ended(&world);
     world.check_dates_are_unique();
+    world.check_consumed();
+    world.check_sources();
     world
 }
 
@@ -49,6 +56,7 @@ pub fn task_ids(story: &Story) -> Vec<Vec<String>> {
 fn dags(story: &Story) -> Vec<Dag> {
     let mut chance = Chance::new(story.seed ^ 0xda6);
     let mut dags: Vec<Dag> = (0..1 + chance.below(3)).map(|number| random_dag(number, &mut chance)).collect();
+    make_assets(&mut dags, story.seed);
     story.trim(&mut dags);
     dags
 }
@@ -90,6 +98,7 @@ fn trigger(world: &mut World) {
         run_after: world.now,
         conf: serde_json::Map::new(),
         note: None,
+        materializes: false,
     };
     ask(world, Wish::Trigger(trigger));
 }
@@ -184,6 +193,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         description: None,
         doc: None,
         schedule,
+        asset_condition: None,
         timezone: Tz::UTC,
         start_date: Some(start),
         end_date: Some(start + TimeDelta::hours(3)),
@@ -261,6 +271,8 @@ fn random_task(number: usize, dag: u64, names: &[TaskId], chance: &mut Chance) -
         max_active_tis_per_dag: chance.one_in(6).then_some(1),
         max_active_tis_per_dagrun: chance.one_in(4).then_some(2),
         do_xcom_push: true,
+        outlets: Vec::new(),
+        inlets: Vec::new(),
         expand,
         expand_kwargs: None,
         map_index_template: None,

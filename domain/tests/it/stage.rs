@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     alert::AlertRecord,
+    asset::AssetName,
     backfill::BackfillId,
     dag::Dag,
     dagfile,
@@ -16,8 +17,9 @@ use domain::{
         backfill::{BackfillRecord, DateRecord, Recall, Survey},
         event::Event,
         record::{
-            AuditRecord, ClosingRecord, DagFlags, DagRecord, PastQuestion, PoolRecord, QuestionRecord,
-            RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
+            AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
+            DagRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset, RunQuestion, RunRecord,
+            TiRecord, VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -50,6 +52,10 @@ pub struct Stage {
     /// What was last said to come next by schedule.
     pub next: Option<NextRun>,
     pub stopped: Vec<TryKey>,
+    pub events: Vec<AssetEventRecord>,
+    pub consumed: Vec<Consumption>,
+    /// What is queued for which DAG.
+    pub queued: BTreeSet<(DagId, AssetName)>,
     dag_id: DagId,
 }
 
@@ -68,6 +74,7 @@ impl Stage {
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         };
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
@@ -75,6 +82,7 @@ impl Stage {
             dags: (1..).zip(&parsed.dags).map(record).collect(),
             pools: vec![PoolRecord::new(PoolName::default_pool(), None)],
             workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
+            assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },
             next_run: 1,
             ..Snapshot::default()
         };
@@ -97,7 +105,10 @@ impl Stage {
             dates: vec![],
             backfills: BTreeMap::new(),
             next: None,
-            stopped: vec![],
+            stopped: Vec::new(),
+            events: Vec::new(),
+            consumed: Vec::new(),
+            queued: BTreeSet::new(),
             dag_id,
         };
         stage.poll();
@@ -134,6 +145,14 @@ impl Stage {
             self.backfills.insert(backfill.id, backfill);
         }
         self.stopped.extend(decisions.stop);
+        self.events.extend(decisions.asset_events);
+        self.consumed.extend(decisions.consumed);
+        for QueuedAsset { dag_id, asset, at } in decisions.assets_queued {
+            match at {
+                Some(_) => self.queued.insert((dag_id, asset)),
+                None => self.queued.remove(&(dag_id, asset)),
+            };
+        }
     }
 
     pub fn handle(&mut self, event: Event) {
@@ -170,6 +189,7 @@ impl Stage {
             run_after: self.now,
             conf: serde_json::Map::new(),
             note: None,
+            materializes: false,
         }));
         for question in std::mem::take(&mut self.questions) {
             self.handle(Event::Past { run: question.run, before: None });
@@ -221,6 +241,7 @@ impl Stage {
             reason: None,
             rendered_map_index: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
+            asset_events: Vec::new(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,
@@ -240,6 +261,7 @@ impl Stage {
             reason: None,
             rendered_map_index: None,
             xcoms: indexmap::IndexMap::new(),
+            asset_events: Vec::new(),
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,

@@ -19,8 +19,8 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord, RunSnapshot,
-            Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, AssetStanding, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord,
+            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
         },
         triggering::named_run,
     },
@@ -37,6 +37,7 @@ use crate::{
     approving::{Asked, Sent},
     backfilling::Backfills,
     chance::Chance,
+    consuming::Happenings,
     inspect::blocks_next,
     looping::Loops,
 };
@@ -52,6 +53,7 @@ pub struct Records {
     pub pools: Vec<PoolRecord>,
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
     pub backfills: Backfills,
+    pub assets: Happenings,
     /// Run, instance, number, event and place of every alert.
     pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
     pub questions: BTreeMap<TryKey, Asked>,
@@ -61,6 +63,8 @@ pub struct World {
     pub chance: Chance,
     /// Chooses what is looked at.
     pub curiosity: Chance,
+    /// Chooses what is said of assets.
+    pub makers: Chance,
     pub now: DateTime<Utc>,
     pub records: Records,
     pub engine: Engine,
@@ -101,12 +105,14 @@ impl World {
             disabled: BTreeSet::new(),
             failed_runs: 0,
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         });
         let records =
             Records { dags: dags.collect(), pools: pools.iter().map(pool).collect(), ..Records::default() };
         let mut world = Self {
             chance: Chance::new(seed),
             curiosity: Chance::new(!seed),
+            makers: Chance::new(seed ^ 0xa55e7),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             records,
             engine: Engine::default(),
@@ -148,6 +154,7 @@ impl World {
             workers: self.live_workers(),
             admission: AdmissionRecord::default(),
             durations: self.records.durations.values().cloned().collect(),
+            assets: self.assets(),
             next_run: self.records.runs.keys().next_back().map_or(1, |key| key.0 + 1),
         }
     }
@@ -272,7 +279,7 @@ impl World {
                 self.engine.handle(Event::Outcome(Box::new(outcome)), self.now);
             }
             Message::Intent(intent) => {
-                if let (dag_id, Some(run_id)) = intent.wish.subject() {
+                if let (Some(dag_id), Some(run_id)) = intent.wish.subject() {
                     self.bring_back(dag_id, run_id);
                 }
                 self.engine.handle(Event::Intent(Box::new(intent)), self.now);
@@ -314,7 +321,9 @@ impl World {
             self.records.xcoms.insert(place, xcom.value.clone());
         }
         self.write_questions(decisions);
+        let paused = self.paused();
         self.write_dags(decisions);
+        self.write_assets(decisions, &paused);
         self.write_backfills(decisions);
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);
@@ -369,6 +378,10 @@ impl World {
         for ti in decisions.tis_created.iter().filter(|ti| has_begun(ti)) {
             self.check_start(ti.key, decisions, false);
         }
+    }
+
+    fn paused(&self) -> BTreeSet<DagId> {
+        self.records.dags.iter().filter(|dag| dag.is_paused).map(|dag| dag.dag.dag_id.clone()).collect()
     }
 
     fn write_dags(&mut self, decisions: &Decisions) {
@@ -441,6 +454,7 @@ impl World {
             Some(value) => drop(xcoms.insert("return_value".to_owned(), value)),
             None => {}
         }
+        let asset_events = self.makes(attempt);
         let (result, trigger) = self.waits(attempt, result, faults);
         let result = self.goes_round(attempt, result, &xcoms);
         let (result, question) = self.renders(attempt, result, faults);
@@ -454,6 +468,7 @@ impl World {
             reason: None,
             rendered_map_index: None,
             xcoms,
+            asset_events,
             pokes: Some(self.pokes[&attempt]),
             trigger,
             question,

@@ -106,6 +106,7 @@ impl House {
             run_after: Utc::now(),
             conf: serde_json::Map::new(),
             note: None,
+            materializes: false,
         }))
         .await;
     }
@@ -142,6 +143,7 @@ impl House {
             reason: None,
             rendered_map_index: None,
             xcoms: [("return_value".to_owned(), serde_json::json!([1, 2, 3]))].into(),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
             question: None,

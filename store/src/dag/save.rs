@@ -10,14 +10,14 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use domain::engine::record::{DagRecord, VersionId};
+use domain::engine::record::{AssetStanding, DagRecord, VersionId};
 
 use super::{
     LoadedFile, MOST_FILES, Refused, Saved,
     plan::{Known, Save, plan},
 };
 use crate::{
-    Error, LeaderProof, Store,
+    Error, LeaderProof, Store, asset,
     column::{ToJson, count, interval, storable},
     dag_version,
     hot::hot_query,
@@ -42,6 +42,7 @@ impl Store {
         let versions = insert_versions(conn, &plan.new_versions).await?;
         let mut changed = upsert(conn, &plan.new_versions, &versions).await?;
         changed.extend(upsert(conn, &plan.revived, &versions).await?);
+        asset::save(conn, &changed).await?;
         touch(conn, &plan.same).await?;
         touch(conn, &plan.revived).await?;
         changed.extend(retire(conn, &plan.vanished).await?);
@@ -93,8 +94,8 @@ async fn upsert(
     let dags: Vec<_> = records.iter().map(|record| &*record.dag).collect();
     let description: Vec<_> = dags.iter().map(|dag| dag.description.as_deref().map(storable)).collect();
     let owner: Vec<_> = dags.iter().map(|dag| storable(&dag.owner)).collect();
-    let summary: Vec<String> = dags.iter().map(|dag| dag.schedule.summary()).collect();
-    let words: Vec<String> = dags.iter().map(|dag| dag.schedule.description()).collect();
+    let summary: Vec<String> = dags.iter().map(|dag| dag.schedule_summary()).collect();
+    let words: Vec<String> = dags.iter().map(|dag| dag.schedule_description()).collect();
     let query = Upsert {
         dag_id: &dags.iter().map(|dag| dag.dag_id.as_str()).collect::<Vec<_>>(),
         version_id: &records.iter().map(|record| record.version.0).collect::<Vec<_>>(),
@@ -124,6 +125,7 @@ fn record(save: &Save<'_>, versions: &HashMap<String, i64>) -> DagRecord {
         failed_runs: known.map_or(0, |known| count(known.failed_runs)),
         // The engine knows them, as it knows the cursor, from when it was restored.
         taken: BTreeSet::new(),
+        assets: AssetStanding::default(),
         dag,
     }
 }
@@ -161,6 +163,7 @@ async fn retire(conn: &mut AsyncPgConnection, vanished: &[&Known]) -> Result<Vec
             disabled: known.disabled(),
             failed_runs: count(known.failed_runs),
             taken: BTreeSet::new(),
+            assets: AssetStanding::default(),
         })
     };
     Ok(vanished.iter().filter_map(record).collect())

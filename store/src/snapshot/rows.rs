@@ -8,7 +8,10 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use domain::{
-    engine::record::{DagRecord, Placement, TiRecord, VersionId, XComLength, XComRecord},
+    asset::{AssetName, EventId},
+    engine::record::{
+        AssetCursor, AssetStanding, DagRecord, Placement, TiRecord, VersionId, XComLength, XComRecord,
+    },
     id::{DagId, PoolName, QueueName, RunKey, TaskId, TiKey},
     outcome::CHOICE,
     state::TaskState,
@@ -43,6 +46,14 @@ pub(crate) struct DagRow {
     failed_runs: i32,
     #[diesel(sql_type = Array<Timestamptz>)]
     taken: Vec<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    asset_event: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    asset_run_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Array<Text>)]
+    queued_assets: Vec<Parsed<AssetName>>,
+    #[diesel(sql_type = Array<Timestamptz>)]
+    queued_since: Vec<DateTime<Utc>>,
 }
 
 impl DagRow {
@@ -67,6 +78,12 @@ impl DagRow {
             disabled: self.disabled.into_iter().map(|id| id.0).collect(),
             failed_runs: count(self.failed_runs),
             taken: self.taken.into_iter().collect(),
+            assets: AssetStanding {
+                cursor: self
+                    .asset_event
+                    .map(|event| AssetCursor { event: EventId(event), at: self.asset_run_at }),
+                queued: self.queued_assets.into_iter().map(|name| name.0).zip(self.queued_since).collect(),
+            },
         })
     }
 }

@@ -5,7 +5,10 @@ use diesel::{
     sql_types::{BigInt, Bool, Nullable, Text},
 };
 use diesel_async::RunQueryDsl;
-use domain::{id::RunId, intent::Intent};
+use domain::{
+    id::{DagId, RunId},
+    intent::Intent,
+};
 
 use crate::{Error, InboxId, Store, column::storable, hot::hot_query};
 
@@ -30,7 +33,7 @@ impl Store {
         let token = intent.wish.token().map(|token| token.to_string());
         let query = Find {
             id: &id.0,
-            dag_id: dag_id.as_str(),
+            dag_id: &dag_id.map(DagId::as_str),
             run_id: &run_id.map(RunId::as_str),
             event: intent.wish.name(),
             owner: &storable(&intent.by),
@@ -56,10 +59,10 @@ struct Row {
 
 hot_query! {
     /// The message goes and the line of the audit log comes in the same transaction.
-    Find { id: i64 => BigInt, dag_id: str => Text, run_id: Option<&'a str> => Nullable<Text>, event: str => Text, owner: str => Text, token: Option<&'a str> => Nullable<Text> }
+    Find { id: i64 => BigInt, dag_id: Option<&'a str> => Nullable<Text>, run_id: Option<&'a str> => Nullable<Text>, event: str => Text, owner: str => Text, token: Option<&'a str> => Nullable<Text> }
     "SELECT w.waits, CASE WHEN NOT w.waits THEN (
          SELECT extra ->> 'reason' FROM event_log
-         WHERE dag_id = $2 AND run_id IS NOT DISTINCT FROM $3 AND event = $4 AND owner = $5
+         WHERE (dag_id = $2 OR $2 IS NULL AND dag_id IS NULL) AND run_id IS NOT DISTINCT FROM $3 AND event = $4 AND owner = $5
            AND ($6 IS NULL OR extra -> 'wish' ->> 'id' = $6)
          ORDER BY id DESC LIMIT 1
      ) END AS refusal

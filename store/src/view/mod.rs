@@ -10,6 +10,7 @@ pub mod api_run;
 pub mod api_ti;
 pub mod api_wish;
 pub mod approvals;
+pub mod assets;
 pub mod backfills;
 pub mod dag_grid;
 pub mod dags;

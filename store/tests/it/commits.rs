@@ -32,6 +32,7 @@ fn outcome(ti: &TiRecord) -> Message {
         reason: None,
         rendered_map_index: None,
         xcoms: [("zeta".to_owned(), json!({"b": 1, "a": 2}))].into_iter().collect(),
+        asset_events: Vec::new(),
         pokes: None,
         trigger: None,
         question: None,

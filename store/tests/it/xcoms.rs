@@ -68,6 +68,7 @@ async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
             reason: None,
             rendered_map_index: None,
             xcoms: keys.iter().map(|key| (key.clone(), json!(1))).collect(),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
             question: None,

@@ -4,6 +4,7 @@
 
 mod alerts;
 pub(crate) mod approvals;
+pub(crate) mod assets;
 mod backfills;
 mod batch;
 pub(crate) mod clear;
@@ -96,6 +97,20 @@ operations! {
     put "/backfills/{backfill_id}/unpause" unpause_backfill => backfills::unpause;
     put "/backfills/{backfill_id}/cancel" cancel_backfill => backfills::cancel;
 
+    get "/assets" get_assets => assets::list;
+    get "/assets/aliases" get_asset_aliases => assets::aliases;
+    get "/assets/aliases/{asset_alias_id}" get_asset_alias => assets::one_alias;
+    get "/assets/events" get_asset_events => assets::events;
+    post "/assets/events" create_asset_event => assets::create_event;
+    post "/assets/{asset_id}/materialize" materialize_asset => assets::materialize;
+    get "/assets/{asset_id}/queuedEvents" get_asset_queued_events => assets::queued;
+    delete "/assets/{asset_id}/queuedEvents" delete_asset_queued_events => assets::forget;
+    get "/assets/{asset_id}" get_asset => assets::get;
+    get "/dags/{dag_id}/assets/queuedEvents" get_dag_asset_queued_events => assets::queued_of_dag;
+    delete "/dags/{dag_id}/assets/queuedEvents" delete_dag_asset_queued_events => assets::forget_of_dag;
+    get "/dags/{dag_id}/assets/{asset_id}/queuedEvents" get_dag_asset_queued_event => assets::one_queued;
+    delete "/dags/{dag_id}/assets/{asset_id}/queuedEvents" delete_dag_asset_queued_event => assets::forget_one;
+
     get "/dags" get_dags => dags::list;
     patch "/dags" patch_dags => dags::patch_many;
     get "/dagTags" get_dag_tags => dags::tags;
@@ -118,6 +133,7 @@ operations! {
     get "/dags/{dag_id}/dagRuns/{dag_run_id}" get_dag_run => runs::get;
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}" patch_dag_run => runs::patch;
     delete "/dags/{dag_id}/dagRuns/{dag_run_id}" delete_dag_run => runs::delete;
+    get "/dags/{dag_id}/dagRuns/{dag_run_id}/upstreamAssetEvents" get_upstream_asset_events => assets::upstream;
     post "/dags/{dag_id}/dagRuns/{dag_run_id}/clear" clear_dag_run => runs::clear;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}/deadlines" get_deadlines => deadlines::list;
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}/pause" patch_dag_run_pause => control::pause_run;
@@ -179,6 +195,8 @@ fn pattern(path: &str) -> String {
         "import_error_id",
         "event_log_id",
         "backfill_id",
+        "asset_id",
+        "asset_alias_id",
     ];
     let mut pattern = path.to_owned();
     for name in numbers {

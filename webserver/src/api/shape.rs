@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::{
+    asset::{Condition, USUAL_GROUP},
     dag::{Dag, Param, Task, WeightRule},
     engine::backfill::BackfillRecord,
     params::Params,
@@ -95,7 +96,7 @@ pub(super) fn dag_details(row: &DagRow, dag: &Dag, folder: &str) -> Value {
     let more = json!({
         "catchup": dag.catchup != domain::timetable::Catchup::None,
         "dag_run_timeout": dag.dagrun_timeout.map(|span| iso_duration(span.delta())),
-        "asset_expression": null, "doc_md": dag.doc, "start_date": maybe(dag.start_date), "end_date": maybe(dag.end_date),
+        "asset_expression": dag.asset_condition.as_ref().map(asset_expression), "doc_md": dag.doc, "start_date": maybe(dag.start_date), "end_date": maybe(dag.end_date),
         "is_paused_upon_creation": dag.is_paused_upon_creation, "params": params(&dag.params),
         "render_template_as_native_obj": false, "template_search_path": null, "timezone": dag.timezone.name(),
         "last_parsed": moment(row.parsed_at), "default_args": {}, "rerun_with_latest_version": null, "owner_links": null,
@@ -104,6 +105,18 @@ pub(super) fn dag_details(row: &DagRow, dag: &Dag, folder: &str) -> Value {
     });
     merge(&mut details, more);
     details
+}
+
+/// Airflow's `asset_expression`.
+fn asset_expression(condition: &Condition) -> Value {
+    match condition {
+        Condition::Asset(asset) => {
+            json!({"asset": {"uri": asset.uri, "name": asset.name, "group": asset.group}})
+        }
+        Condition::Alias(alias) => json!({"alias": {"name": alias, "group": USUAL_GROUP}}),
+        Condition::Any(parts) => json!({"any": parts.iter().map(asset_expression).collect::<Vec<_>>()}),
+        Condition::All(parts) => json!({"all": parts.iter().map(asset_expression).collect::<Vec<_>>()}),
+    }
 }
 
 fn merge(into: &mut Value, more: Value) {

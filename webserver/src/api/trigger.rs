@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     dag::Dag,
     id::{DagId, RunId},
-    intent::{Trigger, Wish},
+    intent::{MATERIALIZATION, Trigger, Wish},
     params,
     timetable::DataInterval,
 };
@@ -35,7 +35,7 @@ const RANDOM: usize = 8;
 /// Most bytes of a run's conf as JSON.
 const LONGEST_CONF: usize = 256 << 10;
 /// What only runs of other kinds may be called.
-const RESERVED: [&str; 3] = ["scheduled__", "backfill__", "asset_triggered__"];
+const RESERVED: [&str; 4] = ["scheduled__", "backfill__", "asset_triggered__", MATERIALIZATION];
 
 /// What a run is to be like.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -149,7 +149,16 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
             date.to_rfc3339()
         )));
     }
-    Ok(Trigger { dag_id, run_id, logical_date, data_interval, run_after, conf, note: new.note })
+    Ok(Trigger {
+        dag_id,
+        run_id,
+        logical_date,
+        data_interval,
+        run_after,
+        conf,
+        note: new.note,
+        materializes: false,
+    })
 }
 
 fn interval(
@@ -197,7 +206,7 @@ fn run_id(
     RunId::new(given).map_err(|fault| Error::Invalid(fault.to_string()))
 }
 
-fn random_end() -> String {
+pub(super) fn random_end() -> String {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     (0..RANDOM).map(|_| char::from(LETTERS[usize::from(rand::random::<u8>()) % LETTERS.len()])).collect()
 }

@@ -13,9 +13,10 @@ use store::account::Account;
 
 use super::{form::Form, password, session};
 use crate::{
-    AppState, assets,
+    AppState,
     error::Error,
     pages::{parts::Theme, sign_in::SignInPage},
+    static_files,
 };
 
 /// The same for every reason, so that nobody learns which names exist.
@@ -163,7 +164,7 @@ fn page(
     let owner = session::token(request).unwrap_or_else(|| visitor.clone());
     let page = SignInPage {
         theme: request.cookie(Theme::COOKIE).map_or(Theme::Auto, |cookie| Theme::parse(cookie.value())),
-        assets: assets::version(),
+        assets: static_files::version(),
         csrf: state.keys.form_token(&owner),
         next: if is_local(next) { next.to_owned() } else { String::new() },
         username,

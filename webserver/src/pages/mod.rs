@@ -6,6 +6,7 @@
 
 mod alerts;
 mod approvals;
+mod assets;
 mod audit;
 mod audit_line;
 mod connections;
@@ -50,6 +51,10 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/", web::get().to(home))
         .route("/dags", web::get().to(dags::show))
         .route("/import-errors", web::get().to(import_errors::show))
+        .route("/assets", web::get().to(assets::show))
+        .route("/assets/{id:\\d{1,18}}", web::get().to(assets::one))
+        .route("/assets/{id:\\d{1,18}}/events", web::post().to(assets::update))
+        .route("/assets/{id:\\d{1,18}}/materialize", web::post().to(assets::materialize))
         .route("/alerts", web::get().to(alerts::show))
         .route("/alerts/send", web::post().to(alerts::send))
         .route("/approvals", web::get().to(approvals::show))

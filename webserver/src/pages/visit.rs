@@ -17,9 +17,10 @@ use super::{
     shelf::Shelf,
 };
 use crate::{
-    AppState, assets,
+    AppState,
     auth::{self, Viewer},
     error::Error,
+    static_files,
 };
 
 /// Names the one part of a page that is asked for.
@@ -100,7 +101,7 @@ impl Visit {
             import_errors: health.map_or(0, |health| health.broken_files),
             open_questions: health.map_or_else(String::new, |health| questions(health.open_questions)),
             version: env!("CARGO_PKG_VERSION"),
-            assets: assets::version(),
+            assets: static_files::version(),
             path: self.path(),
         })
     }

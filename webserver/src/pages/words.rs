@@ -97,6 +97,7 @@ pub(crate) const fn run_kind(kind: RunType) -> &'static str {
         RunType::Backfill => "backfill",
         RunType::AssetTriggered => "by assets",
         RunType::OperatorTriggered => "by another DAG",
+        RunType::AssetMaterialization => "for an asset",
     }
 }
 
@@ -116,7 +117,7 @@ pub(crate) const fn run_icon(kind: RunType) -> &'static str {
         RunType::Scheduled => "clock",
         RunType::Manual => "hand",
         RunType::Backfill => "clear",
-        RunType::AssetTriggered | RunType::OperatorTriggered => "asset",
+        RunType::AssetTriggered | RunType::OperatorTriggered | RunType::AssetMaterialization => "asset",
     }
 }
 
@@ -146,6 +147,7 @@ const fn run_noun(kind: RunType) -> &'static str {
         RunType::Backfill => "Backfill run",
         RunType::AssetTriggered => "Asset run",
         RunType::OperatorTriggered => "Called run",
+        RunType::AssetMaterialization => "Run for an asset",
     }
 }
 

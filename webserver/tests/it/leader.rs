@@ -66,6 +66,7 @@ impl Leader {
             admission: AdmissionRecord::default(),
             durations: snapshot.durations,
             workers: snapshot.workers,
+            assets: snapshot.assets,
             next_run: snapshot.next_run.0,
         };
         let engine = Engine::restore(memory, clock.now());
@@ -154,13 +155,13 @@ impl Leader {
             Message::Intent(intent) => intent,
         };
         let (dag_id, run_id) = intent.wish.subject();
-        if dag_id.as_str() == adhoc::DAG_ID
+        if dag_id.is_some_and(|dag_id| dag_id.as_str() == adhoc::DAG_ID)
             && let Some(record) = self.store.adhoc_dag(self.adhoc).await.unwrap()
         {
             self.adhoc = Some(record.version);
             self.engine.handle(Event::Dag(Box::new(record)), now);
         }
-        if let Some(run_id) = run_id
+        if let (Some(dag_id), Some(run_id)) = (dag_id, run_id)
             && !matches!(intent.wish, Wish::Trigger(_))
             && !self.engine.knows_run(dag_id, run_id)
             && let Some(run) = self.store.run(dag_id, run_id).await.unwrap()
@@ -217,6 +218,7 @@ impl Leader {
             reason: fails.then(|| "exit code 1".to_owned()),
             rendered_map_index: command.contains("named").then(|| format!("named {}", attempt.ti.index)),
             xcoms: IndexMap::from([("return_value".to_owned(), json!({"rows": 3, "from": command}))]),
+            asset_events: Vec::new(),
             pokes: None,
             trigger: None,
             question: None,

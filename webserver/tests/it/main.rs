@@ -7,6 +7,7 @@
 
 mod app;
 mod approvals;
+mod assets;
 mod backfills;
 #[path = "../../../store/tests/it/cluster.rs"]
 mod cluster;

@@ -103,6 +103,7 @@ fn returned(attempt: TryKey, term: &Term) -> Outcome {
         reason: Some("its worker never learnt that it had claimed it".to_owned()),
         rendered_map_index: None,
         xcoms: indexmap::IndexMap::new(),
+        asset_events: Vec::new(),
         pokes: None,
         trigger: None,
         question: None,

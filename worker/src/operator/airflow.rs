@@ -57,7 +57,11 @@ async fn supervise(on: &On<'_>) -> Result<Done, String> {
     let zygote = nursery.zygote().await?;
     let details = startup::details(on.assignment, &on.station.hostname)?;
     let folder = nursery.folder();
-    let places = Places { output: &on.place.output, artifacts: &on.place.artifacts };
+    let places = Places {
+        output: &on.place.output,
+        artifacts: &on.place.artifacts,
+        asset_events: &on.place.asset_events,
+    };
     let own = on.station.base.of(on.assignment, on.params, places, &indexmap::IndexMap::new());
     let environment = nursery.environment(own);
     let launch = Launch { target: Target::Task, environment: &environment, folder: &folder, memory: None };

@@ -34,16 +34,16 @@ impl Work for Bash {
         Box::pin(async move {
             match self.called(on) {
                 Ok(shell) => program::run(shell, Some(&self.command), &self.setting, on).await,
-                Err(done) => done,
+                Err(done) => *done,
             }
         })
     }
 }
 
 impl Bash {
-    fn called(&self, on: &On<'_>) -> Result<Called, Done> {
+    fn called(&self, on: &On<'_>) -> Result<Called, Box<Done>> {
         let Some(shell) = on.station.programs.shell() else {
-            return Err(Done::failed_for_good("this worker has neither bash nor sh on its PATH"));
+            return Err(Done::failed_for_good("this worker has neither bash nor sh on its PATH").into());
         };
         let args = if self.command.len() <= LONGEST_ARGUMENT {
             vec!["-c".into(), self.command.clone().into()]

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use domain::asset::{AssetRef, OutletEvent, parse_events};
 use domain::dag::{Operator, Task};
 use domain::outcome::{MAX_XCOM_BYTES, RETURN_VALUE, SKIP_EXIT_CODE, TryResult};
 use indexmap::IndexMap;
@@ -65,7 +66,7 @@ impl Setting {
     }
 
     /// The folder that the program starts in.
-    fn folder(&self, on: &On<'_>) -> Result<PathBuf, Done> {
+    fn folder(&self, on: &On<'_>) -> Result<PathBuf, Box<Done>> {
         let base = match &on.assignment.folder {
             Some(folder) => folder.clone(),
             None => {
@@ -79,19 +80,27 @@ impl Setting {
 }
 
 /// Writes a program for this user alone.
-pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Done> {
+pub(crate) fn write_program(path: &Path, text: &str) -> Result<(), Box<Done>> {
     let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
-    written.map_err(|error| Done::failed(format!("cannot write the program to {}: {error}", path.display())))
+    let failed = |error: std::io::Error| {
+        let reason = format!("cannot write the program to {}: {error}", path.display());
+        Box::new(Done::failed(reason))
+    };
+    written.map_err(failed)
 }
 
 /// Runs a program to its end. `script` is what it would make of a plain command, if it is a shell.
 pub(crate) async fn run(called: Called, script: Option<&str>, setting: &Setting, on: &On<'_>) -> Done {
     let cwd = match setting.folder(on) {
         Ok(cwd) => cwd,
-        Err(done) => return done,
+        Err(done) => return *done,
     };
-    let places = Places { output: &on.place.output, artifacts: &on.place.artifacts };
+    let places = Places {
+        output: &on.place.output,
+        asset_events: &on.place.asset_events,
+        artifacts: &on.place.artifacts,
+    };
     let mut env = on.station.base.of(on.assignment, on.params, places, &setting.env);
     let plain = script.and_then(|script| plain(script, &cwd, &env));
     if plain.is_some() {
@@ -130,19 +139,20 @@ fn concluded(ended: Ended, on: &On<'_>) -> Done {
     }
     match ended.end {
         End::Exit(NO) if may_say_no => match left_behind(on) {
-            Ok(xcoms) => {
+            Ok(Left { xcoms, asset_events }) => {
                 let reason = "exit code 1 says no: what is behind it is skipped";
-                Done { exit_code, xcoms, ..Done::ended(TryResult::Success, reason) }
+                Done { exit_code, xcoms, asset_events, ..Done::ended(TryResult::Success, reason) }
             }
             Err(reason) => Done { exit_code: None, ..Done::failed(reason) },
         },
         End::Exit(0) => match left_behind(on) {
-            Ok(xcoms) => Done { exit_code, ..Done::success(xcoms) },
+            Ok(Left { xcoms, asset_events }) => Done { exit_code, asset_events, ..Done::success(xcoms) },
             Err(reason) => Done { exit_code, ..Done::failed(reason) },
         },
         End::Exit(SKIP_EXIT_CODE) => {
             let done = Done::ended(TryResult::Skipped, format!("exit code {SKIP_EXIT_CODE} means skipped"));
-            Done { exit_code, xcoms: left_behind(on).unwrap_or_default(), ..done }
+            let xcoms = left_behind(on).map(|left| left.xcoms).unwrap_or_default();
+            Done { exit_code, xcoms, ..done }
         }
         end @ (End::Exit(_) | End::Signal(_)) => {
             Done { exit_code, ..Done::failed(end.words(ended.out_of_memory)) }
@@ -154,8 +164,14 @@ fn may_say_no(operator: &Operator) -> bool {
     matches!(operator, Operator::ShortCircuit { program, .. } if matches!(**program, Operator::Bash { .. }))
 }
 
-/// The XComs that the process left: its last line, and those of its output file.
-fn left_behind(on: &On<'_>) -> Result<IndexMap<String, Value>, String> {
+/// What a process left.
+struct Left {
+    xcoms: IndexMap<String, Value>,
+    asset_events: Vec<OutletEvent>,
+}
+
+/// The XComs that the process left: its last line, and those of its output file; and what it says of the assets that it made.
+fn left_behind(on: &On<'_>) -> Result<Left, String> {
     let mut xcoms = IndexMap::new();
     if on.assignment.task().do_xcom_push {
         match on.output.last_line() {
@@ -173,7 +189,32 @@ fn left_behind(on: &On<'_>) -> Result<IndexMap<String, Value>, String> {
             "it left {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed: keep large results in files"
         ));
     }
-    Ok(xcoms)
+    let asset_events = asset_events(&on.place.asset_events, &on.assignment.task().outlets)?;
+    Ok(Left { xcoms, asset_events })
+}
+
+fn asset_events(path: &Path, outlets: &[AssetRef]) -> Result<Vec<OutletEvent>, String> {
+    let wrong = |what: String| format!("the file $TRADEWIND_ASSET_EVENTS cannot be used: {what}");
+    match read_limited(path, MAX_XCOM_BYTES) {
+        Ok(Some(text)) if text.len() > MAX_XCOM_BYTES => {
+            Err(wrong(format!("it is longer than {MAX_XCOM_BYTES} bytes")))
+        }
+        Ok(Some(text)) => parse_events(&text, outlets).map_err(wrong),
+        Ok(None) => Ok(Vec::new()),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// The beginning of a file, one byte more than `limit` at most; `None` when there is no file.
+fn read_limited(path: &Path, limit: usize) -> std::io::Result<Option<String>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    file.take(limit as u64 + 1).read_to_string(&mut text)?;
+    Ok(Some(text))
 }
 
 /// JSON becomes what it says, so that tasks can be mapped over it; everything else stays a text, also a JSON text.
@@ -188,18 +229,11 @@ fn of_file(path: &Path) -> Result<Map<String, Value>, String> {
     let wrong = |what: String| {
         format!("the file $TRADEWIND_OUTPUT {what}; it must hold one JSON object, whose keys become XComs")
     };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(wrong(format!("cannot be read ({error})"))),
+    let read = read_limited(path, MAX_XCOM_BYTES);
+    let Some(text) = read.map_err(|error| wrong(format!("cannot be read ({error})")))? else {
+        return Ok(Map::new());
     };
-    let mut text = String::new();
-    let limit = MAX_XCOM_BYTES as u64;
-    let read = file
-        .take(limit + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    if read > MAX_XCOM_BYTES {
+    if text.len() > MAX_XCOM_BYTES {
         return Err(format!(
             "the file $TRADEWIND_OUTPUT is longer than {MAX_XCOM_BYTES} bytes: keep large results in files"
         ));

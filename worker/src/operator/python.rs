@@ -38,18 +38,19 @@ impl Work for Python {
         Box::pin(async move {
             match self.called(on) {
                 Ok(called) => program::run(called, None, &self.setting, on).await,
-                Err(done) => done,
+                Err(done) => *done,
             }
         })
     }
 }
 
 impl Python {
-    fn called(&self, on: &On<'_>) -> Result<Called, Done> {
+    fn called(&self, on: &On<'_>) -> Result<Called, Box<Done>> {
         let Some(python) = on.station.programs.python() else {
             return Err(Done::failed_for_good(
                 "this worker has no python3 on its PATH; install it, or set TRADEWIND_PYTHON to an interpreter",
-            ));
+            )
+            .into());
         };
         let program = match self.original(on) {
             Some(file) => file,

@@ -88,6 +88,7 @@ impl Scope {
             ("var", Variables::value(Arc::clone(&lookups))),
             ("conn", Connections::value(Arc::clone(&lookups))),
             ("macros", Macros::value(now)),
+            ("triggering_asset_events", json::value(run.events_by_asset())),
             ("test_mode", Value::from(false)),
         ];
         names.extend(fixed.map(|(name, value)| (name.to_owned(), value)));

@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) logical_date: Option<DateTime<Utc>>,
     pub(crate) map_index: i32,
     pub(crate) rounds: u32,
+    pub(crate) asset_events: Vec<Value>,
     pub(crate) cancel: CancellationToken,
     pub(crate) lines: Lines,
     pub(crate) home: TempDir,
@@ -100,6 +101,7 @@ impl Bench {
             logical_date: Some("2026-01-02T00:00:00Z".parse().unwrap()),
             map_index: -1,
             rounds: 0,
+            asset_events: Vec::new(),
             cancel: CancellationToken::new(),
             lines: Lines::default(),
             home,
@@ -115,6 +117,12 @@ impl Bench {
     /// With something in the run's conf.
     pub(crate) fn with_conf(mut self, name: &str, value: Value) -> Bench {
         self.conf.insert(name.to_owned(), value);
+        self
+    }
+
+    /// In a run that assets asked for.
+    pub(crate) fn with_asset_events(mut self, events: Vec<Value>) -> Bench {
+        self.asset_events = events;
         self
     }
 
@@ -152,6 +160,7 @@ impl Bench {
                 started_at: None,
                 conf: self.conf.clone(),
                 triggered_by: None,
+                asset_events: self.asset_events.clone(),
             },
             map_index: self.map_index,
             pokes: 0,

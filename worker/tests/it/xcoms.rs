@@ -146,3 +146,42 @@ async fn within_a_mapped_group_an_instance_sees_its_own_element(task: &str, map_
     }
     assert_eq!(bench.rendered_of(task).await.unwrap()["bash_command"], wanted);
 }
+
+#[test_case("true", 0; "nothing said")]
+#[test_case("echo '{\"asset\": \"orders\", \"extra\": {\"rows\": 3}}' >> $TRADEWIND_ASSET_EVENTS", 1; "one event")]
+#[test_case("echo '[{\"asset\": \"orders\"}, {\"alias\": \"files\", \"asset\": \"s3://x/1\"}]' > $TRADEWIND_ASSET_EVENTS", 2; "a list")]
+#[tokio::test]
+async fn a_task_says_what_it_made(script: &str, count: usize) {
+    let task = json!({"bash": script, "outlets": ["orders", {"alias": "files"}]});
+    let finished = Bench::task(&task.to_string()).run().await;
+    assert_eq!((finished.result, finished.asset_events.len()), (TryResult::Success, count), "{finished:?}");
+}
+
+#[test_case("echo oops > $TRADEWIND_ASSET_EVENTS", "it is not JSON"; "no JSON")]
+#[test_case("echo '{\"asset\": \"order\"}' > $TRADEWIND_ASSET_EVENTS", "did you mean `orders`?"; "no outlet")]
+#[tokio::test]
+async fn what_is_wrong_about_assets_fails_the_try(script: &str, reason: &str) {
+    let finished = Bench::task(&json!({"bash": script, "outlets": ["orders"]}).to_string()).run().await;
+    assert_eq!(finished.result, TryResult::Failed);
+    assert!(finished.reason.as_ref().unwrap().contains(reason), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_assets_asked_for_sees_its_events() {
+    let event =
+        |name: &str, rows: i64| json!({"name": name, "extra": {"rows": rows}, "source_task_id": "load"});
+    let script =
+        "echo {{ triggering_asset_events['orders'][-1].extra.rows }} {{ triggering_asset_events | length }}";
+    let bench = Bench::task(&bash(script)).with_asset_events(vec![
+        event("orders", 1),
+        event("x", 2),
+        event("orders", 3),
+    ]);
+    assert_eq!(bench.rendered().await.unwrap()["bash_command"], "echo 3 2");
+    let bench = Bench::task(&bash("echo \"$TRADEWIND_TRIGGERING_ASSET_EVENTS\""))
+        .with_asset_events(vec![event("x", 2)]);
+    assert_eq!(json!(xcoms(&bench.run().await))["return_value"], json!({"x": [event("x", 2)]}));
+    let long: Vec<Value> = (0..100).map(|_| event(&"x".repeat(1_000), 1)).collect();
+    let shown = Bench::task(&bash("x")).with_asset_events(long).assignment("task").run.events_by_asset();
+    assert_eq!(shown.values().map(|list| list.as_array().unwrap().len()).collect::<Vec<_>>(), [62]);
+}

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{dag::Dag, id::DagId};
 use runtime::clock::Clock;
 use serde::Serialize;
+use store::view::assets::Waiting;
 
 use crate::{
     args::{Common, Output, dags::NextExecution},
@@ -17,6 +18,23 @@ use crate::{
 struct Executions {
     dag_id: String,
     executions: Vec<String>,
+    /// What asks for runs besides the clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assets: Option<Assets>,
+}
+
+#[derive(Serialize)]
+struct Assets {
+    condition: String,
+    /// What has not been updated since the last run that assets asked for; only the records know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Vec<String>>,
+}
+
+/// A DAG, and what it has got of the assets that it waits for, as far as that is known.
+struct Known {
+    dag: Dag,
+    waiting: Option<Waiting>,
 }
 
 #[derive(Serialize)]
@@ -34,44 +52,73 @@ pub async fn run(common: &Common, wanted: &NextExecution) -> Result<()> {
     } else {
         of_records(common, &wanted.dag).await?
     };
-    let found: Vec<Executions> = dags.iter().map(|dag| executions(dag, after, most)).collect();
+    let found: Vec<Executions> = dags.iter().map(|known| executions(known, after, most)).collect();
     match common.output {
         Output::Json | Output::Yaml => output::list(common.output, &found),
         Output::Table | Output::Plain => {
+            for (dag_id, assets) in found.iter().filter_map(|one| Some((&one.dag_id, one.assets.as_ref()?))) {
+                output::note(&format!("note: {dag_id} {}", words(assets)));
+            }
             let rows: Vec<Row> = found.into_iter().flat_map(rows).collect();
             output::list(common.output, &rows)
         }
     }
 }
 
-fn executions(dag: &Dag, after: DateTime<Utc>, most: usize) -> Executions {
+fn words(assets: &Assets) -> String {
+    let condition = &assets.condition;
+    match assets.missing.as_deref() {
+        None => format!("runs when these assets have been updated: {condition}"),
+        Some([]) => format!("has all assets that it waits for: {condition}"),
+        Some(missing) => format!("waits for assets: {condition}; not updated yet: {}", missing.join(", ")),
+    }
+}
+
+fn assets(Known { dag, waiting }: &Known) -> Option<Assets> {
+    let condition = dag.asset_condition.as_ref()?;
+    let missing = waiting.as_ref().map(|waiting| {
+        let assets = condition.assets().into_iter().filter(|asset| !waiting.has(&asset.name));
+        let aliases = condition.aliases().into_iter().filter(|alias| !waiting.has_under(alias));
+        let aliases = aliases.map(|alias| format!("alias {alias}"));
+        assets.map(|asset| asset.name.to_string()).chain(aliases).collect()
+    });
+    Some(Assets { condition: condition.summary(), missing })
+}
+
+fn executions(known: &Known, after: DateTime<Utc>, most: usize) -> Executions {
+    let dag = &known.dag;
     let bounds = dag.bounds();
     let times = dag.schedule.fire_times(after, &bounds).take(most);
     Executions {
         dag_id: dag.dag_id.to_string(),
         executions: times.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).collect(),
+        assets: assets(known),
     }
 }
 
 fn rows(found: Executions) -> Vec<Row> {
-    let Executions { dag_id, executions } = found;
+    let Executions { dag_id, executions, .. } = found;
     executions.into_iter().map(|execution| Row { dag_id: dag_id.clone(), execution }).collect()
 }
 
-fn of_file(file: &str) -> Result<Vec<Dag>> {
+fn of_file(file: &str) -> Result<Vec<Known>> {
     let parsed = dagfiles::read_meant(Path::new(file));
     if !parsed.errors.is_empty() {
         return Err(dagfiles::report(file, &parsed.errors).into());
     }
-    Ok(parsed.dags.into_iter().map(|loaded| loaded.dag).collect())
+    Ok(parsed.dags.into_iter().map(|loaded| Known { dag: loaded.dag, waiting: None }).collect())
 }
 
-async fn of_records(common: &Common, dag_id: &str) -> Result<Vec<Dag>> {
+async fn of_records(common: &Common, dag_id: &str) -> Result<Vec<Known>> {
     let dag_id = DagId::new(dag_id)?;
     let config = setup::command_config(common)?;
     let store = setup::command_store(&config)
         .await
         .context(format!("{dag_id} is no file, so the records are needed"))?;
     let (_, dag) = super::known(&store, &dag_id).await?;
-    Ok(vec![dag.as_ref().clone()])
+    let waiting = match dag.asset_condition {
+        Some(_) => Some(store.waiting_for_assets(&dag_id).await?),
+        None => None,
+    };
+    Ok(vec![Known { dag: dag.as_ref().clone(), waiting }])
 }

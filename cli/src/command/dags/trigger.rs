@@ -78,6 +78,7 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
         run_after,
         conf,
         note: trigger.note,
+        materializes: false,
     })
 }
 

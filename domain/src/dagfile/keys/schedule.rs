@@ -1,6 +1,6 @@
 //! The keys that say when runs are due.
 
-use super::{Key, Place, Shape, key};
+use super::{Key, Place, Shape, key, nullable};
 
 /// The mapping forms of `schedule`.
 pub(in crate::dagfile) const SCHEDULE: &[Key] = &[
@@ -17,6 +17,12 @@ pub(in crate::dagfile) const SCHEDULE: &[Key] = &[
     key("every", Shape::Duration, "Runs follow each other in this distance."),
     key("at", Shape::Dates, "Runs at these moments."),
     key("any", Shape::Schedules, "Runs whenever one of these schedules fires."),
+    key(
+        "assets",
+        Shape::Condition,
+        "Runs when these assets have been updated: one, a list of which all must be, {any: [...]} or {all: [...]}.",
+    ),
+    nullable("or", Shape::Times, "With assets: runs at these times, too. Any other form of a schedule."),
     key(
         "data_interval",
         Shape::Interval,

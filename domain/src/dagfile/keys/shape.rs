@@ -25,6 +25,16 @@ pub(in crate::dagfile) enum Shape {
     Zone,
     /// When runs are due.
     Schedule,
+    /// Assets by name.
+    Assets,
+    /// An asset or alias, or several.
+    AssetRefs,
+    /// Which assets must have been updated.
+    Condition,
+    /// Several of these.
+    Conditions,
+    /// A schedule beside another one, or several.
+    Times,
     /// Several schedules.
     Schedules,
     /// Moments.

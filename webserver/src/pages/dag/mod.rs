@@ -57,11 +57,34 @@ pub(crate) struct DagHead {
     pub(crate) schedule: String,
     pub(crate) schedule_title: String,
     pub(crate) next: Option<Moment>,
+    /// What it still waits for, when assets ask for its runs.
+    pub(crate) assets: Option<AssetWait>,
     pub(crate) owner: String,
     pub(crate) tags: Vec<TagLink>,
     /// The error of the file, when it has one now.
     pub(crate) broken: Option<Frame>,
     pub(crate) tabs: Vec<Tab>,
+}
+
+/// What a DAG waits for whose runs are asked for by assets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AssetWait {
+    /// For example `1 of 3 assets ready`.
+    pub(crate) progress: String,
+    /// All of them in a few words.
+    pub(crate) title: String,
+    /// Each of them.
+    pub(crate) leaves: Vec<AssetLeaf>,
+    /// The ones that no task makes.
+    pub(crate) unmade: Vec<String>,
+}
+
+/// An asset or alias that a DAG waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AssetLeaf {
+    pub(crate) name: String,
+    /// Whether it has been updated since the last run that assets asked for.
+    pub(crate) is_ready: bool,
 }
 
 /// A view of a DAG.
@@ -121,6 +144,7 @@ impl Seen {
             schedule: line.schedule.clone(),
             schedule_title: line.schedule_description.clone(),
             next: line.next_run_after.map(|at| words::moment_in(at, visit.now, zone)),
+            assets: asset_wait(visit, line, &self.version.dag).await?,
             owner: line.owner.clone(),
             tags: line.tags.iter().map(|tag| tag_link(tag)).collect(),
             broken: if line.has_import_errors { broken(visit, &line.file).await? } else { None },
@@ -129,6 +153,27 @@ impl Seen {
             href,
         })
     }
+}
+
+async fn asset_wait(visit: &Visit, line: &Line, dag: &Dag) -> Result<Option<AssetWait>, Error> {
+    let Some(condition) = &dag.asset_condition else { return Ok(None) };
+    let waiting = visit.state.store.waiting_for_assets(&line.dag_id).await?;
+    let leaf = |name: String, is_ready: bool| AssetLeaf { name, is_ready };
+    let assets =
+        condition.assets().into_iter().map(|asset| leaf(asset.name.to_string(), waiting.has(&asset.name)));
+    let aliases = condition.aliases().into_iter();
+    let aliases = aliases.map(|alias| leaf(format!("alias {alias}"), waiting.has_under(alias)));
+    let leaves: Vec<AssetLeaf> = assets.chain(aliases).collect();
+    let ready = leaves.iter().filter(|leaf| leaf.is_ready).count();
+    let noun = if leaves.len() == 1 { "asset" } else { "assets" };
+    let missing: Vec<&str> =
+        leaves.iter().filter(|leaf| !leaf.is_ready).map(|leaf| leaf.name.as_str()).collect();
+    Ok(Some(AssetWait {
+        progress: format!("{ready} of {} {noun} ready", leaves.len()),
+        title: format!("not updated yet: {}", missing.join(", ")),
+        leaves,
+        unmade: waiting.unmade,
+    }))
 }
 
 /// The zone in which a DAG's schedule is written.

@@ -2,12 +2,14 @@
 
 use actix_web::{HttpResponse, web::Path};
 use askama::Template;
+use domain::state::RunType;
 use serde_json::{Map, Value};
 
 use super::{RunHead, Seen, View};
 use crate::{
     error::Error,
     pages::{
+        assets::{self, EventLine},
         dag::zone,
         parts::{Fact, Shell},
         paths,
@@ -15,6 +17,9 @@ use crate::{
         words,
     },
 };
+
+/// Events that are shown, the newest first.
+const EVENTS: usize = 100;
 
 /// Longest conf that an address carries, in bytes.
 const LONGEST_CONF: usize = 1_500;
@@ -30,6 +35,8 @@ pub(crate) struct RunDetailsPage {
     pub(crate) conf: String,
     /// The values of its params, defaults included, as JSON.
     pub(crate) params: String,
+    /// What the run was created for, when assets asked for it.
+    pub(crate) events: Vec<EventLine>,
     /// The form that starts a run with the same values, unless they are too long for an address.
     pub(crate) again: Option<String>,
 }
@@ -44,12 +51,23 @@ pub(crate) async fn show(visit: Visit, path: Path<(String, String)>) -> Result<H
         facts: facts(&seen, &visit),
         conf: pretty(&seen.run.conf),
         params: pretty(&resolved),
+        events: events(&seen, &visit).await?,
         again: again(&seen),
     };
     visit.answer(match visit.fragment() {
         Some("head") => page.as_head().render(),
         Some(_) | None => page.render(),
     })
+}
+
+async fn events(seen: &Seen, visit: &Visit) -> Result<Vec<EventLine>, Error> {
+    if seen.run.run_type != RunType::AssetTriggered {
+        return Ok(Vec::new());
+    }
+    let mut rows = visit.state.store.consumed_events(&seen.run.dag_id, &seen.run.run_id).await?;
+    rows.reverse();
+    rows.truncate(EVENTS);
+    assets::lines(visit, &rows, true).await
 }
 
 fn again(seen: &Seen) -> Option<String> {

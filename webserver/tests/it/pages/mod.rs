@@ -3,6 +3,7 @@
 mod actions;
 mod alerts;
 mod approvals;
+mod assets;
 mod backfills;
 mod browser;
 mod control;

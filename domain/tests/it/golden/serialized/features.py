@@ -6,9 +6,10 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator
 from airflow.providers.standard.sensors.date_time import DateTimeSensor
-from airflow.sdk import DAG, Param, TaskGroup, Label, chain, dag, setup, task, task_group, teardown
+from airflow.sdk import Asset, AssetAlias, DAG, Param, TaskGroup, Label, chain, dag, setup, task, task_group, teardown
 from airflow.timetables.trigger import CronTriggerTimetable, MultipleCronTriggerTimetable
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
+from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.events import EventsTimetable
 
 START = datetime(2026, 1, 1)
@@ -137,3 +138,15 @@ SCHEDULES = {
 for name, schedule in SCHEDULES.items():
     with DAG(f"schedule_{name}", schedule=schedule, start_date=START, max_active_runs=1):
         PythonOperator(task_id="act", python_callable=print)
+
+orders = Asset("orders", uri="s3://shop/orders", group="shop", extra={"team": "sales"})
+
+with DAG("makes", schedule=None):
+    BashOperator(task_id="make", bash_command="true", outlets=[orders, AssetAlias("some")], inlets=[Asset("raw")])
+
+with DAG("waits_for_assets", schedule=(orders & (Asset("a") | AssetAlias("some")))):
+    BashOperator(task_id="act", bash_command="true")
+
+TIMES = CronTriggerTimetable("0 6 * * *", timezone="UTC")
+with DAG("assets_or_time", schedule=AssetOrTimeSchedule(timetable=TIMES, assets=[orders]), start_date=START):
+    BashOperator(task_id="act", bash_command="true")
