@@ -142,9 +142,7 @@ fn shape(shape: Shape) -> Value {
         Shape::ExpandKwargs => expand_kwargs(),
         Shape::Sources => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/source"}}),
         Shape::Environment | Shape::Headers => json!({"type": "object", "additionalProperties": scalar()}),
-        Shape::TriggerRule => {
-            json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
-        }
+        Shape::TriggerRule => trigger_rule(),
         Shape::WeightRule => json!({"enum": WEIGHT_RULES.map(|(name, _)| name)}),
         Shape::Python => python(),
         Shape::Teardown => json!({"anyOf": [{"type": "boolean"}, object(Place::Teardown, &[])]}),
@@ -260,6 +258,10 @@ fn condition() -> Value {
 
 fn clock() -> Value {
     json!({"type": "string", "examples": ["06:30", "2026-01-31T06:30", "2026-01-31T06:30+02:00"]})
+}
+
+fn trigger_rule() -> Value {
+    json!({"enum": TriggerRule::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>()})
 }
 
 fn trigger_dag() -> Value {

@@ -24,17 +24,20 @@ pub struct Loops {
 }
 
 impl World {
-    /// Some rounds of a loop are not the last.
+    /// Some rounds of a loop are not the last, and some leave nothing.
     pub fn goes_round(
         &mut self,
         attempt: TryKey,
         result: TryResult,
-        xcoms: &IndexMap<String, Value>,
+        xcoms: &mut IndexMap<String, Value>,
     ) -> TryResult {
         if self.repeat(&self.records.tis[&attempt.ti]).is_none() {
             return result;
         }
         let again = result == TryResult::Success && self.chance.one_in(2);
+        if self.chance.one_in(4) {
+            xcoms.clear();
+        }
         let result = if again { TryResult::Again } else { result };
         self.loops.said.insert(attempt, (result, xcoms.get("return_value").cloned()));
         result

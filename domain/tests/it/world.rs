@@ -456,7 +456,7 @@ impl World {
         }
         let asset_events = self.makes(attempt);
         let (result, trigger) = self.waits(attempt, result, faults);
-        let result = self.goes_round(attempt, result, &xcoms);
+        let result = self.goes_round(attempt, result, &mut xcoms);
         let (result, question) = self.renders(attempt, result, faults);
         let outcome = Outcome {
             attempt,

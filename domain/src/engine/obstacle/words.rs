@@ -182,12 +182,8 @@ impl fmt::Display for Obstacle {
             Self::RetryDelay { next_try_at } => {
                 write!(f, "Its last try failed; the next one begins at {}.", moment(*next_try_at))
             }
-            Self::Rescheduled { next_try_at, wait: None, round: Some(round) } => {
-                of_round(f, *round, *next_try_at)
-            }
-            Self::Rescheduled { next_try_at, wait, .. } => {
-                let again = next_try_at.map_or_else(|| "later".to_owned(), |at| format!("at {}", moment(at)));
-                write!(f, "It looks again {again}{}.", of_wait(wait.as_deref()))
+            Self::Rescheduled { next_try_at, wait, round } => {
+                of_pause(f, *next_try_at, wait.as_deref(), *round)
             }
             Self::Deferred { wait } => {
                 write!(f, "It is deferred and holds no worker{}.", of_wait(wait.as_deref()))
@@ -285,8 +281,16 @@ impl Obstacle {
     }
 }
 
-fn of_round(f: &mut fmt::Formatter<'_>, round: NextRound, at: Option<DateTime<Utc>>) -> fmt::Result {
-    let NextRound { number, most } = round;
+fn of_pause(
+    f: &mut fmt::Formatter<'_>,
+    at: Option<DateTime<Utc>>,
+    wait: Option<&Wait>,
+    round: Option<NextRound>,
+) -> fmt::Result {
+    let Some(NextRound { number, most }) = round else {
+        let again = at.map_or_else(|| "later".to_owned(), |at| format!("at {}", moment(at)));
+        return write!(f, "It looks again {again}{}.", of_wait(wait));
+    };
     let of = most.map(|most| format!(" of {most}")).unwrap_or_default();
     let until = at.map(|at| format!(" until {}", moment(at))).unwrap_or_default();
     write!(f, "It waits for its next round ({number}{of}){until}.")
