@@ -156,6 +156,8 @@ async fn the_document_lists_what_there_is() {
                 "import_error_id",
                 "event_log_id",
                 "backfill_id",
+                "asset_id",
+                "asset_alias_id",
             ] {
                 address = address.replace(&format!("{{{number}}}"), "1");
             }
