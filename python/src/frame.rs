@@ -110,7 +110,9 @@ fn float(number: f64) -> Value {
 fn name(key: Packed) -> String {
     match unpacked(key) {
         Value::String(text) => text,
-        other => other.to_string(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     }
 }
 

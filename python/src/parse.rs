@@ -215,7 +215,9 @@ fn parsed(
 ) -> Parsed {
     let text = |value: Value| match value {
         Value::String(text) => text,
-        other => other.to_string(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     };
     Parsed {
         dags: dags.into_iter().filter_map(|mut dag| dag.get_mut("data").map(Value::take)).collect(),

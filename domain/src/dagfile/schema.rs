@@ -106,7 +106,6 @@ fn or_null(schema: Value) -> Value {
 }
 
 fn shape(shape: Shape) -> Value {
-    let scalar = || json!({"type": ["string", "number", "boolean"]});
     match shape {
         Shape::Text => json!({"type": "string", "minLength": 1}),
         Shape::Texts => json!({"type": "array", "items": scalar()}),
@@ -167,6 +166,11 @@ fn shape(shape: Shape) -> Value {
         Shape::Any => json!({}),
         Shape::Nothing => json!({"type": "object", "maxProperties": 0}),
     }
+}
+
+/// A text, or what is taken for one.
+fn scalar() -> Value {
+    json!({"type": ["string", "number", "boolean"]})
 }
 
 /// Ids may have letters of every script, as Airflow's may.

@@ -75,6 +75,11 @@ async fn an_unmodified_file_runs_as_in_airflow() {
     assert_eq!(found, expected, "{}", standalone.process.said());
     assert_eq!(run["state"], "success");
 
+    check_results(&standalone, path).await;
+    check_logs(&standalone, path).await;
+}
+
+async fn check_results(standalone: &Standalone, path: &str) {
     let xcom = async |task: &str| {
         let (_, answer) = standalone
             .api("GET", &format!("{path}/taskInstances/{task}/xcomEntries/return_value"), None)
@@ -84,7 +89,9 @@ async fn an_unmodified_file_runs_as_in_airflow() {
     assert_eq!(xcom("total").await, json!(14), "0 + 1 + 4 + 9");
     assert_eq!((xcom("notification").await, xcom("left").await), (json!("Notification"), json!("left once")));
     assert_eq!((xcom("second_time").await, xcom("secret").await), (json!(2), json!(15)));
+}
 
+async fn check_logs(standalone: &Standalone, path: &str) {
     let log = async |task: &str, number: i64| {
         standalone.api("GET", &format!("{path}/taskInstances/{task}/logs/{number}"), None).await.1.to_string()
     };
