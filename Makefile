@@ -11,6 +11,8 @@ BENCH ?= --check
 COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; else echo docker-compose; fi)
 NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
+SOAK = cargo test --locked --release --package domain --test it -- soak:: --nocapture
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt soak bench e2e up down
 
@@ -47,12 +49,13 @@ e2e: ## The tests of the whole, in a real browser
 
 soak: ## A million simulated worlds (SOAK_SEEDS=N for another number); the tests try 10,000
 	@scripts/require rust compiler
-	SOAK_SEEDS=$${SOAK_SEEDS:-1000000} cargo test --locked --release --package domain --test it -- soak:: --nocapture
+	SOAK_SEEDS=$${SOAK_SEEDS:-1000000} $(SOAK)
 
 bench: ## Speed against the bare machine, as ratios from one run (BENCH='--only a,b' selects)
 	@scripts/require rust compiler postgres psql python redis
 	cargo build --locked --release --package cli --package bench
-	@exec target/release/bench $(BENCH)
+	@target/release/bench $(BENCH)
+	$(if $(filter --check,$(BENCH)),@SOAK_SEEDS=5000 $(SOAK) | grep 'worlds in')
 
 up: ## The platform in containers, on http://127.0.0.1:8080
 	@scripts/require docker
