@@ -51,6 +51,11 @@ pub fn read(path: &Path) -> Parsed {
 
 /// Reads a DAG file that somebody means: that there is no DAG in it is a problem too.
 pub fn read_meant(path: &Path) -> Parsed {
+    if path.extension().is_some_and(|ending| ending == "py") {
+        let what = "this is a Python file; Airflow DAG files are read by schedulers only, and what is wrong with them is \
+                    shown by `tradewind dags list-import-errors`";
+        return Parsed { dags: Vec::new(), errors: vec![problem(path, what)], files: Vec::new() };
+    }
     let mut parsed = read(path);
     if parsed.dags.is_empty() && parsed.errors.is_empty() {
         parsed.errors.push(problem(path, "there is no DAG in this file"));

@@ -86,6 +86,9 @@ fn broken_files_are_explained_with_their_place_and_end_with_1() {
     let big = place.file("big.yaml", vec![b'#'; 10 << 20]);
     place.run(&["dags", "validate", &big]).bad(1, &["10485760 bytes", "at most 1048576"]);
     place.run(&["dags", "validate", "missing.yaml"]).bad(1, &["missing.yaml", "No such file"]);
+    place
+        .run(&["dags", "validate", "airflow.py"])
+        .bad(1, &["airflow.py:1:1", "Airflow DAG files are read by schedulers"]);
     place.run(&["dags", "test", "missing.yaml"]).bad(1, &["missing.yaml", "No such file"]);
 }
 

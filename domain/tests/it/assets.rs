@@ -92,6 +92,9 @@ fn only_a_success_is_an_event() {
     stage.end("r", "make", TryResult::Skipped, None, None);
     assert!(stage.events.is_empty());
     stage.clear(&["make"]);
+    stage.end("r", "make", TryResult::FailedForGood, None, None);
+    assert!(stage.events.is_empty(), "nor is a failure that is final");
+    stage.clear(&["make"]);
     let selection = stage.selection("r", &["make"]);
     stage.ask(Wish::MarkTasks(MarkTasks { selection, state: TaskState::Success }));
     assert!(stage.events.is_empty(), "who marks a task by hand says nothing of assets");
