@@ -15,6 +15,7 @@ COPY runtime/Cargo.toml runtime/
 COPY scheduler/Cargo.toml scheduler/
 COPY worker/Cargo.toml worker/
 COPY webserver/Cargo.toml webserver/
+COPY python/Cargo.toml python/
 COPY cli/Cargo.toml cli/
 COPY bench/Cargo.toml bench/
 COPY e2e/Cargo.toml e2e/

@@ -60,6 +60,15 @@ fn rooms_depend_only_on_whom_they_may() {
 }
 
 #[test]
+fn the_image_is_built_from_every_room() {
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    for (room, _) in ALLOWED {
+        let line = format!("COPY {room}/Cargo.toml {room}/");
+        assert!(dockerfile.lines().any(|known| known == line), "the Dockerfile lacks `{line}`");
+    }
+}
+
+#[test]
 fn no_room_has_a_name_that_says_nothing() {
     for entry in walk(root()) {
         let name = entry.file_stem().unwrap().to_str().unwrap().to_owned();
