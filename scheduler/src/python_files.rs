@@ -126,9 +126,12 @@ impl Reader {
     }
 }
 
-/// What Airflow's processes are given of this process's environment: everything but our own settings and secrets.
+/// What Airflow's processes are given of this process's environment: everything but our own settings and secrets. What is no text cannot
+/// be handed on.
 fn inherited() -> Vec<(String, String)> {
-    std::env::vars().filter(|(name, _)| !name.starts_with("TRADEWIND_")).collect()
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    texts.filter(|(name, _)| !name.starts_with("TRADEWIND_")).collect()
 }
 
 /// Variables and connections, while files are read.

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = "/dags"
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "sqlite:////nonexistent/none.db"
 
 from airflow.dag_processing.dagbag import BundleDagBag  # noqa: E402
