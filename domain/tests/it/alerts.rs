@@ -292,11 +292,30 @@ impl World {
         told.retain(|key, _| key.3 != AlertEvent::Deadline);
         let (of_runs, of_tries): (Asked, Asked) = told.into_iter().partition(|(key, _)| key.1.is_none());
         assert_eq!(of_tries, self.asked_of_tries(decisions));
-        let asked = self.asked_of_runs(active, decisions);
+        let (of_earlier, of_runs): (Asked, Asked) =
+            of_runs.into_iter().partition(|(key, _)| key.2 < self.records.runs[&key.0].clear_number);
+        let unfinished = self.unfinished_within(active, decisions);
+        // A task may start a run again in the very turn in which it ended: its end is told all the same.
+        for ((key, _, _, event), count) in &of_earlier {
+            assert_eq!(*count, self.dag(&self.records.runs[key]).alerts.of(*event).len());
+            assert!(unfinished.contains(key), "{key:?} had ended before: {event:?}");
+        }
         // A wish of the same turn may have stopped the run by hand, or started it again.
         if !self.has_wishes {
-            assert_eq!(of_runs, asked);
+            assert_eq!(of_runs, self.asked_of_runs(&unfinished));
         }
+    }
+
+    /// The runs that were not over, or not there, at some moment of this turn.
+    fn unfinished_within(
+        &self,
+        active: &BTreeMap<RunKey, RunState>,
+        decisions: &Decisions,
+    ) -> BTreeSet<RunKey> {
+        let created = decisions.runs_created.iter().map(|run| run.key);
+        // A backfill runs one again that had ended, and that may be over within the turn.
+        let reopened = decisions.runs_changed.iter().filter(|change| change.old.is_finished());
+        active.keys().copied().chain(created).chain(reopened.map(|change| change.new.key)).collect()
     }
 
     fn asked_of_tries(&self, decisions: &Decisions) -> Asked {
@@ -317,14 +336,9 @@ impl World {
         asked
     }
 
-    fn asked_of_runs(&self, active: &BTreeMap<RunKey, RunState>, decisions: &Decisions) -> Asked {
-        let created = decisions.runs_created.iter().map(|run| run.key);
-        // A backfill runs one again that had ended, and that may be over within the turn.
-        let reopened = decisions.runs_changed.iter().filter(|change| change.old.is_finished());
-        let created: BTreeSet<RunKey> = created.chain(reopened.map(|change| change.new.key)).collect();
-        let ended = self.records.runs.values().filter(|run| {
-            run.state.is_finished() && (active.contains_key(&run.key) || created.contains(&run.key))
-        });
+    fn asked_of_runs(&self, unfinished: &BTreeSet<RunKey>) -> Asked {
+        let ended =
+            self.records.runs.values().filter(|run| run.state.is_finished() && unfinished.contains(&run.key));
         let asked = ended.map(|run| {
             let event =
                 if run.state == RunState::Success { AlertEvent::Success } else { AlertEvent::Failure };

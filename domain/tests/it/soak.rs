@@ -1,10 +1,12 @@
 //! Many simulated worlds on all cores.
 //!
-//! `SOAK_SEEDS=N` sets how many are tried; a story that failed is made short, printed, and tried again with what was printed
-//! in the environment: `SIMULATION_SEED=S`, and `SIMULATION_STEPS` and `SIMULATION_WITHOUT` for a part of it.
+//! `SOAK_SEEDS=N` sets how many are tried, and `SOAK_FROM=S` from which seed on. A story that failed is made short, printed, and
+//! tried again with what was printed in the environment: `SIMULATION_SEED=S`, and `SIMULATION_STEPS` and `SIMULATION_WITHOUT`
+//! for a part of it.
 
 use std::{
     any::Any,
+    ops::Range,
     panic::{self, AssertUnwindSafe},
     sync::{
         Mutex,
@@ -30,9 +32,10 @@ fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
         live(&story, true);
         return;
     }
-    let seeds = std::env::var("SOAK_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let number = |name, otherwise| std::env::var(name).map_or(otherwise, |number| number.parse().unwrap());
+    let (from, seeds) = (number("SOAK_FROM", 0), number("SOAK_SEEDS", SEEDS));
     let began = Instant::now();
-    let failed = first_failure(seeds);
+    let failed = first_failure(from..from + seeds);
     let took = began.elapsed().as_secs_f64();
     println!("{seeds} worlds in {took:.1} s: {:.0} a second", seeds as f64 / took);
     if let Some((seed, what)) = failed {
@@ -55,12 +58,12 @@ fn in_a_world_without_faults_no_try_is_given_up() {
 }
 
 // The smallest seed that was found to fail, and what it said.
-fn first_failure(seeds: u64) -> Option<(u64, String)> {
-    let (next, failed) = (AtomicU64::new(0), Mutex::new(None));
+fn first_failure(seeds: Range<u64>) -> Option<(u64, String)> {
+    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(None));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds || failed.lock().unwrap().is_some() {
+            if seed >= seeds.end || failed.lock().unwrap().is_some() {
                 return;
             }
             let story = Story::new(seed);

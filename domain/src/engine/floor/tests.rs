@@ -380,7 +380,7 @@ fn the_name_of_a_policy_is_read_and_a_misspelt_one_explained() {
 
 #[test]
 fn ten_thousand_that_wait_are_let_through_in_time_that_grows_with_their_number() {
-    // By turns, and the best of several: whatever else the machine does meets both.
+    // By turns, and the best of several; in processor time, because the machine may have other work.
     let pairs: Vec<_> = (0..9).map(|_| (time_to_admit(1_000), time_to_admit(10_000))).collect();
     let few = pairs.iter().map(|(few, _)| *few).min().unwrap();
     let many = pairs.iter().map(|(_, many)| *many).min().unwrap();
@@ -394,7 +394,11 @@ fn time_to_admit(waiting: u32) -> std::time::Duration {
         let run = i64::from(index % 100);
         floor.wait(of_dag(&format!("dag{run}"), run, index, "p", 1));
     }
-    let start = std::time::Instant::now();
+    let start = processor_time();
     assert_eq!(floor.admit(at(0)).len(), waiting as usize);
-    start.elapsed()
+    processor_time() - start
+}
+
+fn processor_time() -> std::time::Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
