@@ -14,10 +14,10 @@ NEXTEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 SOAK = cargo test --locked --release --package domain --test it -- soak:: --nocapture
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt soak bench e2e up down
+.PHONY: help run test check fmt soak bench e2e airflow-diff up down
 
 help: ## What there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## The whole platform with the examples on http://127.0.0.1:8080 (PORT, HOST, DAGS change that)
 	@scripts/require rust compiler postgres psql python
@@ -46,6 +46,11 @@ e2e: ## The tests of the whole, in a real browser
 	@scripts/require rust compiler postgres psql python redis browser
 	cargo build --locked --package cli
 	cargo test --locked --package e2e
+
+airflow-diff: ## The same DAG files in Airflow and here, compared (DIFF='--only tutorial*' selects)
+	@scripts/require rust compiler postgres python
+	cargo build --locked --package cli
+	@python3 e2e/airflow/diff.py both --examples $(DIFF)
 
 soak: ## A million simulated worlds (SOAK_SEEDS=N for another number); the tests try 10,000
 	@scripts/require rust compiler

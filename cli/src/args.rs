@@ -8,6 +8,7 @@ pub mod assets;
 pub mod backfill;
 pub mod dags;
 pub mod db;
+pub mod migrate;
 pub mod python;
 pub mod records;
 pub mod tasks;
@@ -112,6 +113,8 @@ pub enum Command {
     /// Look after the Python environment for Airflow DAG files.
     #[command(subcommand)]
     Python(python::Python),
+    /// Bring over what an Airflow keeps in its database: DAG states, pools, variables, connections.
+    MigrateFromAirflow(migrate::MigrateFromAirflow),
     /// Show the configuration and where each value comes from.
     #[command(subcommand)]
     Config(Config),

@@ -66,6 +66,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Users(users) => command::users::run(common, users).await.map(succeeded),
         Command::Db(db) => command::db::run(common, db).await.map(succeeded),
         Command::Python(python) => command::python::run(common, python).await.map(succeeded),
+        Command::MigrateFromAirflow(wanted) => {
+            command::migrate_from_airflow::run(common, &wanted).await.map(succeeded)
+        }
         Command::Config(config) => command::config::run(common, &config).map(succeeded),
         Command::Jobs(jobs) => command::jobs::run(common, jobs).await.map(succeeded),
         Command::Schema => command::schema::run().map(succeeded),

@@ -24,7 +24,9 @@ mod transaction;
 
 pub mod account;
 pub mod adhoc;
+pub mod airflow;
 pub mod alert;
+pub mod arrival;
 pub mod clean;
 pub mod connection;
 pub mod dag;

@@ -62,7 +62,7 @@ pub async fn run(common: &Common, command: Connections) -> Result<()> {
     }
 }
 
-async fn all(store: &Store) -> Result<Vec<Connection>> {
+pub(super) async fn all(store: &Store) -> Result<Vec<Connection>> {
     let mut connections = Vec::new();
     loop {
         let (page, total) = store.connections("", PAGE, u32::try_from(connections.len())?).await?;

@@ -9,6 +9,7 @@ pub mod dags;
 pub mod db;
 pub mod info;
 pub mod jobs;
+pub mod migrate_from_airflow;
 pub mod pools;
 pub mod python;
 pub mod schema;

@@ -82,7 +82,7 @@ pub async fn run(common: &Common, command: Pools) -> Result<()> {
     setup::ring(&config, Bell::Config).await
 }
 
-async fn all(store: &Store) -> Result<Vec<Pool>> {
+pub(super) async fn all(store: &Store) -> Result<Vec<Pool>> {
     let mut pools = Vec::new();
     loop {
         let offset = u32::try_from(pools.len())?;

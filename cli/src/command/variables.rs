@@ -62,7 +62,7 @@ pub async fn run(common: &Common, command: Variables) -> Result<()> {
     }
 }
 
-async fn all(store: &Store) -> Result<Vec<Variable>> {
+pub(super) async fn all(store: &Store) -> Result<Vec<Variable>> {
     let mut variables = Vec::new();
     loop {
         let (page, total) = store.variables("", PAGE, u32::try_from(variables.len())?).await?;

@@ -39,9 +39,9 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap(), database: None }
     }
 
-    /// Whose commands find this database.
-    pub fn with_database(url: &str) -> Self {
-        Self { database: Some(url.to_owned()), ..Self::new() }
+    /// From now on its commands find this database.
+    pub fn find(&mut self, url: &str) {
+        self.database = Some(url.to_owned());
     }
 
     pub fn path(&self) -> &Path {

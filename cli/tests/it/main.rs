@@ -5,6 +5,7 @@ mod binary;
 mod examples;
 mod foreground;
 mod impostor;
+mod migrate;
 mod offline;
 mod records;
 mod rooms;

@@ -7,23 +7,23 @@ use serde_json::json;
 
 use crate::binary::Place;
 
-/// A database with current tables, and commands that find it.
-fn migrated() -> (PrivatePostgres, Place) {
-    let (server, place) = fresh();
+/// Commands that find a database with current tables. The server comes last, so that it stops before its folder goes.
+pub fn migrated() -> (Place, PrivatePostgres) {
+    let (place, server) = fresh();
     place.run(&["db", "migrate"]).good();
-    (server, place)
+    (place, server)
 }
 
-fn fresh() -> (PrivatePostgres, Place) {
-    let home = Box::leak(Box::new(tempfile::tempdir().unwrap()));
-    let server = PrivatePostgres::start(&Settings::for_tests(home.path())).unwrap();
-    let place = Place::with_database(&server.url("tradewind"));
-    (server, place)
+fn fresh() -> (Place, PrivatePostgres) {
+    let mut place = Place::new();
+    let server = PrivatePostgres::start(&Settings::for_tests(place.path().join("server"))).unwrap();
+    place.find(&server.url("tradewind"));
+    (place, server)
 }
 
 #[test]
 fn the_tables_are_made_checked_and_remade() {
-    let (_server, place) = fresh();
+    let (place, _server) = fresh();
     place.run(&["db", "check"]).bad(1, &["schema none", "tradewind db migrate"]);
     place.run(&["dags", "list"]).bad(1, &["tradewind db migrate"]);
     assert!(place.run(&["db", "migrate"]).good().contains("tables are current"));
@@ -45,7 +45,7 @@ fn the_tables_are_made_checked_and_remade() {
 
 #[test]
 fn pools_are_kept_imported_and_exported() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     place.run(&["pools", "set", "small", "3", "for small things"]).good();
     place.run(&["pools", "set", "small", "4", "for small things"]).good();
     place.run(&["pools", "set", "endless", "-1"]).good();
@@ -74,7 +74,7 @@ fn pools_are_kept_imported_and_exported() {
 
 #[test]
 fn variables_are_kept_imported_and_exported() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     place.run(&["variables", "set", "plain", "text"]).good();
     place.run_with_input(&["variables", "set", "piped", "-"], "from a pipe\n").good();
     place.run(&["variables", "set", "list", "[1, 2]", "--json"]).good();
@@ -119,7 +119,7 @@ fn variables_are_kept_imported_and_exported() {
 
 #[test]
 fn connections_show_no_secrets_and_survive_a_round_trip() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     let uri = "postgres://joe:hunter2@db:5433/sales?sslmode=require&token=t0ken";
     place.run(&["connections", "add", "sales", "--conn-uri", uri]).good();
     let parts = [
@@ -177,7 +177,7 @@ fn connections_show_no_secrets_and_survive_a_round_trip() {
 
 #[test]
 fn accounts_are_made_with_a_password_or_a_link() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     let create =
         ["users", "create", "-u", "ada", "-r", "Admin", "-e", "ada@example.org", "-f", "Ada", "-l", "L"];
     place.run(&create).bad(1, &["no password", "--link"]);
@@ -203,7 +203,7 @@ fn accounts_are_made_with_a_password_or_a_link() {
 
 #[test]
 fn dags_can_be_brought_into_the_records_without_a_scheduler() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     place.file(
         "dags/good.yaml",
         "dag_id: good\nschedule: '@daily'\ntags: [t]\ntasks: {a: {bash: x}, b: {depends_on: a, bash: x}}\n",
@@ -239,7 +239,7 @@ fn dags_can_be_brought_into_the_records_without_a_scheduler() {
 
 #[test]
 fn assets_are_listed_shown_and_asked_for() {
-    let (_server, place) = migrated();
+    let (place, _server) = migrated();
     let maker = "dag_id: maker\nassets: {orders: {uri: 's3://shop/orders', extra: {owner: ann}}}\ntasks: {t: {bash: x, outlets: [orders, {alias: files}]}}\n";
     place.file("dags/maker.yaml", maker);
     place.file(

@@ -187,7 +187,8 @@ impl Scene<'_> {
         let there = self.task(other.task_id.as_str());
         let (own, theirs) = (self.groups(task), self.groups(there));
         let shared = own.iter().filter(|group| theirs.contains(group)).count();
-        let is_unknown = at < 0 || other.map_index < 0 || self.is_unmeasured(there);
+        let is_unknown =
+            at < 0 || other.map_index < 0 || self.is_unmeasured(there) || self.is_too_long(there);
         if shared == 0 || is_unknown {
             return true;
         }
@@ -195,12 +196,22 @@ impl Scene<'_> {
         own.zip(theirs).is_some_and(|(own, theirs)| own[..shared] == theirs[..shared])
     }
 
-    // Which element of each group around it, and of its own mapping, an instance has; none beyond the last.
-    fn digits(&self, task: &Task, at: i32) -> Option<Vec<usize>> {
+    // It cannot be mapped anew: the instances that it had before all end as it does, and count for every element.
+    fn is_too_long(&self, task: &Task) -> bool {
+        self.widths(task).iter().product::<usize>() > self.dag.max_map_length as usize
+    }
+
+    // How many elements each group around a task has, and its own mapping.
+    fn widths(&self, task: &Task) -> Vec<usize> {
         let groups = self.groups(task);
         let around = groups.iter().map(|group| self.length(&group.expand, group.expand_kwargs.as_ref()));
         let own = task.is_mapped().then(|| self.length(&task.expand, task.expand_kwargs.as_ref()));
-        let lengths: Vec<usize> = around.chain(own).collect();
+        around.chain(own).collect()
+    }
+
+    // Which element of each group around it, and of its own mapping, an instance has; none beyond the last.
+    fn digits(&self, task: &Task, at: i32) -> Option<Vec<usize>> {
+        let lengths = self.widths(task);
         let mut rest = usize::try_from(at).ok()?;
         let mut digits: Vec<usize> = Vec::new();
         for length in lengths.iter().rev() {

@@ -37,7 +37,6 @@ fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
     let began = Instant::now();
     let failed = first_failure(from..from + seeds);
     let took = began.elapsed().as_secs_f64();
-    println!("{seeds} worlds in {took:.1} s: {:.0} a second", seeds as f64 / took);
     if let Some((seed, what)) = failed {
         panic::set_hook(Box::new(|_| {}));
         let long = Story::new(seed);
@@ -47,6 +46,7 @@ fn whatever_goes_wrong_every_run_ends_and_every_effect_happens_once() {
         drop(panic::take_hook());
         panic!("SIMULATION_SEED={seed}: {what}\n\nin short, {short}: {}", again.unwrap_or_default());
     }
+    println!("{seeds} worlds in {took:.1} s: {:.0} a second", seeds as f64 / took);
 }
 
 #[test]

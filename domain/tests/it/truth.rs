@@ -374,8 +374,10 @@ impl Subject<'_> {
         let named = |id: &TaskId| awaited.named.iter().find(|task| task.task_id == *id);
         let all_named = self.dag.tasks.iter().filter(|task| counts(&task.task_id)).all(|task| {
             let said: u32 = named(&task.task_id).map_or(0, |task| task.states.iter().map(|(_, n)| n).sum());
-            // Which instances are waited for is open while a task is to be measured anew, and nothing is in a paused run.
-            let is_open = scene.is_unmeasured(task) || self.run.is_paused;
+            // Which instances are waited for is open while a task is to be measured anew; nothing is in a run that is paused or has
+            // not begun again.
+            let stands = self.run.is_paused || self.run.state == RunState::Queued;
+            let is_open = scene.is_unmeasured(task) || stands;
             said as usize == open(&task.task_id) || is_open && said > 0
         });
         all_named && awaited.named.iter().all(|task| counts(&task.task_id)) && awaited.more == 0

@@ -17,7 +17,7 @@ use super::{
     plan::{Known, Save, plan},
 };
 use crate::{
-    Error, LeaderProof, Store, asset,
+    Error, LeaderProof, Store, arrival, asset,
     column::{ToJson, count, interval, storable},
     dag_version,
     hot::hot_query,
@@ -41,6 +41,7 @@ impl Store {
         let plan = plan(files, &known);
         let versions = insert_versions(conn, &plan.new_versions).await?;
         let mut changed = upsert(conn, &plan.new_versions, &versions).await?;
+        arrival::take_over(conn, &mut changed).await?;
         changed.extend(upsert(conn, &plan.revived, &versions).await?);
         asset::save(conn, &changed).await?;
         touch(conn, &plan.same).await?;

@@ -1,8 +1,8 @@
 //! DAG files become DAGs and versions.
 
-use domain::{engine::decision::Decisions, state::TaskState};
+use domain::{engine::decision::Decisions, state::TaskState, timetable::DataInterval};
 use serde_json::json;
-use store::{Error, dag::LoadedFile, import_error::NewImportError};
+use store::{Error, arrival::Arrival, dag::LoadedFile, import_error::NewImportError};
 
 use crate::{
     database::Database,
@@ -134,4 +134,23 @@ async fn deleting_takes_the_history_but_never_an_active_run() {
         ..Decisions::default()
     };
     db.store.commit(&proof, &created, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dag_that_ran_elsewhere_goes_on_where_it_stopped() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let cursor = DataInterval { start: at(0), end: at(3_600) };
+    let arrival = |name: &str, cursor| Arrival { dag_id: dag_id(name), is_paused: true, cursor };
+    assert!(db.store.keep_arrival(&arrival("a", None)).await.unwrap());
+    assert!(db.store.keep_arrival(&arrival("a", Some(cursor))).await.unwrap());
+    assert!(db.store.keep_arrival(&arrival("b", None)).await.unwrap());
+    assert_eq!(db.store.arrivals().await.unwrap(), [arrival("a", Some(cursor)), arrival("b", None)]);
+
+    let saved = db.store.save(&proof, &[file("a.yaml", vec![dag("a", vec![])])]).await.unwrap();
+    assert_eq!((saved.changed[0].is_paused, saved.changed[0].cursor), (true, Some(cursor)));
+    assert_eq!(db.store.arrivals().await.unwrap(), [arrival("b", None)], "it is taken over once");
+    assert!(!db.store.keep_arrival(&arrival("a", None)).await.unwrap(), "it stands as it stands");
+    let dag = &db.store.load(&proof).await.unwrap().dags[0];
+    assert_eq!((dag.is_paused, dag.cursor), (true, Some(cursor)), "a new leader knows it, too");
 }

@@ -1,0 +1,23 @@
+//! `tradewind migrate-from-airflow`
+
+use clap::Args;
+
+/// What moves, and from where.
+#[derive(Args)]
+pub struct MigrateFromAirflow {
+    /// The metadata database of the Airflow (PostgreSQL, Airflow 2.2 to 3.x), as in its setting `sql_alchemy_conn`. It is only read.
+    #[arg(long = "from", value_name = "URL", env = "TRADEWIND_AIRFLOW_DATABASE_URL", hide_env_values = true)]
+    pub from: String,
+    /// Its `fernet_key`, with which passwords, extras and variables are encrypted there; several are separated by commas.
+    #[arg(long, value_name = "KEY", env = "TRADEWIND_AIRFLOW_FERNET_KEY", hide_env_values = true)]
+    pub fernet_key: Option<String>,
+    /// Move; without it, only what would happen is printed.
+    #[arg(long)]
+    pub apply: bool,
+    /// Replace pools, variables and connections that are here already and differ; without it they stay as they are.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Bring every DAG over paused, whatever it is there: nothing runs twice while Airflow still does.
+    #[arg(long)]
+    pub paused: bool,
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Runs the same Airflow DAG files in Airflow itself and in Tradewind, and says where the two differ.
+
+    diff.py both      [--examples] [--only GLOB ...] [--keep FILE]
+    diff.py record    [--examples] [--only GLOB ...] --keep FILE
+    diff.py compare   [--examples] [--only GLOB ...] --recorded FILE
+
+Both are asked through the same REST API, so one pair of eyes looks at both. Per run the state and the data interval are compared, and
+per task instance the state, the try number and the XComs. What may differ is listed in `allowed.json`, each with a reason.
+
+Everything is made below --work. Exit status: 0 when all is equal, 1 when not, 2 when something could not be tried.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+
+from platforms import ROOT, Airflow, Tradewind, installed, known_dags, until
+
+HERE = pathlib.Path(__file__).resolve().parent
+RUN = "diff"
+# A Monday that is past: later than the start of every example.
+DATE = "2026-11-02T00:00:00Z"
+# The longest that a run may take; in seconds.
+PATIENCE = 600
+# How long a question stands before it is answered; in seconds. Airflow fails a task whose answer comes before its scheduler has heard
+# from the executor that the task's process ended.
+THOUGHT = 10
+# How many runs are under way at a time.
+AT_ONCE = 3
+FINISHED = ("success", "failed")
+LEFT_OUT = shutil.ignore_patterns("__pycache__")
+
+
+def lay_out(folder, python, examples):
+    """The DAG files of both: ours, and with `examples` all that Airflow and its providers ship."""
+    dags, plugins = folder / "dags", folder / "plugins"
+    for made in (dags, plugins):
+        shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(HERE / "dags", dags, ignore=LEFT_OUT)
+    plugins.mkdir()
+    if examples:
+        shutil.copytree(HERE / "plugins", plugins, dirs_exist_ok=True, ignore=LEFT_OUT)
+        where = "import airflow, pathlib; print(pathlib.Path(airflow.__file__).parent)"
+        package = pathlib.Path(subprocess.check_output([python, "-c", where], text=True).strip())
+        for found in sorted([package / "example_dags", *package.glob("providers/**/example_dags")]):
+            name = "_".join(found.relative_to(package).parts[:-1]) or "core"
+            shutil.copytree(found, dags / name, ignore=LEFT_OUT)
+            shutil.rmtree(dags / name / "plugins", ignore_errors=True)
+    return dags, plugins
+
+
+def is_chosen(name, only):
+    return any(fnmatch.fnmatchcase(name, glob) for glob in only)
+
+
+def answer_questions(api, dag_id, asked):
+    """Gives each open question of the run its first option. `asked` has the moments at which they were first seen."""
+    for detail in api.all(f"/dags/{dag_id}/dagRuns/{RUN}/hitlDetails", "hitl_details"):
+        instance = detail["task_instance"]
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{RUN}/taskInstances/{instance['task_id']}/{instance['map_index']}/hitlDetails"
+        since = asked.setdefault(path, time.monotonic())
+        if detail["response_received"] or time.monotonic() - since < THOUGHT:
+            continue
+        given = {name: spec.get("value") if isinstance(spec, dict) else spec for name, spec in detail["params"].items()}
+        api.ask("PATCH", path, {"chosen_options": detail["options"][:1], "params_input": given})
+
+
+def run(platform, dag_id):
+    """Runs a DAG once, and tells what became of it."""
+    api, asked = platform.api, {}
+    try:
+        api.ask("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        conf = json.loads((HERE / "conf.json").read_text()).get(dag_id, {})
+        body = {"dag_run_id": RUN, "logical_date": DATE, "conf": conf}
+        api.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{RUN}"
+
+        def ended():
+            found = api.ask("GET", path)
+            if found["state"] in FINISHED:
+                return found
+            try:
+                answer_questions(api, dag_id, asked)
+            except urllib.error.HTTPError:
+                pass
+            return None
+
+        try:
+            found = until(f"{dag_id} in {platform.name}", ended, PATIENCE)
+        except TimeoutError:
+            found = api.ask("GET", path)
+        told = {name: found[name] for name in ("state", "run_type", "data_interval_start", "data_interval_end")}
+        told["tasks"] = instances(api, dag_id)
+    except urllib.error.HTTPError as error:
+        told = {"refused": f"{error.code}"}
+    print(f"{platform.name}: {dag_id}: {told.get('state', told)}", flush=True)
+    return told
+
+
+def instances(api, dag_id):
+    found = {}
+    for ti in api.all(f"/dags/{dag_id}/dagRuns/{RUN}/taskInstances", "task_instances"):
+        index = ti["map_index"]
+        path = f"/dags/{dag_id}/dagRuns/{RUN}/taskInstances/{ti['task_id']}/xcomEntries"
+        keys = [entry["key"] for entry in api.all(f"{path}?map_index={index}", "xcom_entries") if entry["map_index"] == index]
+        xcoms = {
+            key: api.ask("GET", f"/api/v2{path}/{urllib.parse.quote(key, safe='')}?map_index={index}&stringify=false")["value"]
+            for key in keys
+        }
+        for choice in xcoms.get("skipmixin_key") or {}:
+            # Airflow writes a set: its order is another one in each process.
+            xcoms["skipmixin_key"][choice].sort()
+        name = ti["task_id"] if index < 0 else f"{ti['task_id']}[{index}]"
+        found[name] = {"state": ti["state"], "try_number": ti["try_number"], "xcoms": xcoms}
+    return dict(sorted(found.items()))
+
+
+def record(platform, only, expected=frozenset()):
+    """Runs all that is to run, some at a time; then stops the platform."""
+    try:
+        names = sorted(name for name in known_dags(platform, expected) if is_chosen(name, only))
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            return dict(zip(names, pool.map(lambda name: run(platform, name), names)))
+    finally:
+        platform.stop()
+
+
+def differences(theirs, ours):
+    """Each as the DAG, the place in it, and both values."""
+    for dag_id in sorted(theirs.keys() | ours.keys()):
+        left, right = theirs.get(dag_id), ours.get(dag_id)
+        if left is None or right is None:
+            yield dag_id, "dag", left and "known", right and "known"
+            continue
+        yield from within(dag_id, "", left, right)
+
+
+def within(dag_id, place, left, right):
+    if isinstance(left, dict) and isinstance(right, dict) and not place.endswith("/xcoms/return_value"):
+        for name in sorted(left.keys() | right.keys()):
+            yield from within(dag_id, f"{place}/{name}", left.get(name), right.get(name))
+    elif left != right:
+        yield dag_id, place, left, right
+
+
+def report(theirs, ours):
+    """Prints what differs, and says whether all of it is allowed."""
+    allowed = json.loads((HERE / "allowed.json").read_text())
+    used, bad = set(), {}
+    for dag_id, place, left, right in differences(theirs, ours):
+        rule = next(
+            (
+                number
+                for number, rule in enumerate(allowed)
+                if fnmatch.fnmatchcase(dag_id, rule["dag"]) and fnmatch.fnmatchcase(place, rule["place"])
+            ),
+            None,
+        )
+        if rule is None:
+            bad.setdefault(dag_id, []).append((place, left, right))
+        else:
+            used.add(rule)
+    for dag_id, found in bad.items():
+        print(f"\n{dag_id}")
+        for place, left, right in found[:40]:
+            print(f"  {place}: Airflow {shown(left)}, Tradewind {shown(right)}")
+    tasks = sum(len(told.get("tasks", {})) for told in theirs.values())
+    print(f"\n{len(theirs)} DAGs, {tasks} task instances; {len(bad)} DAGs differ; {len(used)} of {len(allowed)} allowed differences seen")
+    return not bad
+
+
+def shown(value):
+    text = json.dumps(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=("both", "record", "compare"))
+    parser.add_argument("--examples", action="store_true", help="also all that Airflow and its providers ship")
+    parser.add_argument("--only", nargs="+", default=["*"], help="DAGs, as patterns")
+    parser.add_argument("--keep", type=pathlib.Path, help="keep here what Airflow did")
+    parser.add_argument("--recorded", type=pathlib.Path, help="what Airflow did once")
+    parser.add_argument("--python", type=pathlib.Path, help="an environment with the packages that the files need")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "target/airflow-diff", help="where everything is made")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    work = options.work.resolve()
+    python = (options.python.resolve() / "bin/python") if options.python else installed(work / "python")
+    dags, plugins = lay_out(work, python, options.examples)
+    if options.what == "compare":
+        theirs = json.loads(options.recorded.read_text())
+        theirs = {name: told for name, told in theirs.items() if is_chosen(name, options.only)}
+    else:
+        theirs = record(Airflow(work, python, dags, plugins), options.only)
+        if options.keep:
+            options.keep.write_text(json.dumps(theirs, indent=1, sort_keys=True) + "\n")
+    if options.what == "record":
+        return 0
+    ours = record(Tradewind(work, python, dags, plugins), options.only, frozenset(theirs))
+    (work / "tradewind.json").write_text(json.dumps(ours, indent=1, sort_keys=True) + "\n")
+    return 0 if report(theirs, ours) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, TimeoutError, subprocess.CalledProcessError) as error:
+        print(f"diff.py: {error}", file=sys.stderr)
+        sys.exit(2)
