@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -181,6 +182,16 @@ pub struct TaskTrigger {
     pub resets: bool,
     /// The run. Without a data interval it gets that of its logical date.
     pub run: Trigger,
+}
+
+impl TaskTrigger {
+    /// The wish that a try has for a run. `pokes` is how often a worker had looked before it went on, `number` counts its wishes from then on.
+    #[must_use]
+    pub fn new(asker: TryKey, pokes: u32, number: u32, resets: bool, run: Trigger) -> Self {
+        let digest = Sha256::digest(format!("{asker}:{pokes}:{number}:{}:{}", run.dag_id, run.run_id));
+        let (id, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        Self { id: Uuid::from_bytes(*id), asker, resets, run }
+    }
 }
 
 /// Names task instances of one run.

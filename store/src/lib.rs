@@ -25,6 +25,7 @@ mod transaction;
 pub mod account;
 pub mod adhoc;
 pub mod alert;
+pub mod asked;
 pub mod clean;
 pub mod connection;
 pub mod dag;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod airflow;
+mod airflow_asking;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
 mod alerted;
