@@ -109,7 +109,10 @@ fn a_try_starts_a_run_and_goes_on() {
     }));
     assert_eq!(stage.refusal(), None);
     let run = stage.run("mine");
-    assert_eq!((run.run_type, run.depth, run.conf["size"].clone()), (RunType::OperatorTriggered, 1, json!(4)));
+    assert_eq!(
+        (run.run_type, run.depth, run.conf["size"].clone()),
+        (RunType::OperatorTriggered, 1, json!(4))
+    );
     assert_eq!(run.note.as_deref(), Some("triggered by task `one` of run `r` of DAG `play`"));
     assert_eq!(run.triggered_by.as_deref(), Some("ada"), "whoever started the run of the task");
     assert_eq!(run.data_interval.map(|interval| interval.end), Some(date));

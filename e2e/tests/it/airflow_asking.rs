@@ -68,9 +68,13 @@ async fn tasks_start_runs_and_look_at_them() {
     assert_eq!(looked, expected);
     let child = ended(&standalone, "child", "called").await;
     let of = |name: &str| child[name].clone();
-    assert_eq!((of("run_type"), of("note"), of("state")), (json!("operator_triggered"), json!("by starts"), json!("success")));
+    assert_eq!(
+        (of("run_type"), of("note"), of("state")),
+        (json!("operator_triggered"), json!("by starts"), json!("success"))
+    );
     let (_, lines) = standalone.api("GET", "/eventLogs?event=trigger_dag_run&dag_id=child", None).await;
-    let owners: Vec<&Value> = lines["event_logs"].as_array().unwrap().iter().map(|line| &line["owner"]).collect();
+    let owners: Vec<&Value> =
+        lines["event_logs"].as_array().unwrap().iter().map(|line| &line["owner"]).collect();
     let owner = |task: &str| json!(format!("task `{task}` of run `r` of DAG `starts`"));
     assert!(owners.contains(&&owner("first")) && owners.contains(&&owner("resets")), "{owners:?}");
     assert!(log(&standalone, "starts/dagRuns/r", "unknown").await.contains("'nobody' not found"));
@@ -94,13 +98,18 @@ async fn what_tasks_say_and_keep_is_there_for_others() {
     let expected = json!({"variables": "success", "tries": "failed", "reads": "success", "logs": "success"});
     assert_eq!(states(&standalone, run).await, expected, "{}", standalone.process.said());
     let kept = result(&standalone, run, "reads").await;
-    assert_eq!(kept, json!(["try 2", null, [[1, 2], "nothing"]]), "another try begins without XComs, but with its state");
+    assert_eq!(
+        kept,
+        json!(["try 2", null, [[1, 2], "nothing"]]),
+        "another try begins without XComs, but with its state"
+    );
     let keys = json!([["count_one", "count_two"], {"a": [2]}, "gone"]);
     assert_eq!(result(&standalone, run, "variables").await, keys);
     let (_, variable) = standalone.api("GET", "/variables/count_one", None).await;
     assert_eq!((&variable["value"], &variable["description"]), (&json!("1"), &json!("counted")));
     let (_, lines) = standalone.api("GET", "/eventLogs?dag_id=keeps&task_id=variables", None).await;
-    let events: Vec<&Value> = lines["event_logs"].as_array().unwrap().iter().map(|line| &line["event"]).collect();
+    let events: Vec<&Value> =
+        lines["event_logs"].as_array().unwrap().iter().map(|line| &line["event"]).collect();
     assert_eq!(events.iter().filter(|event| **event == "patch_variable").count(), 3, "{lines:#}");
     assert!(log(&standalone, run, "logs").await.contains("over another socket"));
 

@@ -79,7 +79,8 @@ fn read<T: DeserializeOwned>(body: &Value) -> Option<Result<T, String>> {
         Ok(asked) => Some(Ok(asked)),
         Err(error) => {
             let reason = error.to_string();
-            let is_other = reason.starts_with("unknown variant") || reason.starts_with("missing field `type`");
+            let is_other =
+                reason.starts_with("unknown variant") || reason.starts_with("missing field `type`");
             (!is_other).then_some(Err(reason))
         }
     }

@@ -14,8 +14,10 @@ const ELSEWHERE: [&str; 3] = ["DeferTask", "RescheduleTask", "GetTaskRescheduleS
 /// Airflow's module of that path.
 fn module(environment: &Path, path: &str) -> String {
     let libraries = fs::read_dir(environment.join("lib")).unwrap();
-    let candidates = libraries.map(|entry| entry.unwrap().path().join("site-packages/airflow/sdk/execution_time"));
-    let found: Vec<PathBuf> = candidates.map(|folder| folder.join(path)).filter(|file| file.exists()).collect();
+    let candidates =
+        libraries.map(|entry| entry.unwrap().path().join("site-packages/airflow/sdk/execution_time"));
+    let found: Vec<PathBuf> =
+        candidates.map(|folder| folder.join(path)).filter(|file| file.exists()).collect();
     fs::read_to_string(&found[0]).unwrap()
 }
 
@@ -49,7 +51,9 @@ fn sample(schema: &Value, all: &Value) -> Value {
         (Some("array"), _) => json!([]),
         (Some("object"), _) => {
             let fields = schema["properties"].as_object().into_iter().flatten();
-            Value::Object(fields.map(|(name, field)| (name.clone(), sample(field, all))).collect::<Map<_, _>>())
+            Value::Object(
+                fields.map(|(name, field)| (name.clone(), sample(field, all))).collect::<Map<_, _>>(),
+            )
         }
         _ => Value::Null,
     }
@@ -76,5 +80,8 @@ async fn every_request_of_a_task_is_known() {
         }
     }
     people.sort_unstable();
-    assert_eq!(people, ["AwaitInputTask", "CreateHITLDetailPayload", "GetHITLDetailResponse", "UpdateHITLDetail"]);
+    assert_eq!(
+        people,
+        ["AwaitInputTask", "CreateHITLDetailPayload", "GetHITLDetailResponse", "UpdateHITLDetail"]
+    );
 }

@@ -8,11 +8,12 @@ use diesel_async::RunQueryDsl;
 use domain::id::{RunKey, TryKey};
 use serde_json::Value;
 
+use super::{ONE_MORE, all_of};
 use crate::{
     Error, Store,
     column::{FromJson, ToJson, int, storable},
     hot::hot_query,
-    xcom::{MOST_VALUES, check_key},
+    xcom::check_key,
 };
 
 impl Store {
@@ -53,16 +54,16 @@ impl Store {
     /// Airflow 3.3.2 `XComModel.get_many` with `include_prior_dates`.
     ///
     /// # Errors
-    /// Only when the database fails.
+    /// [`Error::Invalid`] when there are more than [`super::MOST`].
     pub async fn xcoms_up_to(
         &self,
         run: RunKey,
         task_id: &str,
         key: &str,
     ) -> Result<Vec<(i32, Value)>, Error> {
-        let query = UpTo { run_key: &run.0, task_id, key, limit: &i64::from(MOST_VALUES) };
+        let query = UpTo { run_key: &run.0, task_id, key, limit: &ONE_MORE };
         let mut conn = self.conn().await?;
-        let rows: Vec<Row> = query.load(&mut conn).await?;
+        let rows: Vec<Row> = all_of(query.load(&mut conn).await?, "XComs")?;
         Ok(rows.into_iter().map(|row| (row.map_index, row.value.0)).collect())
     }
 

@@ -26,7 +26,8 @@ use crate::{
 async fn two_runs(db: &Database) -> (Vec<RunRecord>, Vec<TiRecord>) {
     let proof = db.lead().await;
     let dag = save_dag(db, &proof, "flights").await;
-    let ended = |key, minutes, state| RunRecord { state, ended_at: Some(at(minutes + 5)), ..run(key, &dag, minutes) };
+    let ended =
+        |key, minutes, state| RunRecord { state, ended_at: Some(at(minutes + 5)), ..run(key, &dag, minutes) };
     let runs = vec![ended(1, 0, RunState::Failed), ended(2, 10, RunState::Success)];
     let over = |key, index, task: &str, state, map_index| TiRecord {
         started_at: Some(at(1)),
@@ -52,7 +53,10 @@ async fn other_runs_are_found_and_counted() {
     let db = Database::new().await;
     two_runs(&db).await;
     let found = db.store.asked_run("flights", "scheduled__2").await.unwrap().unwrap();
-    assert_eq!((found.state, found.logical_date, found.note.as_deref()), (RunState::Success, Some(at(10)), Some("a note")));
+    assert_eq!(
+        (found.state, found.logical_date, found.note.as_deref()),
+        (RunState::Success, Some(at(10)), Some("a note"))
+    );
     assert_eq!(db.store.asked_run("flights", "none").await.unwrap(), None);
 
     let before = async |minutes, state| {
@@ -174,7 +178,10 @@ async fn tries_of_an_instance_share_what_it_keeps() {
     keep(3, "k", &json!([1])).await.unwrap();
     keep(4, "k", &json!(4)).await.unwrap();
     keep(3, "other", &json!(null)).await.unwrap();
-    assert_eq!((kept(3, "k").await, kept(4, "k").await, kept(0, "k").await), (Some(json!([1])), Some(json!(4)), None));
+    assert_eq!(
+        (kept(3, "k").await, kept(4, "k").await, kept(0, "k").await),
+        (Some(json!([1])), Some(json!(4)), None)
+    );
     db.store.forget_task_state(of(3), Some("k")).await.unwrap();
     assert_eq!((kept(3, "k").await, kept(3, "other").await), (None, Some(Value::Null)));
     db.store.forget_task_state(of(3), None).await.unwrap();
@@ -248,7 +255,10 @@ async fn assets_and_what_happened_to_them() {
     assert_eq!(found(EventFilter { before: Some(at(1)), ..any.clone() }).await, [1]);
     assert_eq!(found(EventFilter { of: EventsOf::Alias("files".to_owned()), ..any.clone() }).await, [2, 3]);
     let first = &db.store.events_of(&any).await.unwrap()[0];
-    assert_eq!((&first.extra()["rows"], first.source_run_id.as_deref(), first.runs().len()), (&json!(1), Some("r"), 0));
+    assert_eq!(
+        (&first.extra()["rows"], first.source_run_id.as_deref(), first.runs().len()),
+        (&json!(1), Some("r"), 0)
+    );
 
     let by = AssetKeeper { dag_id: "maker", run_id: "r", task_id: "load", map_index: -1 };
     db.store.keep_asset_state("orders", "k", &json!({"upto": 3}), by).await.unwrap();
@@ -292,7 +302,8 @@ async fn variables_are_listed_by_how_their_keys_begin() {
     for key in ["b_2", "a", "b_1", "b%", "xb_"] {
         db.store.set_variable(key, "v", None).await.unwrap();
     }
-    let keys = async |prefix: &str, limit, offset| db.store.variable_keys(prefix, limit, offset).await.unwrap();
+    let keys =
+        async |prefix: &str, limit, offset| db.store.variable_keys(prefix, limit, offset).await.unwrap();
     assert_eq!(keys("b_", 10, 0).await, (vec!["b_1".to_owned(), "b_2".to_owned()], 2));
     assert_eq!(keys("b", 1, 1).await.1, 3);
     assert_eq!(keys("", 2, 4).await, (vec!["xb_".to_owned()], 5));

@@ -72,7 +72,9 @@ impl<'a> Answers<'a> {
                 Ok(descriptor) => return Answer::Log(descriptor),
                 Err(error) => Ok(Reply::refusal(500, &format!("there is no other socket: {error}"))),
             },
-            Ok(Asked::People) => Ok(self.refuse("Tradewind cannot put questions of Python tasks to people yet")),
+            Ok(Asked::People) => {
+                Ok(self.refuse("Tradewind cannot put questions of Python tasks to people yet"))
+            }
             Err(unclear @ Unclear::Unknown(_)) => {
                 Ok(self.refuse(&format!("{unclear} to Tradewind: is this a newer Airflow?")))
             }

@@ -1,8 +1,6 @@
 //! Assets, and what a task says of those that it has made.
 
-use domain::asset::{
-    AliasName, Asset, AssetName, MAX_EVENTS, OutletEvent, check_extra, sanitize,
-};
+use domain::asset::{AliasName, Asset, AssetName, MAX_EVENTS, OutletEvent, check_extra, sanitize};
 use python::message::{AssetRequest, Events, Reply, ToldEvent};
 use serde_json::{Value, json};
 use store::Store;
@@ -72,7 +70,8 @@ impl Answers<'_> {
     /// Those of the task's assets that the newest DAG files do not know any more.
     async fn inactive(&self) -> Result<Reply, Unavailable> {
         let task = self.on.assignment.task();
-        let assets: Vec<&Asset> = task.inlets.iter().chain(&task.outlets).filter_map(|named| named.asset()).collect();
+        let assets: Vec<&Asset> =
+            task.inlets.iter().chain(&task.outlets).filter_map(|named| named.asset()).collect();
         if assets.is_empty() {
             return Ok(Reply::inactive_assets(Vec::new()));
         }
@@ -97,7 +96,9 @@ impl Answers<'_> {
             return Err(format!("a try has at most {MAX_EVENTS} asset events, not {}", told.len()));
         }
         if told.iter().any(|event| event.partition_key.is_some()) {
-            self.on.output.note("its asset events name partitions; assets have none here, so that is not kept");
+            self.on
+                .output
+                .note("its asset events name partitions; assets have none here, so that is not kept");
         }
         told.into_iter().map(outlet_event).collect()
     }

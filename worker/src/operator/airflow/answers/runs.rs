@@ -39,7 +39,9 @@ impl Answers<'_> {
             }
             RunRequest::GetPreviousDagRun { dag_id, logical_date, state } => {
                 let (dag_id, state) = (&dag_id, &state);
-                let find = |store: Store| async move { store.run_before(dag_id, logical_date, state.as_deref()).await };
+                let find = |store: Store| async move {
+                    store.run_before(dag_id, logical_date, state.as_deref()).await
+                };
                 let found = self.records()?.ask("the runs of", dag_id, find).await?;
                 Ok(Reply::previous_run(found.map(|run| shape(&run))))
             }
@@ -55,7 +57,9 @@ impl Answers<'_> {
             RunRequest::GetPreviousTI { dag_id, task_id, logical_date, map_index, state } => {
                 let state = state.map(ours);
                 let (dag_id, task_id, state) = (&dag_id, &task_id, &state);
-                let find = |store: Store| async move { store.ti_before(dag_id, task_id, map_index, logical_date, state.as_deref()).await };
+                let find = |store: Store| async move {
+                    store.ti_before(dag_id, task_id, map_index, logical_date, state.as_deref()).await
+                };
                 let found = self.records()?.ask("the task", task_id, find).await?;
                 Ok(Reply::previous_ti(found.as_ref().map(previous)))
             }
@@ -252,6 +256,9 @@ mod tests {
         let meant = filter(tis.clone());
         assert_eq!((meant.map_index, meant.run_ids.len()), (None, 1));
         assert_eq!(filter(Tis { map_index: Some(0), ..tis }).map_index, Some(0));
-        assert_eq!((ours("null".to_owned()), ours("failed".to_owned())), ("none".to_owned(), "failed".to_owned()));
+        assert_eq!(
+            (ours("null".to_owned()), ours("failed".to_owned())),
+            ("none".to_owned(), "failed".to_owned())
+        );
     }
 }

@@ -75,9 +75,7 @@ impl Answers<'_> {
         let conf = asked.conf.unwrap_or_default();
         let length = serde_json::to_vec(&conf).map_or(usize::MAX, |json| json.len());
         if length > LONGEST_CONF {
-            return Err(wrong(format!(
-                "conf has {length} bytes as JSON, at most {LONGEST_CONF} are kept"
-            )));
+            return Err(wrong(format!("conf has {length} bytes as JSON, at most {LONGEST_CONF} are kept")));
         }
         if asked.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
             return Err(wrong(format!("a note has at most {LONGEST_NOTE} characters")));
