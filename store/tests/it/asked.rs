@@ -13,7 +13,7 @@ use domain::{
 };
 use serde_json::{Map, Value, json};
 use store::{
-    Error,
+    Error, LeaderProof,
     asked::{AssetKeeper, EventFilter, EventsOf, MOST_KEYS, RunFilter, StateOf, TiFilter},
 };
 
@@ -23,12 +23,11 @@ use crate::{
 };
 
 /// Two ended runs of one DAG, of minutes 0 and 10: the first has failed.
-async fn two_runs(db: &Database) -> (Vec<RunRecord>, Vec<TiRecord>) {
-    let proof = db.lead().await;
-    let dag = save_dag(db, &proof, "flights").await;
+async fn two_runs(db: &Database, proof: &LeaderProof) -> Vec<TiRecord> {
+    let dag = save_dag(db, proof, "flights").await;
     let ended =
         |key, minutes, state| RunRecord { state, ended_at: Some(at(minutes + 5)), ..run(key, &dag, minutes) };
-    let runs = vec![ended(1, 0, RunState::Failed), ended(2, 10, RunState::Success)];
+    let runs_created = vec![ended(1, 0, RunState::Failed), ended(2, 10, RunState::Success)];
     let over = |key, index, task: &str, state, map_index| TiRecord {
         started_at: Some(at(1)),
         ended_at: Some(at(2)),
@@ -42,16 +41,15 @@ async fn two_runs(db: &Database) -> (Vec<RunRecord>, Vec<TiRecord>) {
         over(2, 1, "b", TaskState::Success, 0),
         over(2, 2, "b", TaskState::Skipped, 1),
     ];
-    let decisions =
-        Decisions { runs_created: runs.clone(), tis_created: tis.clone(), ..Decisions::default() };
-    db.store.commit(&proof, &decisions, &[]).await.unwrap();
-    (runs, tis)
+    let decisions = Decisions { runs_created, tis_created: tis.clone(), ..Decisions::default() };
+    db.store.commit(proof, &decisions, &[]).await.unwrap();
+    tis
 }
 
 #[tokio::test]
 async fn other_runs_are_found_and_counted() {
     let db = Database::new().await;
-    two_runs(&db).await;
+    two_runs(&db, &db.lead().await).await;
     let found = db.store.asked_run("flights", "scheduled__2").await.unwrap().unwrap();
     assert_eq!(
         (found.state, found.logical_date, found.note.as_deref()),
@@ -91,7 +89,7 @@ async fn other_runs_are_found_and_counted() {
 #[tokio::test]
 async fn their_task_instances_are_found_and_counted() {
     let db = Database::new().await;
-    two_runs(&db).await;
+    two_runs(&db, &db.lead().await).await;
     let mut filter = TiFilter { dag_id: "flights".to_owned(), ..TiFilter::default() };
     let of = |text: &str| vec![text.to_owned()];
     assert_eq!(db.store.count_tis(&filter).await.unwrap(), 5);
@@ -141,8 +139,8 @@ async fn a_try_leaves_xcoms_only_while_it_runs() {
 #[tokio::test]
 async fn xcoms_of_earlier_runs_are_found_newest_first() {
     let db = Database::new().await;
-    let (_, tis) = two_runs(&db).await;
     let proof = db.lead().await;
+    let tis = two_runs(&db, &proof).await;
     let left = |place: usize, value: Value| XComRecord {
         ti: tis[place].key,
         task_id: tis[place].task_id.clone(),
@@ -166,18 +164,19 @@ async fn xcoms_of_earlier_runs_are_found_newest_first() {
 #[tokio::test]
 async fn tries_of_an_instance_share_what_it_keeps() {
     let db = Database::new().await;
-    let (_, tis) = two_runs(&db).await;
+    let tis = two_runs(&db, &db.lead().await).await;
     let of = |place: usize| StateOf {
         run: tis[place].key.run,
         task_id: tis[place].task_id.as_str(),
         map_index: tis[place].map_index,
     };
-    let keep = async |place, key, value| db.store.keep_task_state(of(place), key, value, None).await;
+    let keep =
+        async |place, key: &str, value: Value| db.store.keep_task_state(of(place), key, &value, None).await;
     let kept = async |place, key| db.store.task_state(of(place), key).await.unwrap();
-    keep(3, "k", &json!({"z": 1, "a": 2})).await.unwrap();
-    keep(3, "k", &json!([1])).await.unwrap();
-    keep(4, "k", &json!(4)).await.unwrap();
-    keep(3, "other", &json!(null)).await.unwrap();
+    keep(3, "k", json!({"z": 1, "a": 2})).await.unwrap();
+    keep(3, "k", json!([1])).await.unwrap();
+    keep(4, "k", json!(4)).await.unwrap();
+    keep(3, "other", json!(null)).await.unwrap();
     assert_eq!(
         (kept(3, "k").await, kept(4, "k").await, kept(0, "k").await),
         (Some(json!([1])), Some(json!(4)), None)
@@ -186,17 +185,17 @@ async fn tries_of_an_instance_share_what_it_keeps() {
     assert_eq!((kept(3, "k").await, kept(3, "other").await), (None, Some(Value::Null)));
     db.store.forget_task_state(of(3), None).await.unwrap();
     assert_eq!((kept(3, "other").await, kept(4, "k").await), (None, Some(json!(4))));
-    assert!(matches!(keep(3, "", &json!(1)).await, Err(Error::Invalid(_))));
-    assert!(matches!(keep(3, "k", &json!("x".repeat(1 << 20))).await, Err(Error::Invalid(_))));
+    assert!(matches!(keep(3, "", json!(1)).await, Err(Error::Invalid(_))));
+    assert!(matches!(keep(3, "k", json!("x".repeat(1 << 20))).await, Err(Error::Invalid(_))));
 
     let fill = format!(
         "INSERT INTO task_state (run_key, task_id, map_index, key, value)
          SELECT 2, 'b', 1, 'n' || n, '0' FROM generate_series(2, {MOST_KEYS}) n"
     );
     db.execute(&fill).await;
-    let full = keep(4, "new", &json!(1)).await.unwrap_err().to_string();
+    let full = keep(4, "new", json!(1)).await.unwrap_err().to_string();
     assert!(full.contains("1000 keys are kept already"), "{full}");
-    keep(4, "k", &json!("one that is there")).await.unwrap();
+    keep(4, "k", json!("one that is there")).await.unwrap();
     db.execute("DELETE FROM dag_run WHERE key = 2").await;
     assert_eq!(kept(4, "k").await, None, "it goes with its run");
 }
