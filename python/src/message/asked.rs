@@ -44,6 +44,9 @@ pub enum Unclear {
 const PEOPLE: [&str; 4] =
     ["AwaitInputTask", "CreateHITLDetailPayload", "GetHITLDetailResponse", "UpdateHITLDetail"];
 
+/// One subject's way to read a request; `None` when it is about something else.
+type Reading = fn(&Value) -> Option<Result<Asked, String>>;
+
 /// Reads a request.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub fn asked(body: &Value) -> Result<Asked, Unclear> {
     if PEOPLE.contains(&kind) {
         return Ok(Asked::People);
     }
-    let readings: [fn(&Value) -> Option<Result<Asked, String>>; 5] = [
+    let readings: [Reading; 5] = [
         |body| read(body).map(|read| read.map(Asked::Task)),
         |body| read(body).map(|read| read.map(Asked::Records)),
         |body| read(body).map(|read| read.map(Asked::Runs)),
