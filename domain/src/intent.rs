@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
     approval::Answer,
     asset::{Asset, AssetName},
     backfill::{BackfillId, Order},
-    id::{DagId, RunId, TaskId},
+    id::{DagId, RunId, TaskId, TryKey},
     outcome::Outcome,
     state::{RunState, TaskState},
     timetable::DataInterval,
@@ -43,6 +44,8 @@ pub struct Intent {
 pub enum Wish {
     /// Create a run.
     Trigger(Trigger),
+    /// Create a run in the name of a task that goes on meanwhile.
+    TriggerByTask(TaskTrigger),
     /// Run task instances again.
     Clear(Clear),
     /// Set the state of task instances by hand.
@@ -167,6 +170,30 @@ pub struct Trigger {
     pub materializes: bool,
 }
 
+/// Creates a run that a try asks for while it runs. Source: Airflow 3.3.2 `TriggerDagRun` of `sdk/execution_time/comms.py`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskTrigger {
+    /// Tells it apart from every other wish; the same try asks for the same thing under the same one.
+    pub id: Uuid,
+    /// The try.
+    pub asker: TryKey,
+    /// A run of that name runs again.
+    #[serde(default)]
+    pub resets: bool,
+    /// The run. Without a data interval it gets that of its logical date.
+    pub run: Trigger,
+}
+
+impl TaskTrigger {
+    /// The wish that a try has for a run. `pokes` is how often a worker had looked before it went on, `number` counts its wishes from then on.
+    #[must_use]
+    pub fn new(asker: TryKey, pokes: u32, number: u32, resets: bool, run: Trigger) -> Self {
+        let digest = Sha256::digest(format!("{asker}:{pokes}:{number}:{}:{}", run.dag_id, run.run_id));
+        let (id, _) = digest.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        Self { id: Uuid::from_bytes(*id), asker, resets, run }
+    }
+}
+
 /// Names task instances of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
@@ -218,7 +245,9 @@ impl Wish {
     #[must_use]
     pub const fn subject(&self) -> (Option<&DagId>, Option<&RunId>) {
         match self {
-            Self::Trigger(trigger) => (Some(&trigger.dag_id), Some(&trigger.run_id)),
+            Self::Trigger(trigger) | Self::TriggerByTask(TaskTrigger { run: trigger, .. }) => {
+                (Some(&trigger.dag_id), Some(&trigger.run_id))
+            }
             Self::Clear(Clear { selection, .. })
             | Self::MarkTasks(MarkTasks { selection, .. })
             | Self::Hold { selection, .. }
@@ -242,6 +271,7 @@ impl Wish {
     pub const fn token(&self) -> Option<Uuid> {
         match self {
             Self::Answer(answer) => Some(answer.id),
+            Self::TriggerByTask(asked) => Some(asked.id),
             Self::Trigger(_)
             | Self::Clear(_)
             | Self::MarkTasks(_)
@@ -264,7 +294,7 @@ impl Wish {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Trigger(Trigger { materializes: true, .. }) => "materialize_asset",
-            Self::Trigger(_) => "trigger_dag_run",
+            Self::Trigger(_) | Self::TriggerByTask(_) => "trigger_dag_run",
             Self::Clear(_) => "clear_task_instances",
             Self::MarkTasks(_) => "patch_task_instance",
             Self::MarkRun { .. } => "patch_dag_run",

@@ -40,7 +40,7 @@ pub struct Outcome {
     /// What the instance is called beside its index, by its task's `map_index_template`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered_map_index: Option<String>,
-    /// What it left for others, by key; kept only when it did not fail.
+    /// What it left for others, by key; that of a try that failed is kept until the next one begins.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub xcoms: IndexMap<String, Value>,
     /// What it says of the assets that it made; kept only on success.

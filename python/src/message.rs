@@ -1,7 +1,19 @@
 //! What children ask and tell, and the forms of the answers. Source: Airflow 3.3.2 `sdk/execution_time/comms.py`.
 
+mod asked;
+mod assets;
+mod runs;
+mod states;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+pub use self::{
+    asked::{Asked, Unclear, asked},
+    assets::{AssetKey, AssetRequest, Events, ToldEvent},
+    runs::{RunRequest, Tis, TriggerDagRun},
+    states::StateRequest,
+};
 
 /// The dated version of the messages that is spoken here (`sdk/execution_time/schema`).
 pub const API_VERSION: &str = "2026-06-16";
@@ -153,8 +165,12 @@ pub enum TaskRequest {
     },
     /// Leaves an XCom.
     SetXCom {
-        /// Its key.
-        key: String,
+        /// Whose.
+        #[serde(flatten)]
+        of: XComOf,
+        /// Of which instance; that of an unmapped task without it.
+        #[serde(default)]
+        map_index: Option<i32>,
         /// Its value, serialized by Airflow.
         value: Value,
     },
@@ -166,6 +182,9 @@ pub enum TaskRequest {
         /// Of which instance; that of an unmapped task without it.
         #[serde(default)]
         map_index: Option<i32>,
+        /// If the run has none, that of an earlier one.
+        #[serde(default)]
+        include_prior_dates: bool,
     },
     /// How many instances left an XCom.
     GetXComCount {
@@ -195,20 +214,26 @@ pub enum TaskRequest {
         /// In steps of so many.
         #[serde(default)]
         step: Option<i64>,
+        /// Those of earlier runs, too.
+        #[serde(default)]
+        include_prior_dates: bool,
     },
     /// Takes back an XCom.
     DeleteXCom {
-        /// Its key.
-        key: String,
+        /// Whose.
+        #[serde(flatten)]
+        of: XComOf,
+        /// Of which instance; that of an unmapped task without it.
+        #[serde(default)]
+        map_index: Option<i32>,
     },
-    /// Which of its assets are not there any more.
-    ValidateInletsAndOutlets,
-    /// The newest successful run before this one.
-    GetPrevSuccessfulDagRun,
     /// The tasks behind it that it has skipped. Its XCom says so, too.
     SkipDownstreamTasks,
     /// It has succeeded.
     SucceedTask {
+        /// What it says of the assets that it has made.
+        #[serde(default)]
+        outlet_events: Option<Vec<ToldEvent>>,
         /// What the instance is called beside its mapped index.
         #[serde(default)]
         rendered_map_index: Option<String>,
@@ -272,12 +297,6 @@ impl Reply {
     pub fn xcom_slice(values: &[Value], start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Self {
         let root: Vec<&Value> = slice(values.len(), start, stop, step).map(|place| &values[place]).collect();
         Self::Body(json!({"type": "XComSequenceSliceResult", "root": root}))
-    }
-
-    /// None of its assets is gone.
-    #[must_use]
-    pub fn all_assets_active() -> Self {
-        Self::Body(json!({"type": "InactiveAssetsResult", "inactive_assets": []}))
     }
 }
 

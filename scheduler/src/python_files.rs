@@ -161,8 +161,7 @@ impl Records<'_> {
                 let (limit, offset) = (limit.unwrap_or(1000), offset.unwrap_or(0));
                 let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
                 let prefix = prefix.as_deref().unwrap_or_default();
-                let (found, total) = self.0.variables(prefix, number(limit), number(offset)).await?;
-                let keys: Vec<String> = found.into_iter().map(|variable| variable.key).collect();
+                let (keys, total) = self.0.variable_keys(prefix, number(limit), number(offset)).await?;
                 Reply::variable_keys(&keys, usize::try_from(total).unwrap_or(usize::MAX))
             }
             Request::PutVariable { key, .. } | Request::DeleteVariable { key } => {

@@ -23,6 +23,8 @@ pub struct Cleaned {
     pub alerts: usize,
     /// Asset events, but for those of assets that are queued.
     pub asset_events: usize,
+    /// What tasks kept for themselves and nobody wanted any more; what goes with its run is not counted.
+    pub task_states: usize,
     /// Lines of the audit log.
     pub events: usize,
     /// Processes that ended.
@@ -45,6 +47,7 @@ impl Store {
             versions: in_batches(conn, CleanVersions { before: &before, limit: &AT_ONCE }).await?,
             alerts: in_batches(conn, CleanAlerts { before: &before, limit: &AT_ONCE }).await?,
             asset_events: in_batches(conn, CleanAssetEvents { before: &before, limit: &AT_ONCE }).await?,
+            task_states: in_batches(conn, CleanTaskStates { before: &before, limit: &AT_ONCE }).await?,
             events: in_batches(conn, CleanEvents { before: &before, limit: &AT_ONCE }).await?,
             jobs: in_batches(conn, CleanJobs { before: &before, limit: &AT_ONCE }).await?,
             sessions: self.forget_expired_sessions().await?,
@@ -68,6 +71,7 @@ impl Store {
             versions: 0,
             alerts: count("alert"),
             asset_events: count("asset_event"),
+            task_states: count("task_state"),
             events: count("event_log"),
             jobs: count("job"),
             sessions: 0,
@@ -168,6 +172,11 @@ hot_query! {
 }
 
 hot_query! {
+    CleanTaskStates { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
+    "DELETE FROM task_state WHERE ctid IN (SELECT ctid FROM task_state WHERE expires_at < $1 LIMIT $2)"
+}
+
+hot_query! {
     CleanEvents { before: DateTime<Utc> => Timestamptz, limit: i64 => BigInt }
     "DELETE FROM event_log WHERE id IN (SELECT id FROM event_log WHERE at < $1 ORDER BY at LIMIT $2)"
 }
@@ -187,6 +196,7 @@ hot_query! {
      UNION ALL SELECT 'asset_event', count(*) FROM asset_event e WHERE e.at < $1
        AND EXISTS (SELECT FROM asset_event n WHERE n.asset_id = e.asset_id AND n.id > e.id)
        AND NOT EXISTS (SELECT FROM asset_dag_run_queue q WHERE q.asset_id = e.asset_id)
+     UNION ALL SELECT 'task_state', count(*) FROM task_state WHERE expires_at < $1
      UNION ALL SELECT 'event_log', count(*) FROM event_log WHERE at < $1
      UNION ALL SELECT 'job', count(*) FROM job WHERE state IN ('stopped', 'lost') AND renewed_at < $1"
 }

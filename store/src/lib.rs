@@ -27,6 +27,7 @@ pub mod adhoc;
 pub mod airflow;
 pub mod alert;
 pub mod arrival;
+pub mod asked;
 pub mod clean;
 pub mod connection;
 pub mod dag;

@@ -18,6 +18,8 @@ use crate::{
 pub const MAX_KEY: usize = 250;
 /// Most bytes of a value.
 pub const MAX_VALUE: usize = 1 << 20;
+/// Most keys of one list (Airflow's limit).
+pub const MOST_KEYS: u32 = 10_000;
 
 /// A variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,23 @@ impl Store {
         Ok((variables, total.total))
     }
 
+    /// The keys that begin with `prefix`, in their order, and how many there are in all.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn variable_keys(
+        &self,
+        prefix: &str,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<String>, i64), Error> {
+        let mut conn = self.conn().await?;
+        let (limit, offset) = (i64::from(limit.min(MOST_KEYS)), i64::from(offset));
+        let rows: Vec<KeyRow> = Keys { prefix, limit: &limit, offset: &offset }.load(&mut conn).await?;
+        let total: Total = CountKeys { prefix }.get_result(&mut conn).await?;
+        Ok((rows.into_iter().map(|row| row.key).collect(), total.total))
+    }
+
     /// Deletes a variable. False when there is none of that key.
     ///
     /// # Errors
@@ -119,6 +138,22 @@ struct Row {
     description: Option<String>,
     #[diesel(sql_type = Timestamptz)]
     updated_at: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct KeyRow {
+    #[diesel(sql_type = Text)]
+    key: String,
+}
+
+hot_query! {
+    Keys { prefix: str => Text, limit: i64 => BigInt, offset: i64 => BigInt }
+    "SELECT key FROM variable WHERE starts_with(key, $1) ORDER BY key LIMIT $2 OFFSET $3"
+}
+
+hot_query! {
+    CountKeys { prefix: str => Text }
+    "SELECT count(*) AS total FROM variable WHERE starts_with(key, $1)"
 }
 
 hot_query! {

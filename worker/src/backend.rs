@@ -11,6 +11,7 @@ use serde_json::Value;
 use store::connection::Connection;
 
 use crate::assignment::Assignment;
+use crate::records::Records;
 
 /// The records could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +113,11 @@ pub trait Backend: Send + Sync {
         &'a self,
         assignment: &'a Assignment,
     ) -> BoxFuture<'a, Result<Option<Previous>, Unavailable>>;
+
+    /// The records of a server, where there is one: what only tasks of Airflow DAG files ask is asked there.
+    fn records(&self) -> Option<&Records> {
+        None
+    }
 }
 
 fn elements_left(values: Vec<(i32, Value)>, is_split: bool) -> Vec<Value> {

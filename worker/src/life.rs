@@ -132,7 +132,7 @@ impl Worker {
         let archive = Archive::new(logs, place.root().to_owned());
         let station = Station::new(&settings, clock, place, mark, warden);
         Ok(Worker {
-            records: Records(store.clone()),
+            records: Records::new(store.clone(), queue.clone()),
             settings,
             store,
             queue,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::id::{RunKey, TaskId};
 use futures_util::future::BoxFuture;
+use queue::{Bell, Queue};
 use serde_json::Value;
 use store::Store;
 use store::connection::Connection;
@@ -18,21 +19,52 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two questions meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The store as a backend.
+/// The store as a backend, with a bell for what is to be done at once.
 #[derive(Debug, Clone)]
-pub struct Records(pub Store);
+pub struct Records {
+    store: Store,
+    queue: Queue,
+}
+
+impl Records {
+    /// The records that a worker stands on.
+    #[must_use]
+    pub const fn new(store: Store, queue: Queue) -> Self {
+        Self { store, queue }
+    }
+
+    /// Asks the store. `what` and `name` say what is asked about, for messages.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        what: &str,
+        name: &str,
+        ask: impl Fn(Store) -> F,
+    ) -> Result<T, Unavailable>
+    where
+        F: Future<Output = Result<T, store::Error>>,
+    {
+        patiently(what, name, || ask(self.store.clone())).await
+    }
+
+    /// Rings. A bell that is not heard costs the next look at the clock, nothing more.
+    pub(crate) async fn ring(&self, bell: Bell) {
+        if let Err(error) = self.queue.ring(bell).await {
+            tracing::debug!(%error, "a bell could not be rung");
+        }
+    }
+}
 
 impl Backend for Records {
     fn variable<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
         Box::pin(async move {
-            let found = patiently("the variable", key, || self.0.variable(key)).await?;
+            let found = patiently("the variable", key, || self.store.variable(key)).await?;
             Ok(found.map(|variable| variable.value))
         })
     }
 
     fn connection<'a>(&'a self, conn_id: &'a str) -> BoxFuture<'a, Result<Option<Connection>, Unavailable>> {
         Box::pin(async move {
-            let found = patiently("the connection", conn_id, || self.0.connection(conn_id)).await?;
+            let found = patiently("the connection", conn_id, || self.store.connection(conn_id)).await?;
             Ok(found.map(|found| found.connection))
         })
     }
@@ -47,7 +79,7 @@ impl Backend for Records {
             let Ok(task) = TaskId::new(task_id) else {
                 return Ok(Vec::new());
             };
-            patiently("the XComs of", task_id, || self.0.xcoms_of_task(run, &task, key)).await
+            patiently("the XComs of", task_id, || self.store.xcoms_of_task(run, &task, key)).await
         })
     }
 
@@ -65,9 +97,9 @@ impl Backend for Records {
             };
             patiently("an element of the XCom of", task_id, || async {
                 if is_split {
-                    return self.0.xcom_at(run, &task, key, place).await;
+                    return self.store.xcom_at(run, &task, key, place).await;
                 }
-                self.0.xcom_element(run, &task, -1, key, place).await
+                self.store.xcom_element(run, &task, -1, key, place).await
             })
             .await
         })
@@ -84,7 +116,7 @@ impl Backend for Records {
             let Ok(task) = TaskId::new(task_id) else {
                 return Ok(0);
             };
-            let ask = || self.0.xcom_length(run, &task, key, is_split);
+            let ask = || self.store.xcom_length(run, &task, key, is_split);
             patiently("the length of the XCom of", task_id, ask).await
         })
     }
@@ -100,7 +132,7 @@ impl Backend for Records {
             let Ok(task) = TaskId::new(task_id) else {
                 return Ok(None);
             };
-            patiently("the XCom of", task_id, || self.0.xcom(run, &task, map_index, key)).await
+            patiently("the XCom of", task_id, || self.store.xcom(run, &task, map_index, key)).await
         })
     }
 
@@ -109,7 +141,7 @@ impl Backend for Records {
         dag_id: &'a str,
         run_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<RunKey>, Unavailable>> {
-        Box::pin(async move { patiently("the run", run_id, || self.0.run_key(dag_id, run_id)).await })
+        Box::pin(async move { patiently("the run", run_id, || self.store.run_key(dag_id, run_id)).await })
     }
 
     fn output_of_started<'a>(
@@ -120,7 +152,7 @@ impl Backend for Records {
         Box::pin(async move {
             let run = assignment.attempt.ti.run;
             let starter = (run, &assignment.task().task_id, assignment.map_index);
-            let ask = || self.0.output_of_started(starter, task_id);
+            let ask = || self.store.output_of_started(starter, task_id);
             patiently("the result of", task_id.as_str(), ask).await
         })
     }
@@ -132,7 +164,7 @@ impl Backend for Records {
         Box::pin(async move {
             let (dag_id, run) = (&assignment.dag.dag_id, &assignment.run);
             let before = run.logical_date.unwrap_or(run.run_after);
-            let ask = || self.0.previous_success(dag_id, before);
+            let ask = || self.store.previous_success(dag_id, before);
             let found = patiently("the previous run of", dag_id.as_str(), ask).await?;
             Ok(found.map(|run| Previous {
                 data_interval: run.data_interval,
@@ -140,6 +172,10 @@ impl Backend for Records {
                 ended_at: run.ended_at,
             }))
         })
+    }
+
+    fn records(&self) -> Option<&Records> {
+        Some(self)
     }
 }
 

@@ -183,7 +183,7 @@ impl Life<'_> {
         }
         let is_due = self.run.tis[index as usize].record.next_try_at.is_none_or(|at| at <= self.now);
         if state == TaskState::UpForRetry && is_due {
-            self.schedule(index);
+            self.try_again(index);
         } else if state == TaskState::UpForReschedule {
             if is_due {
                 self.look_again(index);

@@ -38,6 +38,7 @@ impl Engine {
     fn carry_out(&mut self, wish: Wish, by: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
         match wish {
             Wish::Trigger(trigger) => self.trigger(trigger, by, now),
+            Wish::TriggerByTask(asked) => self.trigger_by_task(asked, now),
             Wish::Clear(clear) => self.clear(&clear, now),
             Wish::MarkTasks(mark) => self.mark_tasks(&mark, by, now),
             Wish::MarkRun { dag_id, run_id, state } => self.mark_run(&dag_id, &run_id, state, by, now),

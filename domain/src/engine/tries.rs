@@ -50,15 +50,22 @@ impl Life<'_> {
     }
 
     /// Ends a try, or takes it as far as its outcome says.
-    pub(super) fn end(&mut self, index: u32, outcome: Outcome) {
+    pub(super) fn end(&mut self, index: u32, mut outcome: Outcome) {
         match outcome.result {
             TryResult::Success => self.succeed(index, outcome),
             TryResult::Skipped => {
                 self.end_try(index, TaskState::Skipped, &outcome);
                 self.keep_xcoms(index, outcome.xcoms);
             }
-            TryResult::Failed => self.fail(index, &outcome),
-            TryResult::FailedForGood => self.fail_for_good(index, &outcome),
+            TryResult::Failed | TryResult::FailedForGood => {
+                let left = std::mem::take(&mut outcome.xcoms);
+                if outcome.result == TryResult::Failed {
+                    self.fail(index, &outcome);
+                } else {
+                    self.fail_for_good(index, &outcome);
+                }
+                self.keep_left_by_failure(index, left);
+            }
             TryResult::Returned => {
                 self.requeue(index, outcome.reason.as_deref().unwrap_or("given back by its worker"));
             }
@@ -175,6 +182,14 @@ impl Life<'_> {
         }
     }
 
+    // Others may read what a try left before it failed, until the next one begins; but it has chosen nothing.
+    fn keep_left_by_failure(&mut self, index: u32, mut left: indexmap::IndexMap<String, Value>) {
+        left.shift_remove(CHOICE);
+        if !left.is_empty() {
+            self.keep_xcoms(index, left);
+        }
+    }
+
     /// Its worker is gone. It starts again without using up a retry, unless that happens too often in a row.
     pub fn lose(&mut self, attempt: TryKey) {
         if self.is_current(attempt) {
@@ -221,6 +236,7 @@ impl Life<'_> {
         record.reason = Some(reason.to_owned());
         record.max_tries += 1;
         self.archive(index, TaskState::Failed, None);
+        self.begin_anew(index);
         // A wait goes on where it was: its timeout counts on.
         let wait = self.run.tis[index as usize].record.wait.take();
         self.schedule(index);
@@ -235,7 +251,22 @@ impl Life<'_> {
         };
         let waits = ti.record.state == TaskState::UpForRetry && !ti.record.is_held;
         if ti.record.try_number == attempt.try_number && waits {
-            self.schedule(attempt.ti.index);
+            self.try_again(attempt.ti.index);
+        }
+    }
+
+    /// Another try after one that failed.
+    pub(super) fn try_again(&mut self, index: u32) {
+        self.begin_anew(index);
+        self.schedule(index);
+    }
+
+    // A new try begins without what the one before left. What rounds of a loop left goes when the next one has left something. Source:
+    // Airflow 3.3.2, `xcom_keys_to_clear`.
+    fn begin_anew(&mut self, index: u32) {
+        let record = &self.run.tis[index as usize].record;
+        if record.rounds == 0 && record.wait.is_none() {
+            self.drop_xcoms(index);
         }
     }
 }

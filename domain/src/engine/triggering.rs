@@ -1,15 +1,23 @@
 //! Runs that tasks start. Each is created in the turn that takes in the word of the try's worker, which counts once: so every try starts
-//! one run at most, whatever is lost or repeated. Source: Airflow 3.3.2 `TriggerDagRunOperator`.
+//! one run at most, whatever is lost or repeated. A try that goes on after it has started a run asks for it by an intent instead.
+//! Source: Airflow 3.3.2 `TriggerDagRunOperator`.
 
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Engine, intents::check_free, life::Life, plan::NewRun};
+use super::{
+    Engine,
+    intents::{Refusal, check_free},
+    life::Life,
+    plan::NewRun,
+};
 use crate::{
     dag::Operator,
-    id::{DagId, RunId, RunKey, TaskId},
+    id::{DagId, RunId, RunKey, TaskId, TiKey},
+    intent::{TaskTrigger, Trigger},
     outcome::{Outcome, TryResult},
     params,
     state::{RunState, RunType, TaskState},
@@ -27,7 +35,53 @@ enum Obstacle {
     Always(String),
 }
 
+impl Obstacle {
+    fn words(self) -> String {
+        match self {
+            Self::Exists(reason) | Self::Now(reason) | Self::Always(reason) => reason,
+        }
+    }
+}
+
 impl Engine {
+    /// Starts the run that a try asks for while it goes on.
+    pub(super) fn trigger_by_task(&mut self, asked: TaskTrigger, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let TaskTrigger { asker, resets, run, .. } = asked;
+        let depth = self.depth_behind(asker.ti.run).map_err(Obstacle::words)?;
+        if let Ok(key) = self.key(&run.dag_id, &run.run_id) {
+            if !resets {
+                return Err(exists(&run.dag_id, &run.run_id));
+            }
+            return self.reset_for(asker.ti.run, key, depth, now).map_err(Obstacle::words);
+        }
+        self.check_conf(&run.dag_id, &run.conf).map_err(Obstacle::words)?;
+        check_free(&run.run_id)?;
+        let parent = self.runs.get(&asker.ti.run);
+        let triggered_by = parent.and_then(|run| run.record.triggered_by.clone());
+        let origin = self.origin(asker.ti).map(|origin| origin.to_string());
+        let schedule = self.dags.get(&run.dag_id).map(|dag| &dag.record.dag.schedule);
+        let interval = |date| {
+            let usual = schedule.and_then(|schedule| schedule.manual_interval(date));
+            run.data_interval.or(usual).unwrap_or(DataInterval::exact(date))
+        };
+        let next = run.logical_date.map(|logical_date| NextRun {
+            logical_date,
+            data_interval: interval(logical_date),
+            run_after: run.run_after,
+        });
+        let Trigger { dag_id, run_id, run_after, conf, note, .. } = run;
+        let run_type = RunType::OperatorTriggered;
+        let new = NewRun { run_type, run_id, next, run_after, backfill: None };
+        let key = self.create_run(&dag_id, new, now).ok_or("its DAG is gone")?;
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.record.conf = Arc::new(conf);
+            run.record.depth = depth;
+            run.record.note = note.or(origin);
+            run.record.triggered_by = triggered_by;
+        }
+        Ok(())
+    }
+
     /// Starts the run that a try asks for, then lets the try end or wait for the run.
     pub(super) fn trigger_for(&mut self, mut outcome: Outcome, request: TriggerRequest, now: DateTime<Utc>) {
         let asker = outcome.attempt.ti;
@@ -71,12 +125,10 @@ impl Engine {
     ) -> Result<RunId, Obstacle> {
         let depth = self.depth_behind(outcome.attempt.ti.run)?;
         let dag_id = request.dag_id.clone();
+        let checked = self.check_conf(&dag_id, &request.conf);
         let Some(dag) = self.dags.get(&dag_id) else {
             return Err(Obstacle::Now(format!("there is no DAG `{dag_id}`")));
         };
-        if dag.record.is_stale {
-            return Err(Obstacle::Now(format!("the file of DAG `{dag_id}` is gone")));
-        }
         // Both would wait for each other until somebody ends one of them.
         let holds_the_room =
             dag.record.dag.max_active_runs == 1 && dag.running.contains(&outcome.attempt.ti.run);
@@ -85,18 +137,14 @@ impl Engine {
                 "it would wait for a run of its own DAG `{dag_id}`, which cannot start before this one has ended: max_active_runs is 1"
             )));
         }
-        if let Err(errors) = params::resolve(&dag.record.dag.params, &request.conf) {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            return Err(Obstacle::Now(format!("DAG `{dag_id}` refuses the conf: {}", errors.join("; "))));
-        }
+        checked?;
         let run_id = match request.run_id.clone() {
             Some(run_id) => check_free(&run_id).map(|()| run_id).map_err(Obstacle::Always)?,
             None => made_up(outcome, now).map_err(|error| Obstacle::Always(error.to_string()))?,
         };
         if let Ok(key) = self.key(&dag_id, &run_id) {
-            let exists = || Obstacle::Exists(format!("run `{run_id}` of DAG `{dag_id}` exists already"));
             if !request.then.reset_dag_run {
-                return Err(exists());
+                return Err(Obstacle::Exists(exists(&dag_id, &run_id)));
             }
             self.reset_for(outcome.attempt.ti.run, key, depth, now)?;
             return Ok(run_id);
@@ -104,6 +152,20 @@ impl Engine {
         self.create_for(outcome, request, &run_id, depth, now)
             .ok_or_else(|| Obstacle::Now(format!("there is no DAG `{dag_id}`")))?;
         Ok(run_id)
+    }
+
+    // A run may be started of the DAG, with this conf.
+    fn check_conf(&self, dag_id: &DagId, conf: &Map<String, Value>) -> Result<(), Obstacle> {
+        let Some(dag) = self.dags.get(dag_id) else {
+            return Err(Obstacle::Now(format!("there is no DAG `{dag_id}`")));
+        };
+        if dag.record.is_stale {
+            return Err(Obstacle::Now(format!("the file of DAG `{dag_id}` is gone")));
+        }
+        params::resolve(&dag.record.dag.params, conf).map(drop).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Obstacle::Now(format!("DAG `{dag_id}` refuses the conf: {}", errors.join("; ")))
+        })
     }
 
     fn depth_behind(&self, run: RunKey) -> Result<u32, Obstacle> {
@@ -124,7 +186,7 @@ impl Engine {
         depth: u32,
         now: DateTime<Utc>,
     ) -> Option<()> {
-        let by = self.origin(outcome)?.to_string();
+        let by = self.origin(outcome.attempt.ti)?.to_string();
         let next = request.logical_date.map(|logical_date| NextRun {
             logical_date,
             data_interval: DataInterval { start: logical_date, end: logical_date },
@@ -159,9 +221,9 @@ impl Engine {
         Ok(())
     }
 
-    fn origin(&self, outcome: &Outcome) -> Option<Origin> {
-        let run = self.runs.get(&outcome.attempt.ti.run)?;
-        let task_id = run.tis.get(outcome.attempt.ti.index as usize)?.record.task_id.clone();
+    fn origin(&self, ti: TiKey) -> Option<Origin> {
+        let run = self.runs.get(&ti.run)?;
+        let task_id = run.tis.get(ti.index as usize)?.record.task_id.clone();
         Some(Origin { task_id, run_id: run.record.run_id.clone(), dag_id: run.record.dag_id.clone() })
     }
 
@@ -240,6 +302,10 @@ impl Origin {
 #[must_use]
 pub fn named_run(outcome: &Outcome) -> Option<(&DagId, Option<&RunId>)> {
     outcome.trigger.as_ref().map(|request| (&request.dag_id, request.run_id.as_ref()))
+}
+
+fn exists(dag_id: &DagId, run_id: &RunId) -> String {
+    format!("run `{run_id}` of DAG `{dag_id}` exists already")
 }
 
 // Every try has a name of its own, also when two start runs in the same moment.

@@ -21,6 +21,7 @@ mod deadlines;
 mod guide;
 mod inspect;
 mod laws;
+mod leaving;
 mod looping;
 mod makespan;
 mod mapping;

@@ -19,7 +19,10 @@ use domain::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{approving::random_approval, chance::Chance, consuming::make_assets, story::Story, world::World};
+use crate::{
+    approving::random_approval, chance::Chance, consuming::make_assets, leaving::asked_by_task, story::Story,
+    world::World,
+};
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
@@ -100,7 +103,14 @@ fn trigger(world: &mut World) {
         note: None,
         materializes: false,
     };
-    ask(world, Wish::Trigger(trigger));
+    let asker = world.running.keys().next().copied().filter(|_| world.chance.one_in(3));
+    ask(
+        world,
+        match asker {
+            Some(asker) => asked_by_task(asker, trigger),
+            None => Wish::Trigger(trigger),
+        },
+    );
 }
 
 // Some runs have a date, which none has yet.
@@ -109,7 +119,10 @@ fn logical_date(world: &mut World, place: usize) -> Option<DateTime<Utc>> {
         world.records.dags[place].dag.start_date? + TimeDelta::minutes(7 + world.chance.below(600) as i64);
     let is_free = world.records.runs.values().all(|run| run.logical_date != Some(date));
     let asked = |message: &Message| match message {
-        Message::Intent(Intent { wish: Wish::Trigger(trigger), .. }) => trigger.logical_date == Some(date),
+        Message::Intent(Intent { wish: Wish::Trigger(run), .. }) => run.logical_date == Some(date),
+        Message::Intent(Intent { wish: Wish::TriggerByTask(asked), .. }) => {
+            asked.run.logical_date == Some(date)
+        }
         Message::Intent(_) | Message::Outcome(_) => false,
     };
     (is_free && !world.inbox.iter().any(asked) && world.chance.one_in(2)).then_some(date)

@@ -43,6 +43,8 @@ pub struct Stage {
     pub asked: Vec<QuestionRecord>,
     pub closed: Vec<ClosingRecord>,
     pub xcoms: Vec<XComRecord>,
+    /// The instances of the run `r` whose XComs were deleted, in that order.
+    pub cleared: Vec<String>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
     pub surveys: Vec<Survey>,
@@ -98,6 +100,7 @@ impl Stage {
             asked: vec![],
             closed: vec![],
             xcoms: vec![],
+            cleared: vec![],
             questions: vec![],
             lookups: vec![],
             surveys: vec![],
@@ -134,6 +137,7 @@ impl Stage {
         self.alerts.extend(decisions.alerts);
         self.asked.extend(decisions.questions_asked);
         self.closed.extend(decisions.questions_closed);
+        self.cleared.extend(decisions.xcoms_cleared.into_iter().map(|(_, task_id, _)| task_id.to_string()));
         self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);

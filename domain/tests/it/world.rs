@@ -331,6 +331,7 @@ impl World {
         self.check_questions(&before);
         before.iter().for_each(|old| self.check_forsaken(old));
         self.check_rounds(&before, decisions);
+        self.check_begun_anew(&before);
         self.check_triggered(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());

@@ -4,6 +4,7 @@
 
 mod airflow;
 mod airflow_diff;
+mod airflow_asking;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
 mod alerted;

@@ -8,6 +8,7 @@
 mod accounts;
 mod alerts;
 mod approvals;
+mod asked;
 mod assets;
 mod backfills;
 mod claims;

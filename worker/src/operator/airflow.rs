@@ -11,15 +11,16 @@ mod nursery;
 mod startup;
 
 use std::convert::Infallible;
+use std::os::fd::AsRawFd;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use python::message::Reply;
 use python::{Channel, Ending as Death, Launch, Target};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use self::answers::Answers;
+use self::answers::{Answer, Answers};
 use super::{Done, On, Work};
 use crate::environment::Places;
 use crate::output::Source;
@@ -72,11 +73,12 @@ async fn supervise(on: &On<'_>) -> Result<Done, String> {
     on.begin(&format!("{} as process {pid}", on.assignment.task().operator.class_name()));
     (on.began)(pid);
     let (mut channel, mut death, [stdout, stderr, logs]) = child.apart();
-    let mut answers = Answers::new(on);
+    let (more, more_logs) = tokio::sync::mpsc::unbounded_channel();
+    let mut answers = Answers::new(on, more);
     let reading = async {
         let out = pump::stream(stdout, Source::Stdout, on.output);
         let err = pump::stream(stderr, Source::Stderr, on.output);
-        tokio::join!(out, err, logs::copy(logs, on.output));
+        tokio::join!(out, err, logs::copy_all(logs, more_logs, on.output));
     };
     tokio::pin!(reading);
     let mut is_silent = false;
@@ -90,6 +92,7 @@ async fn supervise(on: &On<'_>) -> Result<Done, String> {
             }
         }
     };
+    answers.close_logs();
     if group.end_rest(Duration::ZERO).await {
         on.output.note("processes that it had left behind were ended");
     }
@@ -177,8 +180,12 @@ async fn converse(channel: &mut Channel, answers: &mut Answers<'_>) -> bool {
         }
     };
     let written = match answers.answer(asked.body).await {
-        Reply::Body(body) => channel.answer(asked.id, &body).await,
-        Reply::Refusal(error) => channel.refuse(asked.id, &error).await,
+        Answer::Reply(Reply::Body(body)) => channel.answer(asked.id, &body).await,
+        Answer::Reply(Reply::Refusal(error)) => channel.refuse(asked.id, &error).await,
+        Answer::Log(descriptor) => {
+            let body = json!({"type": "SentFDs", "fds": [descriptor.as_raw_fd()]});
+            channel.hand_over(asked.id, &body, &descriptor).await
+        }
     };
     written.is_ok()
 }

@@ -1,31 +1,58 @@
 //! What a task asks, and the answers.
 
+mod assets;
+mod runs;
+mod states;
+mod trigger;
+mod variables;
+
+use std::os::fd::OwnedFd;
+
 use domain::id::RunKey;
-use domain::outcome::RETURN_VALUE;
-use python::message::{Reply, Request, TaskRequest, XComOf};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use domain::outcome::{CHOICE, RETURN_VALUE};
+use python::message::{Asked, Reply, TaskRequest, ToldEvent, Unclear, XComOf, asked};
+use serde_json::Value;
+use store::Store;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::ending::{Last, Told};
 use crate::backend::Unavailable;
 use crate::operator::On;
-use crate::output::secrets_in_json;
-use crate::template::{secrets_of_connection, secrets_of_variable};
+use crate::records::Records;
 
 /// Answers one task, and remembers what it told.
 pub(super) struct Answers<'a> {
     on: &'a On<'a>,
     told: Told,
+    /// How many runs it has asked for.
+    triggers: u32,
+    /// Where sockets go that it writes its log to.
+    logs: Option<UnboundedSender<UnixStream>>,
+}
+
+/// What a task is answered.
+pub(super) enum Answer {
+    /// A message.
+    Reply(Reply),
+    /// Another socket to log to.
+    Log(OwnedFd),
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(on: &'a On<'a>) -> Self {
-        Self { on, told: Told::default() }
+    /// More sockets that the task logs to are handed to `logs`.
+    pub(super) fn new(on: &'a On<'a>, logs: UnboundedSender<UnixStream>) -> Self {
+        Self { on, told: Told::default(), triggers: 0, logs: Some(logs) }
     }
 
     /// It has told how it ended.
     pub(super) fn has_ended(&self) -> bool {
         self.told.last.is_some()
+    }
+
+    /// There will be no other socket.
+    pub(super) fn close_logs(&mut self) {
+        self.logs = None;
     }
 
     /// All that it told.
@@ -34,23 +61,57 @@ impl<'a> Answers<'a> {
     }
 
     /// Every question gets exactly one answer: without one the task would wait for ever.
-    pub(super) async fn answer(&mut self, body: Value) -> Reply {
-        let answered = match TaskRequest::deserialize(&body) {
-            Ok(asking) => self.of_task(asking).await,
-            Err(of_task) => match Request::deserialize(&body) {
-                Ok(asking) => self.of_records(asking).await,
-                Err(_) => return self.unknown(&body, &of_task),
+    pub(super) async fn answer(&mut self, body: Value) -> Answer {
+        let answered = match asked(&body) {
+            Ok(Asked::Task(asking)) => self.of_task(asking).await,
+            Ok(Asked::Records(asking)) => self.of_records(asking).await,
+            Ok(Asked::Runs(asking)) => self.of_runs(asking).await,
+            Ok(Asked::Assets(asking)) => self.of_assets(asking).await,
+            Ok(Asked::States(asking)) => self.of_states(asking).await,
+            Ok(Asked::Log) => match self.another_log() {
+                Ok(descriptor) => return Answer::Log(descriptor),
+                Err(error) => Ok(Reply::refusal(500, &format!("there is no other socket: {error}"))),
             },
+            Ok(Asked::People) => {
+                Ok(self.refuse("Tradewind cannot put questions of Python tasks to people yet"))
+            }
+            Err(unclear @ Unclear::Unknown(_)) => {
+                Ok(self.refuse(&format!("{unclear} to Tradewind: is this a newer Airflow?")))
+            }
+            Err(unclear @ Unclear::Malformed { .. }) => Ok(Reply::refusal(400, &unclear.to_string())),
         };
-        answered.unwrap_or_else(|error| Reply::refusal(503, &error.to_string()))
+        Answer::Reply(answered.unwrap_or_else(|error| Reply::refusal(503, &error.to_string())))
     }
 
-    fn unknown(&self, body: &Value, error: &serde_json::Error) -> Reply {
-        let kind = body.get("type").and_then(Value::as_str).unwrap_or("something without a type");
-        tracing::debug!(kind, %error, "a task asked for something that is not known");
-        let text = format!("{kind}: Tradewind does not support this yet");
-        self.on.output.note(&text);
-        Reply::refusal(501, &text)
+    fn refuse(&self, text: &str) -> Reply {
+        self.on.output.note(text);
+        Reply::refusal(501, text)
+    }
+
+    /// What only a server can answer.
+    fn records(&self) -> Result<&'a Records, Unavailable> {
+        self.on.backend.records().ok_or_else(|| Unavailable {
+            what: "the records".to_owned(),
+            reason: "this task runs without a server".to_owned(),
+        })
+    }
+
+    /// Who it is, for those who look at what it has done.
+    fn name(&self) -> String {
+        let (dag, run) = (&self.on.assignment.dag.dag_id, &self.on.assignment.run.run_id);
+        format!("task `{}` of run `{run}` of DAG `{dag}`", self.on.assignment.task().task_id)
+    }
+
+    fn another_log(&self) -> std::io::Result<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let theirs = theirs.into_std()?;
+        theirs.set_nonblocking(false)?;
+        if let Some(logs) = &self.logs
+            && logs.send(ours).is_err()
+        {
+            return Err(std::io::Error::other("nobody reads its log any more"));
+        }
+        Ok(theirs.into())
     }
 
     async fn of_task(&mut self, asking: TaskRequest) -> Result<Reply, Unavailable> {
@@ -60,24 +121,23 @@ impl<'a> Answers<'a> {
                 Reply::noted()
             }
             TaskRequest::SetRenderedMapIndex { rendered_map_index } => self.call(rendered_map_index),
-            TaskRequest::SetXCom { key, value } => self.keep(key, value),
-            TaskRequest::DeleteXCom { key } => {
-                self.told.xcoms.shift_remove(&key);
-                Reply::noted()
+            TaskRequest::SetXCom { of, map_index, value } => self.leave(of, map_index, value).await?,
+            TaskRequest::DeleteXCom { of, map_index } => self.take_back(of, map_index).await?,
+            TaskRequest::GetXCom { of, map_index, include_prior_dates } => {
+                self.xcom(&of, map_index.unwrap_or(-1), include_prior_dates).await?
             }
-            TaskRequest::GetXCom { of, map_index } => self.xcom(&of, map_index.unwrap_or(-1)).await?,
-            TaskRequest::GetXComCount { of } => Reply::xcom_count(self.xcoms(&of).await?.len()),
+            TaskRequest::GetXComCount { of } => Reply::xcom_count(self.xcoms(&of, false).await?.len()),
             TaskRequest::GetXComSequenceItem { of, offset } => {
-                Reply::xcom_item(&self.xcoms(&of).await?, offset)
+                Reply::xcom_item(&self.xcoms(&of, false).await?, offset)
             }
-            TaskRequest::GetXComSequenceSlice { of, start, stop, step } => {
-                Reply::xcom_slice(&self.xcoms(&of).await?, start, stop, step)
+            TaskRequest::GetXComSequenceSlice { of, start, stop, step, include_prior_dates } => {
+                Reply::xcom_slice(&self.xcoms(&of, include_prior_dates).await?, start, stop, step)
             }
-            TaskRequest::ValidateInletsAndOutlets => Reply::all_assets_active(),
-            TaskRequest::GetPrevSuccessfulDagRun => self.previous().await?,
             // Its XCom says the same, and the engine goes by that.
             TaskRequest::SkipDownstreamTasks => Reply::noted(),
-            TaskRequest::SucceedTask { rendered_map_index } => self.end(Last::Succeeded, rendered_map_index),
+            TaskRequest::SucceedTask { outlet_events, rendered_map_index } => {
+                self.succeed(outlet_events.unwrap_or_default(), rendered_map_index)
+            }
             TaskRequest::TaskState { state, rendered_map_index } => {
                 let last = if state == "skipped" { Last::Skipped } else { Last::Failed };
                 self.end(last, rendered_map_index)
@@ -86,52 +146,8 @@ impl<'a> Answers<'a> {
         })
     }
 
-    async fn of_records(&mut self, asking: Request) -> Result<Reply, Unavailable> {
-        let (on, backend) = (self.on, self.on.backend);
-        Ok(match asking {
-            Request::GetVariable { key } => {
-                let value = match on.station.overrides.variable(&key) {
-                    Some(value) => Some(value),
-                    None => backend.variable(&key).await?,
-                };
-                on.output.hide(value.iter().flat_map(|value| secrets_of_variable(&key, value)));
-                Reply::variable(&key, value.as_deref())
-            }
-            Request::GetConnection { conn_id } => {
-                let found = match on.station.overrides.connection(&conn_id) {
-                    Some(Ok(connection)) => Some(connection),
-                    Some(Err(error)) => return Ok(Reply::refusal(500, &error)),
-                    None => backend.connection(&conn_id).await?,
-                };
-                on.output.hide(found.iter().flat_map(secrets_of_connection));
-                Reply::connection(&conn_id, found.map(|connection| connection.json()).as_ref())
-            }
-            Request::MaskSecret { value, name } => {
-                let is_secret = name.is_none_or(|name| runtime::secret::is_secret_name(&name));
-                on.output.hide(secrets_in_json(&value, is_secret));
-                Reply::noted()
-            }
-            Request::GetVariableKeys { .. }
-            | Request::PutVariable { .. }
-            | Request::DeleteVariable { .. } => {
-                Reply::refusal(501, "Tradewind does not let tasks list or change variables yet")
-            }
-            Request::DagFileParsingResult { .. } => Reply::refusal(400, "this is a task, not a DAG file"),
-        })
-    }
-
     fn call(&mut self, name: Option<String>) -> Reply {
         self.told.name = name.or(self.told.name.take());
-        Reply::noted()
-    }
-
-    fn keep(&mut self, key: String, value: Value) -> Reply {
-        if let Err(error) = store::xcom::check_key(&key) {
-            return Reply::refusal(400, &error.to_string());
-        }
-        if key != RETURN_VALUE || self.on.assignment.task().do_xcom_push {
-            self.told.xcoms.insert(key, value);
-        }
         Reply::noted()
     }
 
@@ -140,47 +156,141 @@ impl<'a> Answers<'a> {
         self.call(name)
     }
 
-    fn is_own(&self, of: &XComOf) -> bool {
+    fn succeed(&mut self, events: Vec<ToldEvent>, name: Option<String>) -> Reply {
+        match self.made(events) {
+            Ok(events) => {
+                self.told.asset_events = events;
+                self.end(Last::Succeeded, name)
+            }
+            Err(reason) => {
+                self.on.output.note(&reason);
+                Reply::refusal(422, &reason)
+            }
+        }
+    }
+
+    fn is_own_run(&self, of: &XComOf) -> bool {
         let (dag, run) = (&self.on.assignment.dag, &self.on.assignment.run);
         of.dag_id == dag.dag_id.as_str() && of.run_id == run.run_id.as_str()
     }
 
-    /// An XCom: of this very try what it has left so far, else what is in the records.
-    async fn xcom(&self, of: &XComOf, map_index: i32) -> Result<Reply, Unavailable> {
-        let assignment = self.on.assignment;
-        if self.is_own(of)
-            && of.task_id == assignment.task().task_id.as_str()
-            && map_index == assignment.map_index
-        {
-            return Ok(Reply::xcom(&of.key, self.told.xcoms.get(&of.key).cloned()));
-        }
-        let Some(run) = self.run(of).await? else { return Ok(Reply::xcom(&of.key, None)) };
-        let found = self.on.backend.instance(run, &of.task_id, &of.key, map_index).await?;
-        Ok(Reply::xcom(&of.key, found))
+    fn is_own_task(&self, of: &XComOf) -> bool {
+        self.is_own_run(of) && of.task_id == self.on.assignment.task().task_id.as_str()
     }
 
-    async fn xcoms(&self, of: &XComOf) -> Result<Vec<Value>, Unavailable> {
+    fn is_own(&self, of: &XComOf, map_index: i32) -> bool {
+        self.is_own_task(of) && map_index == self.on.assignment.map_index
+    }
+
+    // What it leaves is written at once, so that others may see it while the task goes on. Its result and its choice have a meaning for
+    // what comes after it: they are written with its end.
+    async fn leave(
+        &mut self,
+        of: XComOf,
+        map_index: Option<i32>,
+        value: Value,
+    ) -> Result<Reply, Unavailable> {
+        if !self.is_own(&of, map_index.unwrap_or(-1)) {
+            return Ok(Reply::refusal(403, "a task leaves XComs of its own only"));
+        }
+        if let Err(error) = store::xcom::check_key(&of.key) {
+            return Ok(Reply::refusal(400, &error.to_string()));
+        }
+        if of.key == RETURN_VALUE && !self.on.assignment.task().do_xcom_push {
+            return Ok(Reply::noted());
+        }
+        if let Err(reason) = self.told.leave(&of.key, value.clone()) {
+            return Ok(Reply::refusal(413, &reason));
+        }
+        let is_held_back = of.key == RETURN_VALUE || of.key == CHOICE;
+        let Some(records) = self.on.backend.records().filter(|_| !is_held_back) else {
+            return Ok(Reply::noted());
+        };
+        let (attempt, key, value) = (self.on.assignment.attempt, of.key.as_str(), &value);
+        let leave = |store: Store| async move { store.leave_xcom(attempt, key, value).await };
+        if records.ask("the XCom", key, leave).await? {
+            return Ok(Reply::noted());
+        }
+        Ok(Reply::refusal(409, "this try does not count any more"))
+    }
+
+    async fn take_back(&mut self, of: XComOf, map_index: Option<i32>) -> Result<Reply, Unavailable> {
+        if !self.is_own(&of, map_index.unwrap_or(-1)) {
+            return Ok(Reply::refusal(403, "a task deletes XComs of its own only"));
+        }
+        self.told.take_back(&of.key);
+        if let Some(records) = self.on.backend.records() {
+            let (attempt, key) = (self.on.assignment.attempt, of.key.as_str());
+            let take_back = |store: Store| async move { store.take_back_xcom(attempt, key).await };
+            records.ask("the XCom", key, take_back).await?;
+        }
+        Ok(Reply::noted())
+    }
+
+    /// An XCom: of this very try what it has left so far, else what is in the records.
+    async fn xcom(&self, of: &XComOf, map_index: i32, with_prior: bool) -> Result<Reply, Unavailable> {
+        let own = self.told.xcoms.get(&of.key).filter(|_| self.is_own(of, map_index));
+        if let Some(value) = own {
+            return Ok(Reply::xcom(&of.key, Some(value.clone())));
+        }
+        let Some(run) = self.run(of).await? else { return Ok(Reply::xcom(&of.key, None)) };
+        let (task_id, key) = (of.task_id.as_str(), of.key.as_str());
+        let found = if with_prior {
+            let find = |store: Store| async move { store.newest_xcom(run, task_id, map_index, key).await };
+            self.records()?.ask("the XComs of", task_id, find).await?
+        } else {
+            self.on.backend.instance(run, task_id, key, map_index).await?
+        };
+        Ok(Reply::xcom(key, found))
+    }
+
+    async fn xcoms(&self, of: &XComOf, with_prior: bool) -> Result<Vec<Value>, Unavailable> {
         let Some(run) = self.run(of).await? else { return Ok(Vec::new()) };
-        let found = self.on.backend.xcoms(run, &of.task_id, &of.key).await?;
+        let (task_id, key) = (of.task_id.as_str(), of.key.as_str());
+        let mut found = if with_prior {
+            let find = |store: Store| async move { store.xcoms_up_to(run, task_id, key).await };
+            self.records()?.ask("the XComs of", task_id, find).await?
+        } else {
+            self.on.backend.xcoms(run, task_id, key).await?
+        };
+        let own = self.told.xcoms.get(key).filter(|_| self.is_own_task(of));
+        if let Some(value) = own {
+            put(&mut found, self.on.assignment.map_index, value, with_prior);
+        }
         Ok(found.into_iter().map(|(_, value)| value).collect())
     }
 
     async fn run(&self, of: &XComOf) -> Result<Option<RunKey>, Unavailable> {
-        if self.is_own(of) {
+        if self.is_own_run(of) {
             return Ok(Some(self.on.assignment.attempt.ti.run));
         }
         self.on.backend.run(&of.dag_id, &of.run_id).await
     }
+}
 
-    async fn previous(&self) -> Result<Reply, Unavailable> {
-        let found = self.on.backend.previous(self.on.assignment).await?;
-        let interval = found.and_then(|run| run.data_interval);
-        Ok(Reply::Body(json!({
-            "type": "PrevSuccessfulDagRunResult",
-            "data_interval_start": interval.map(|interval| interval.start),
-            "data_interval_end": interval.map(|interval| interval.end),
-            "start_date": found.and_then(|run| run.started_at),
-            "end_date": found.and_then(|run| run.ended_at),
-        })))
+/// Puts what an instance has left just now among what is in the records, by mapped index; before what earlier runs left, if these are
+/// there, too.
+fn put(found: &mut Vec<(i32, Value)>, map_index: i32, value: &Value, with_prior: bool) {
+    let place = found.partition_point(|(index, _)| *index < map_index);
+    match found.get_mut(place).filter(|(index, _)| *index == map_index && !with_prior) {
+        Some((_, known)) => *known = value.clone(),
+        None => found.insert(place, (map_index, value.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_left_just_now_takes_its_place() {
+        let mut found = vec![(0, json!("a")), (2, json!("c"))];
+        put(&mut found, 1, &json!("b"), false);
+        put(&mut found, 2, &json!("C"), false);
+        assert_eq!(found, [(0, json!("a")), (1, json!("b")), (2, json!("C"))]);
+        put(&mut found, 2, &json!("newest"), true);
+        assert_eq!(found[2..], [(2, json!("newest")), (2, json!("C"))]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 
+use domain::asset::OutletEvent;
 use domain::outcome::{MAX_XCOM_BYTES, TryResult};
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -29,24 +30,53 @@ pub(super) struct Told {
     pub(super) last: Option<Last>,
     /// What it left.
     pub(super) xcoms: IndexMap<String, Value>,
+    /// How many bytes that is.
+    size: usize,
+    /// What it says of the assets that it has made.
+    pub(super) asset_events: Vec<OutletEvent>,
     /// What the instance is called.
     pub(super) name: Option<String>,
 }
 
 impl Told {
+    /// Takes an XCom.
+    ///
+    /// # Errors
+    /// When there would be too much, in words.
+    pub(super) fn leave(&mut self, key: &str, value: Value) -> Result<(), String> {
+        let before = self.xcoms.get(key).map_or(0, |value| size_of(key, value));
+        let size = self.size - before + size_of(key, &value);
+        if size > MAX_XCOM_BYTES {
+            return Err(format!(
+                "it would leave {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed: keep large results in files"
+            ));
+        }
+        self.size = size;
+        self.xcoms.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Forgets an XCom.
+    pub(super) fn take_back(&mut self, key: &str) {
+        if let Some(value) = self.xcoms.shift_remove(key) {
+            self.size -= size_of(key, &value);
+        }
+    }
+
     /// What became of the try. `end` is `None` when nobody knows how its process ended.
     pub(super) fn done(self, end: Option<ExitStatus>, cause: Cause, on: &On<'_>) -> Done {
         let end = end.map(End::of);
         let exit_code = end.map(End::code);
         if let Some(done) = Done::cut_short(cause, on.assignment) {
-            return Done { exit_code, ..done };
+            return Done { exit_code, xcoms: self.xcoms, ..done };
         }
+        let asset_events = self.asset_events;
         let done = match (self.last, end) {
             // Whoever has told its end has ended, whatever happens to its process then.
-            (Some(Last::Succeeded), _) | (None, Some(End::Exit(0))) => succeeded(self.xcoms),
-            (Some(Last::Skipped), _) => {
-                Done { xcoms: self.xcoms, ..Done::ended(TryResult::Skipped, "it skipped itself") }
+            (Some(Last::Succeeded), _) | (None, Some(End::Exit(0))) => {
+                Done { asset_events, ..Done::success(IndexMap::new()) }
             }
+            (Some(Last::Skipped), _) => Done::ended(TryResult::Skipped, "it skipped itself"),
             (Some(Last::Failed), _) => Done::failed_for_good("it failed; its log says why"),
             (Some(Last::MayRetry(reason)), _) => {
                 Done::failed(reason.unwrap_or_else(|| "it failed; its log says why".to_owned()))
@@ -54,16 +84,30 @@ impl Told {
             (None, Some(end @ (End::Exit(_) | End::Signal(_)))) => Done::failed(end.words(false)),
             (None, None) => Done::ended(TryResult::Returned, "the fork server died, and this task with it"),
         };
-        Done { exit_code, ..done }
+        // However it ended: others may read it until the next try begins.
+        Done { exit_code, xcoms: self.xcoms, ..done }
     }
 }
 
-fn succeeded(xcoms: IndexMap<String, Value>) -> Done {
-    let size: usize = xcoms.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
-    if size > MAX_XCOM_BYTES {
-        return Done::failed(format!(
-            "it left {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed: keep large results in files"
-        ));
+fn size_of(key: &str, value: &Value) -> usize {
+    key.len() + value.to_string().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_has_a_limit() {
+        let mut told = Told::default();
+        let half = json!("x".repeat(MAX_XCOM_BYTES / 2));
+        told.leave("a", half.clone()).unwrap();
+        told.leave("a", half.clone()).unwrap();
+        assert!(told.leave("b", half.clone()).unwrap_err().contains("at most 1048576"));
+        told.take_back("a");
+        told.leave("b", half).unwrap();
+        assert_eq!(told.xcoms.keys().collect::<Vec<_>>(), ["b"]);
     }
-    Done::success(xcoms)
 }

@@ -1,8 +1,10 @@
 //! The structured log of a task runner, as lines for people.
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::output::{Output, Source};
 
@@ -11,8 +13,25 @@ const LONGEST: u64 = 1 << 20;
 /// Most frames of a traceback that are shown.
 const MOST_FRAMES: usize = 100;
 
+/// Copies everything until the first stream and those that come later have ended, and no other can come.
+pub(super) async fn copy_all(first: UnixStream, mut more: UnboundedReceiver<UnixStream>, output: &Output) {
+    let open = FuturesUnordered::from_iter([copy(first, output)]);
+    tokio::pin!(open);
+    let mut may_come = true;
+    loop {
+        tokio::select! {
+            another = more.recv(), if may_come => match another {
+                Some(stream) => open.push(copy(stream, output)),
+                None => may_come = false,
+            },
+            Some(()) = open.next() => {}
+            else => return,
+        }
+    }
+}
+
 /// Copies everything until the stream ends.
-pub(super) async fn copy(stream: UnixStream, output: &Output) {
+async fn copy(stream: UnixStream, output: &Output) {
     let mut lines = BufReader::new(stream);
     let mut line = Vec::new();
     loop {

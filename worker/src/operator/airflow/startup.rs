@@ -32,7 +32,7 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
                 "data_interval_end": interval.map(|interval| interval.end),
                 "run_after": run.run_after, "start_date": run.started_at, "end_date": null, "clear_number": 0,
                 "run_type": run.run_type, "state": "running", "conf": run.conf,
-                "triggering_user_name": run.triggered_by, "consumed_asset_events": [], "partition_key": null,
+                "triggering_user_name": run.triggered_by, "consumed_asset_events": consumed(&run.asset_events), "partition_key": null,
             },
             "task_reschedule_count": assignment.pokes,
             "max_tries": assignment.max_tries,
@@ -40,6 +40,22 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
             "variables": [], "connections": [], "xcom_keys_to_clear": [],
         },
     }))
+}
+
+/// What the run was created for, in Airflow's form (`AssetEventDagRunReference`).
+pub(super) fn consumed(events: &[Value]) -> Vec<Value> {
+    let events = events.iter().map(|event| {
+        json!({
+            "asset": {"name": event["name"], "uri": event["uri"], "extra": event["asset_extra"]},
+            "extra": event["extra"], "source_task_id": event["source_task_id"],
+            "source_dag_id": event["source_dag_id"], "source_run_id": event["source_run_id"],
+            "source_map_index": event["source_map_index"],
+            "source_aliases": event["aliases"].as_array().into_iter().flatten()
+                .map(|alias| json!({"name": alias})).collect::<Vec<_>>(),
+            "timestamp": event["timestamp"], "partition_key": null,
+        })
+    });
+    events.collect()
 }
 
 /// A failure is tried again. Source: Airflow 3.3.2 `_is_eligible_to_retry`.

@@ -1,0 +1,2 @@
+DROP TABLE asset_state;
+DROP TABLE task_state;
