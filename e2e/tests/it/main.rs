@@ -5,6 +5,7 @@
 mod airflow;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
+mod airflow_older;
 mod alerted;
 mod approved;
 mod audit;

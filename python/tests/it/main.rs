@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod airflow;
+mod compat;
 mod ground;
 mod parsing;
 mod serving;
