@@ -165,7 +165,10 @@ async fn files_are_found_as_airflow_finds_them() {
     // A traceback tells no secret.
     let variable = json!({"key": "api_key", "value": "s3cr3t-pheasant"});
     assert!(standalone.api("POST", "/variables", Some(variable)).await.0.is_success());
-    write("leak.py", "from airflow.sdk import DAG, Variable\nraise ValueError('it is ' + Variable.get('api_key'))\n");
+    write(
+        "leak.py",
+        "from airflow.sdk import DAG, Variable\nraise ValueError('it is ' + Variable.get('api_key'))\n",
+    );
     let leaked = standalone.until("the error of the leak", "/importErrors", one).await.to_string();
     assert!(leaked.contains("it is ***") && !leaked.contains("pheasant"), "{leaked}");
 }
@@ -180,13 +183,7 @@ async fn callbacks_run_once_whoever_could_not_run_them() {
     known(&standalone, "bad").await;
     for dag_id in ["good", "bad"] {
         let body = json!({"dag_run_id": "one", "logical_date": null, "conf": {"a": 1}});
-        assert!(
-            standalone
-                .api("POST", &format!("/dags/{dag_id}/dagRuns"), Some(body))
-                .await
-                .0
-                .is_success()
-        );
+        assert!(standalone.api("POST", &format!("/dags/{dag_id}/dagRuns"), Some(body)).await.0.is_success());
     }
     let over = |count: usize| {
         move |answer: &Value| {
@@ -233,18 +230,26 @@ async fn commands_without_a_server_take_python_files() {
     fs::write(place.path().join("bad.py"), "from airflow.sdk import DAG\n\nDAG(nothing)\n").unwrap();
     let run = |args: &[&str]| {
         let mut command = Command::new(tradewind());
-        let ended = command.args(args).current_dir(place.path()).env("TRADEWIND_HOME", &home).output().unwrap();
+        let ended =
+            command.args(args).current_dir(place.path()).env("TRADEWIND_HOME", &home).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (ended.status.code(), text(&ended.stdout), text(&ended.stderr))
     };
     let (code, said, noted) = run(&["dags", "validate", "financial.py"]);
     assert_eq!((code, said.as_str()), (Some(0), "financial.py: ok (financial_dag)\n"), "{noted}");
-    assert!(noted.contains("line 11: a DAG: the argument `schedule_interval` is called `schedule` now"), "{noted}");
+    assert!(
+        noted.contains("line 11: a DAG: the argument `schedule_interval` is called `schedule` now"),
+        "{noted}"
+    );
     let (code, _, noted) = run(&["dags", "validate", "bad.py"]);
-    assert!(code == Some(1) && noted.contains("bad.py:3:1") && noted.contains("'nothing' is not defined"), "{noted}");
+    assert!(
+        code == Some(1) && noted.contains("bad.py:3:1") && noted.contains("'nothing' is not defined"),
+        "{noted}"
+    );
     let (code, said, noted) = run(&["dags", "test", "financial.py"]);
     assert_eq!(code, Some(0), "{said} {noted}");
     let order = ["Order Processing", "Clearing", "Risk Control", "Accounting", "Notification Service"];
-    let places: Vec<_> = order.iter().map(|name| (said.clone() + &noted).find(&format!("{name} Task"))).collect();
+    let places: Vec<_> =
+        order.iter().map(|name| (said.clone() + &noted).find(&format!("{name} Task"))).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{said} {noted}");
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 use store::view::assets::Waiting;
 
 use crate::{
-    pythonfiles::Reader,
     args::{Common, Output, dags::NextExecution},
-    dagfiles, output, setup,
+    dagfiles, output,
+    pythonfiles::Reader,
+    setup,
 };
 
 #[derive(Serialize)]
