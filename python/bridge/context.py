@@ -10,13 +10,15 @@ KEYS = (
 
 
 def install():
+    from airflow.api_fastapi.execution_api.datamodels import taskinstance as of_callbacks
     from airflow.sdk.api.datamodels._generated import DagRun
     from airflow.sdk.definitions.context import KNOWN_CONTEXT_KEYS
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     KNOWN_CONTEXT_KEYS.update(KEYS)
-    DagRun.execution_date = property(date_of)
-    DagRun.external_trigger = property(lambda run: run.run_type == "manual")
+    for kind in (DagRun, of_callbacks.DagRun):
+        kind.execution_date = property(date_of)
+        kind.external_trigger = property(lambda run: run.run_type == "manual")
     RuntimeTaskInstance.execution_date = property(lambda ti: date_of(ti._ti_context_from_server.dag_run))
     RuntimeTaskInstance.get_template_context = with_old_keys(RuntimeTaskInstance.get_template_context)
 

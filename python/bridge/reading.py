@@ -27,14 +27,21 @@ def install(processor):
 
 
 def watch(folder):
-    """Files below a folder that are opened to be read from now on, by path, with what they looked like just before."""
-    files, root = {}, os.path.join(folder, "")
+    """Files below a folder that are opened to be read from now on, by path, with what they looked like just before.
+
+    Without those that are written, too: a file would never be read to its end if what it writes were a reason to read it again.
+    """
+    files, written, root = {}, set(), os.path.join(folder, "")
 
     def hook(event, args):
-        if event != "open" or len(files) >= MOST_FILES or not isinstance(args[0], str) or writes(*args[1:3]):
+        if event != "open" or not isinstance(args[0], str):
             return
         path = os.path.abspath(args[0])
         if not path.startswith(root):
+            return
+        if writes(*args[1:3]):
+            written.add(path)
+            files.pop(path, None)
             return
         try:
             if path.endswith(".pyc"):
@@ -43,7 +50,8 @@ def watch(folder):
             about = os.stat(path)
         except (OSError, ValueError):
             return
-        files.setdefault(path, {"path": path, "modified": about.st_mtime_ns, "length": about.st_size})
+        if path not in written and len(files) < MOST_FILES:
+            files.setdefault(path, {"path": path, "modified": about.st_mtime_ns, "length": about.st_size})
 
     sys.addaudithook(hook)
     return files

@@ -19,6 +19,9 @@ use crate::{
     folder::{Findings, PythonFile},
 };
 
+/// Most uses of older versions of Airflow that are told of one file.
+const MOST_TOLD: usize = 20;
+
 /// Reads Python files.
 pub struct Reader {
     bridge: Arc<Bridge>,
@@ -71,8 +74,9 @@ impl Reader {
 }
 
 fn loaded(file: &PythonFile, parsed: Parsed, masker: &Masker) -> LoadedFile {
-    for Old { file, line, text } in &parsed.old {
-        warn!(file, line, "{text}");
+    if !parsed.old.is_empty() {
+        let uses: Vec<String> = parsed.old.iter().take(MOST_TOLD).map(told).collect();
+        warn!(file = file.file, uses = parsed.old.len(), "it uses what Airflow 3 removed: {}", uses.join("; "));
     }
     let mut dags = Vec::with_capacity(parsed.dags.len());
     let traces = parsed.errors.values().map(|trace| places::of_traceback(&masker.text(trace), &file.file));
@@ -88,6 +92,10 @@ fn loaded(file: &PythonFile, parsed: Parsed, masker: &Masker) -> LoadedFile {
         }
     }
     LoadedFile { file: file.file.clone(), dags, errors }
+}
+
+fn told(Old { file, line, text }: &Old) -> String {
+    format!("{} line {line}: {text}", file.rsplit('/').next().unwrap_or_default())
 }
 
 fn unread(file: &PythonFile, why: &str) -> LoadedFile {
