@@ -76,7 +76,12 @@ impl Reader {
 fn loaded(file: &PythonFile, parsed: Parsed, masker: &Masker) -> LoadedFile {
     if !parsed.old.is_empty() {
         let uses: Vec<String> = parsed.old.iter().take(MOST_TOLD).map(told).collect();
-        warn!(file = file.file, uses = parsed.old.len(), "it uses what Airflow 3 removed: {}", uses.join("; "));
+        warn!(
+            file = file.file,
+            uses = parsed.old.len(),
+            "it uses what Airflow 3 removed: {}",
+            uses.join("; ")
+        );
     }
     let mut dags = Vec::with_capacity(parsed.dags.len());
     let traces = parsed.errors.values().map(|trace| places::of_traceback(&masker.text(trace), &file.file));
