@@ -154,13 +154,11 @@ impl Post {
 /// Sends one alert and records what became of it.
 async fn send(office: Office, alert: ClaimedAlert) {
     let sent = match &alert.message {
-        Message::Known(notification, facts) if **notification == Notification::Callback => {
-            call(&office, &alert, facts).await
-        }
         Message::Known(notification, facts) => {
-            let attempt = tokio::time::timeout(ATTEMPT, carry(&office, notification, facts)).await;
+            let patience = if **notification == Notification::Callback { CALLING } else { ATTEMPT };
+            let attempt = tokio::time::timeout(patience, carry(&office, &alert, notification, facts)).await;
             attempt
-                .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", ATTEMPT.as_secs()))))
+                .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", patience.as_secs()))))
         }
         Message::Unreadable(error) => Err(Fault::lasting(format!("the alert cannot be read: {error}"))),
     };
@@ -180,17 +178,19 @@ async fn send(office: Office, alert: ClaimedAlert) {
 
 /// Has callbacks called, and keeps what they wrote.
 async fn call(office: &Office, alert: &ClaimedAlert, facts: &Facts) -> Result<(), Fault> {
-    let calling = callback::call(&office.store, &office.bridge, facts, CALL);
-    let called = tokio::time::timeout(CALLING, calling).await;
-    let called =
-        called.map_err(|_| Fault::passing(format!("it took longer than {} s", CALLING.as_secs())))?;
+    let called = callback::call(&office.store, &office.bridge, facts, CALL).await;
     if let Err(error) = office.store.log_alert(alert.id, alert.claim, &called.log).await {
         warn!(id = alert.id, %error, "cannot keep what a callback wrote");
     }
     called.result
 }
 
-async fn carry(office: &Office, notification: &Notification, facts: &Facts) -> Result<(), Fault> {
+async fn carry(
+    office: &Office,
+    alert: &ClaimedAlert,
+    notification: &Notification,
+    facts: &Facts,
+) -> Result<(), Fault> {
     let (store, words) = (&office.store, text::Words::new(facts, &office.base_url));
     match notification {
         Notification::Webhook { url, conn_id, headers, body } => {
@@ -205,8 +205,7 @@ async fn carry(office: &Office, notification: &Notification, facts: &Facts) -> R
             let letter = mail::Letter { to, subject: subject.as_deref(), body: body.as_deref() };
             mail::send(store, conn_id, &letter, &words).await
         }
-        // It is no message.
-        Notification::Callback => Ok(()),
+        Notification::Callback => call(office, alert, facts).await,
     }
 }
 
