@@ -1,8 +1,8 @@
 //! DAG files on this machine, for commands that need no server: reading them, and finding a DAG among them.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,14 +14,15 @@ use domain::{
     id::DagId,
 };
 
-use crate::{args::Common, output, setup};
+use crate::{
+    args::Common,
+    output,
+    pythonfiles::{Read, Reader},
+    setup,
+};
 
 /// Of a file that is too long anyway, so much is read that the error can say so.
 const READ_LIMIT: u64 = 16 * (MAX_BYTES as u64);
-/// How deep folders are followed.
-const MAX_DEPTH: usize = 32;
-/// Most DAG files that are looked at.
-const MAX_FILES: usize = 100_000;
 
 /// A DAG and the folder of its file.
 pub struct Found {
@@ -29,6 +30,8 @@ pub struct Found {
     pub dag: Arc<Dag>,
     /// The folder that its tasks start in. Absolute.
     pub folder: PathBuf,
+    /// The folder that modules of a Python file are looked for in. Absolute.
+    pub root: PathBuf,
 }
 
 /// What is wrong with a file, already printed for people.
@@ -50,17 +53,16 @@ pub fn read(path: &Path) -> Parsed {
 }
 
 /// Reads a DAG file that somebody means: that there is no DAG in it is a problem too.
-pub fn read_meant(path: &Path) -> Parsed {
-    if path.extension().is_some_and(|ending| ending == "py") {
-        let what = "this is a Python file; Airflow DAG files are read by schedulers only, and what is wrong with them is \
-                    shown by `tradewind dags list-import-errors`";
-        return Parsed { dags: Vec::new(), errors: vec![problem(path, what)], files: Vec::new() };
+pub async fn read_meant(python: &Reader<'_>, path: &Path) -> Read {
+    if is_python(path) {
+        return python.read(path).await;
     }
     let mut parsed = read(path);
     if parsed.dags.is_empty() && parsed.errors.is_empty() {
         parsed.errors.push(problem(path, "there is no DAG in this file"));
     }
-    parsed
+    let root = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    Read { parsed, notices: Vec::new(), root }
 }
 
 /// A problem of a whole file.
@@ -85,33 +87,23 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let found = below(path)?;
     if found.is_empty() {
-        bail!("there is no DAG file (*.yaml, *.yml) in {}", path.display());
+        bail!("there is no DAG file (*.yaml, *.yml, *.py) in {}", path.display());
     }
     Ok(found)
 }
 
-/// The DAG files below a folder, by name.
+/// The DAG files below a folder, by name: those that a scheduler would read.
 ///
 /// # Errors
 /// When a folder cannot be read.
 pub fn below(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![(root.to_owned(), 0)];
-    while let Some((folder, depth)) = open.pop() {
-        let entries =
-            fs::read_dir(&folder).map_err(|error| anyhow!("cannot read {}: {error}", folder.display()))?;
-        for entry in
-            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|entry| !is_hidden(entry))
-        {
-            if entry.is_dir() && depth < MAX_DEPTH {
-                open.push((entry, depth + 1));
-            } else if entry.is_file() && is_dag_file(&entry) && found.len() < MAX_FILES {
-                found.push(entry);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+    let found = scheduler::list_dag_files(root, scheduler::ignore_syntax());
+    let found = found.map_err(|error| anyhow!("cannot read {}: {error}", root.display()))?;
+    found.refused.iter().for_each(|why| output::note(&format!("warning: {why}")));
+    let is_meant = |path: &PathBuf| {
+        !is_python(path) || read_limited(path).is_ok_and(|bytes| scheduler::may_define_dags(&bytes))
+    };
+    Ok(found.files.into_values().filter(is_meant).collect())
 }
 
 /// Whether a text on the command line means a file and not the name of a DAG.
@@ -123,9 +115,10 @@ pub fn is_path(text: &str) -> bool {
 ///
 /// # Errors
 /// [`Broken`] when the file is wrong, otherwise what there is none of.
-pub fn find(common: &Common, text: &str, dag_id: Option<&DagId>) -> Result<Found> {
+pub async fn find(common: &Common, text: &str, dag_id: Option<&DagId>) -> Result<Found> {
+    let python = Reader::new(common);
     if is_path(text) {
-        return choose(Path::new(text), dag_id);
+        return choose(&python, Path::new(text), dag_id).await;
     }
     let wanted = DagId::new(text)?;
     let config = setup::command_config(common)?;
@@ -133,11 +126,25 @@ pub fn find(common: &Common, text: &str, dag_id: Option<&DagId>) -> Result<Found
     let none =
         || anyhow!("there is neither a file nor a DAG `{text}` in the DAGs folder {}", folder.display());
     for file in files(folder).map_err(|_| none())? {
-        if read(&file).dags.iter().any(|loaded| loaded.dag.dag_id == wanted) {
-            return choose(&file, Some(&wanted));
+        if defines(&python, &file, &wanted).await {
+            return choose(&python, &file, Some(&wanted)).await;
         }
     }
     Err(none())
+}
+
+async fn defines(python: &Reader<'_>, file: &Path, wanted: &DagId) -> bool {
+    let dags = if is_python(file) {
+        // Only one that speaks of it is worth the seconds.
+        let names = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).contains(wanted.as_str());
+        if !read_limited(file).is_ok_and(names) {
+            return false;
+        }
+        python.read(file).await.parsed.dags
+    } else {
+        read(file).dags
+    };
+    dags.iter().any(|loaded| loaded.dag.dag_id == *wanted)
 }
 
 /// Prints what is wrong with a file, and says so as an error.
@@ -146,8 +153,9 @@ pub fn report(file: &str, errors: &[Diagnostic]) -> Broken {
     Broken(file.to_owned(), errors.len())
 }
 
-fn choose(path: &Path, dag_id: Option<&DagId>) -> Result<Found> {
-    let parsed = read_meant(path);
+async fn choose(python: &Reader<'_>, path: &Path, dag_id: Option<&DagId>) -> Result<Found> {
+    let Read { parsed, notices, root } = read_meant(python, path).await;
+    notices.iter().for_each(|notice| output::note(&format!("notice: {}: {notice}", path.display())));
     let mut dags = parsed.dags;
     if let Some(wanted) = dag_id {
         let known: Vec<String> = dags.iter().map(|loaded| loaded.dag.dag_id.to_string()).collect();
@@ -165,7 +173,8 @@ fn choose(path: &Path, dag_id: Option<&DagId>) -> Result<Found> {
         Some(loaded) if dag_id.is_some() || parsed.errors.is_empty() => {
             let absolute = std::path::absolute(path)?;
             let folder = absolute.parent().map(Path::to_owned).unwrap_or_default();
-            Ok(Found { dag: Arc::new(loaded.dag), folder })
+            let root = if is_python(path) { root } else { folder.clone() };
+            Ok(Found { dag: Arc::new(loaded.dag), folder, root })
         }
         Some(_) | None => Err(report(&path.to_string_lossy(), &parsed.errors).into()),
     }
@@ -185,12 +194,12 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+fn is_dag_file(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "py")
 }
 
-fn is_dag_file(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "py" || ending == "zip")
 }
 
 fn summary(file: &str, problems: &usize) -> String {

@@ -7,6 +7,7 @@ mod command;
 mod dagfiles;
 mod output;
 mod process;
+mod pythonfiles;
 mod setup;
 mod trial;
 

@@ -59,6 +59,11 @@ pub fn admission(config: &Config) -> Result<AdmissionRecord> {
     Ok(AdmissionRecord { policy, fair_share: *config.fair_share, ..AdmissionRecord::default() })
 }
 
+/// The Python environment that Airflow DAG files are read and run in; it need not exist.
+pub fn python(config: &Config) -> python::Environment {
+    python::Environment::of(config.home.path()).with_compat(*config.airflow_compat)
+}
+
 /// The configuration of a command, which says on the standard error what is strange about it.
 ///
 /// # Errors

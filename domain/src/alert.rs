@@ -197,6 +197,9 @@ pub enum Notification {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
     },
+    /// The callbacks that an Airflow DAG file has for the event: a child that reads the file runs them. Those of a task are run by the
+    /// process of its try; this is for a try whose process did not come to that.
+    Callback,
 }
 
 impl Notification {
@@ -207,6 +210,7 @@ impl Notification {
             Self::Webhook { .. } => "webhook",
             Self::Slack { .. } => "slack",
             Self::Email { .. } => "email",
+            Self::Callback => "callback",
         }
     }
 
@@ -220,6 +224,7 @@ impl Notification {
                 (None, url) => host(url.as_deref().unwrap_or_default()).to_owned(),
             },
             Self::Email { conn_id, .. } => conn_id.clone(),
+            Self::Callback => "its DAG file".to_owned(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod dagfile;
 pub mod deadline;
 pub mod engine;
 pub mod id;
+pub mod ignore;
 pub mod intent;
 pub mod outcome;
 pub mod params;

@@ -11,6 +11,8 @@ ENTRY_POINTS = {
         ["requests", "child_stdout", "child_stderr", "log_fd", "target"],
     "airflow.sdk.execution_time.task_runner:main": [],
     "airflow.dag_processing.processor:_parse_file_entrypoint": [],
+    "airflow.dag_processing.processor:_parse_file": ["msg", "log"],
+    "airflow.sdk.execution_time.task_runner:RuntimeTaskInstance.get_template_context": ["self"],
     "airflow.jobs.triggerer_job_runner:TriggerRunnerSupervisor.run_in_process": [],
 }
 

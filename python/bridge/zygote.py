@@ -3,7 +3,8 @@
 Descriptor 0 is a stream socket. Every packet is a length of four bytes and JSON. An order comes with four descriptors beside its
 length: the child's requests, standard output, standard error, and log. What is said back is in `python/src/packet.rs`.
 
-Only the standard library is used here; of Airflow, only what its own supervisor and DAG processor use to start their children.
+Only the standard library is used here; of Airflow, only what its own supervisor and DAG processor use to start their children. What
+older DAG files need is in the modules beside this one.
 """
 
 import gc
@@ -17,6 +18,8 @@ import socket
 import struct
 import sys
 import threading
+
+from tradewind_bridge import arguments, context, moved, reading
 
 PREFIX = struct.Struct(">I")
 DESCRIPTORS = 4
@@ -57,6 +60,10 @@ def prepare(preload):
         except ImportError:
             continue
     warm(task_runner)
+    reading.install(processor)
+    if os.environ.get("TRADEWIND_AIRFLOW_COMPAT") != "off":
+        for part in (moved, arguments, context):
+            part.install()
     return {"task": task_runner.main, "parse": processor._parse_file_entrypoint}, supervisor._fork_main
 
 
@@ -224,6 +231,3 @@ def say(control, packet):
 def close_all(descriptors):
     for descriptor in descriptors:
         os.close(descriptor)
-
-
-main()

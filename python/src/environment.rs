@@ -15,6 +15,8 @@ pub const AIRFLOW: &str = "3.3.2";
 pub const KNOWN: &str = "3.3.";
 /// The provider that holds the operators which everybody uses.
 const STANDARD: &str = "apache-airflow-providers-standard";
+/// Tells the fork server whether it lets children understand older files.
+const COMPAT: &str = "TRADEWIND_AIRFLOW_COMPAT";
 /// How long a check may take: it imports Airflow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,8 @@ const CHECK: &str = include_str!("../bridge/check.py");
 #[derive(Debug, Clone)]
 pub struct Environment {
     folder: PathBuf,
+    /// What older versions of Airflow had is understood, too.
+    compat: bool,
 }
 
 /// What is in an environment that can be used.
@@ -77,13 +81,20 @@ impl Environment {
     /// The environment of a home folder, whether or not it has been made.
     #[must_use]
     pub fn of(home: &Path) -> Self {
-        Self { folder: home.join("python") }
+        Self::at(home.join("python"))
     }
 
     /// The environment in a folder of its own, whether or not it has been made.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, compat: true }
+    }
+
+    /// Whether files written for Airflow 1.10 and 2 are understood: imports, arguments and context keys that Airflow 3 removed. They
+    /// are unless this says otherwise.
+    #[must_use]
+    pub fn with_compat(self, compat: bool) -> Self {
+        Self { compat, ..self }
     }
 
     /// Its folder.
@@ -187,12 +198,15 @@ impl Environment {
             ("AIRFLOW__CORE__DAGS_FOLDER", &dags_folder.display().to_string()),
             ("AIRFLOW__CORE__LOAD_EXAMPLES", "False"),
             ("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", &bundles.to_string()),
+            // The place in the file that somebody wrote is rarely among the two innermost, which are usual.
+            ("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "30"),
             // There is none, and nothing asks for it; whatever would, fails at once.
             ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "sqlite:////nonexistent/none.db"),
             ("_AIRFLOW_PROCESS_CONTEXT", "client"),
             // Bash takes a socket on its standard input for a remote login, and would read `~/.bashrc`, at a lower level.
             ("SHLVL", "1"),
             ("PYTHONUNBUFFERED", "1"),
+            (COMPAT, if self.compat { "on" } else { "off" }),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }

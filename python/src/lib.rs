@@ -9,6 +9,7 @@
 mod channel;
 mod environment;
 mod frame;
+pub mod log;
 pub mod message;
 mod packet;
 mod parse;
@@ -17,5 +18,5 @@ mod zygote;
 pub use channel::{Channel, Fault};
 pub use environment::{AIRFLOW, Environment, Found, KNOWN, Unfit};
 pub use frame::{MAX_FRAME, Malformed};
-pub use parse::{Answers, Failure, Limits, Parsed, Request as ParseRequest, parse};
+pub use parse::{Answers, Failure, Limits, Old, Parsed, Request as ParseRequest, Touched, parse};
 pub use zygote::{Child, Ending, Error, Launch, Setup, Target, Zygote};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -73,8 +74,41 @@ pub struct Parsed {
     pub errors: BTreeMap<String, String>,
     /// What is strange about it.
     pub warnings: Vec<String>,
+    /// What it uses of older versions of Airflow, as far as that is understood.
+    pub old: Vec<Old>,
+    /// The files below the folder that were read on the way, itself among them: modules that it imports, and whatever it opens.
+    pub read: Vec<Touched>,
     /// The end of what it printed.
     pub printed: String,
+}
+
+/// A place in a DAG file that uses something of an older version of Airflow.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Old {
+    /// The absolute path of the file.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// What it uses, and what there is now.
+    pub text: String,
+}
+
+/// A file that was read, as it was just before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Touched {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// When it was changed last: nanoseconds since 1970.
+    pub modified: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// What the bridge adds to what Airflow's parser tells.
+#[derive(Debug, Default, Deserialize)]
+struct Added {
+    old: Vec<Old>,
+    read: Vec<Touched>,
 }
 
 /// Why nothing came of a file.
@@ -219,10 +253,16 @@ fn parsed(
             other.to_string()
         }
     };
+    let (added, warnings): (Vec<Value>, Vec<Value>) =
+        warnings.into_iter().flatten().partition(|warning| warning.get("tradewind").is_some());
+    let added = added.into_iter().next().and_then(|mut added| added.get_mut("tradewind").map(Value::take));
+    let Added { old, read } = added.and_then(|added| Added::deserialize(added).ok()).unwrap_or_default();
     Parsed {
         dags: dags.into_iter().filter_map(|mut dag| dag.get_mut("data").map(Value::take)).collect(),
         errors: errors.into_iter().flatten().map(|(file, trace)| (file, text(trace))).collect(),
-        warnings: warnings.into_iter().flatten().map(text).collect(),
+        warnings: warnings.into_iter().map(text).collect(),
+        old,
+        read,
         printed: String::new(),
     }
 }

@@ -20,8 +20,19 @@ use tokio::sync::oneshot;
 use crate::channel::Channel;
 use crate::packet::{self, Order, Said};
 
-/// The fork server's own program.
-const PROGRAM: &str = include_str!("../bridge/zygote.py");
+/// What makes the modules and starts the fork server.
+const PROGRAM: &str = include_str!("../bridge/boot.py");
+/// The bridge's modules. Each comes after those that it imports.
+const MODULES: [(&str, &str); 8] = [
+    ("notices", include_str!("../bridge/notices.py")),
+    ("names", include_str!("../bridge/names.py")),
+    ("stand_ins", include_str!("../bridge/stand_ins.py")),
+    ("moved", include_str!("../bridge/moved.py")),
+    ("arguments", include_str!("../bridge/arguments.py")),
+    ("context", include_str!("../bridge/context.py")),
+    ("reading", include_str!("../bridge/reading.py")),
+    ("zygote", include_str!("../bridge/zygote.py")),
+];
 /// How long it may take to import Airflow.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How much of what it writes on its standard error is kept for messages, in bytes.
@@ -160,6 +171,7 @@ impl Zygote {
         ours.set_nonblocking(true)?;
         let mut server = Command::new(&setup.interpreter)
             .args(["-P", "-c", PROGRAM])
+            .arg(serde_json::json!(MODULES).to_string())
             .args(&setup.preload)
             .env_clear()
             .envs(setup.environment.iter().map(|(name, value)| (name, value)))

@@ -84,6 +84,8 @@ pub struct Config {
     pub policy: Value<Option<String>>,
     /// `TRADEWIND_FAIR_SHARE`, default true.
     pub fair_share: Value<bool>,
+    /// `TRADEWIND_AIRFLOW_COMPAT`, default on: files written for Airflow 1.10 and 2 are understood.
+    pub airflow_compat: Value<bool>,
     /// `TRADEWIND_ADMIN_PASSWORD`, default none: the password of the user `admin`, set at the first start.
     pub admin_password: Value<Option<Secret>>,
     /// `TRADEWIND_LOG`, default `info`.
@@ -158,6 +160,9 @@ impl Config {
             fair_share: from
                 .find(&setting::FAIR_SHARE, flags.fair_share.as_deref(), parse_bool)?
                 .unwrap_or_else(|| Value::default(true)),
+            airflow_compat: from
+                .find(&setting::AIRFLOW_COMPAT, None, parse_switch)?
+                .unwrap_or_else(|| Value::default(true)),
             admin_password: from.optional(&setting::ADMIN_PASSWORD, None, parse_password)?,
             log: from.or_default(&setting::LOG, None, LogFilter::parse)?,
             log_format: from.or_default(&setting::LOG_FORMAT, None, LogFormat::parse)?,
@@ -186,6 +191,8 @@ impl Config {
             self.queues.listed(&setting::QUEUES, shown),
             self.policy.listed(&setting::POLICY, |policy| policy.clone().unwrap_or_default()),
             self.fair_share.listed(&setting::FAIR_SHARE, shown),
+            self.airflow_compat
+                .listed(&setting::AIRFLOW_COMPAT, |on| if *on { "on" } else { "off" }.to_owned()),
             self.admin_password.listed(&setting::ADMIN_PASSWORD, |password| {
                 password.as_ref().map_or_else(String::new, hidden)
             }),
@@ -217,6 +224,14 @@ fn parse_name(text: &str) -> Result<String, Expected> {
 
 fn parse_bool(text: &str) -> Result<bool, Expected> {
     text.trim().to_ascii_lowercase().parse().map_err(|_| Expected::new("true or false"))
+}
+
+fn parse_switch(text: &str) -> Result<bool, Expected> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(Expected::new("on or off")),
+    }
 }
 
 fn parse_password(text: &str) -> Result<Secret, Expected> {

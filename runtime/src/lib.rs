@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod health;
 pub mod logs;
+pub mod mask;
 pub mod postgres;
 pub mod secret;
 pub mod secret_key;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::engine::event::Event;
+use domain::{engine::event::Event, ignore::Syntax};
 use notify::{RecursiveMode, Watcher};
 use store::{
     LeaderProof, Store,
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     Error, Scheduler,
+    bridge::Bridge,
     folder::{Changes, FileRead, Folder},
     python_files::Reader,
 };
@@ -37,26 +38,37 @@ const AT_ONCE: usize = 2;
 pub type DagEvents = mpsc::Receiver<Vec<Event>>;
 
 /// Keeps the records in step with the folder until it is dropped.
-pub async fn load(scheduler: &Scheduler, proof: &LeaderProof, to: mpsc::Sender<Vec<Event>>) -> Infallible {
+pub async fn load(
+    scheduler: &Scheduler,
+    bridge: Arc<Bridge>,
+    proof: &LeaderProof,
+    to: mpsc::Sender<Vec<Event>>,
+) -> Infallible {
     let root = scheduler.settings.dags_folder.clone();
     let (bell, mut changed) = mpsc::channel(1);
     let _watcher = watch(&root, bell);
-    let mut folder = Folder::new(root.clone());
-    let mut reader = Reader::new(scheduler);
+    let mut folder = Folder::new(root.clone(), ignore_syntax());
+    let mut reader = Reader::new(bridge, scheduler.store.clone());
     let mut known = None;
     loop {
         let began = Instant::now();
-        if reader.wants_another_try() {
+        if reader.wants_another_try().await {
             folder.forget_python();
         }
         let (back, result) = look(folder).await;
         folder = back;
         match result {
             Ok(changes) => {
-                let saved = save(&scheduler.store, proof, changes, &mut reader, &mut known, &to).await;
-                if let Err(error) = saved {
+                let mut loader = Loader {
+                    store: &scheduler.store,
+                    proof,
+                    to: &to,
+                    reader: &mut reader,
+                    folder: &mut folder,
+                };
+                if let Err(error) = loader.save(changes, &mut known).await {
                     warn!(%error, "cannot save the DAGs; trying again");
-                    folder = Folder::new(root.clone());
+                    folder.forget();
                 }
             }
             Err(error) => warn!(folder = %root.display(), %error, "cannot read the DAGs folder"),
@@ -95,56 +107,71 @@ async fn look(mut folder: Folder) -> (Folder, std::io::Result<Changes>) {
     looked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-async fn save(
-    store: &Store,
-    proof: &LeaderProof,
-    changes: Changes,
-    reader: &mut Reader,
-    known: &mut Option<()>,
-    to: &mpsc::Sender<Vec<Event>>,
-) -> Result<(), Error> {
-    let mut files: Vec<LoadedFile> = changes.gone.into_iter().map(gone).collect();
-    if known.is_none() {
-        // The first look of a term: what the records know and the folder does not have is gone.
-        let read = changes.read.iter().map(|read| &read.file);
-        let present: HashSet<&String> =
-            read.chain(changes.python.iter().map(|python| &python.file)).collect();
-        let present = |file: &String| present.contains(file);
-        files.extend(store.known_files().await?.into_iter().filter(|file| !present(file)).map(gone));
-    }
-    for read in changes.read {
-        report(&read);
-        files.push(loaded(read));
-    }
-    write(store, proof, &files, to).await?;
-    // Each is read on its own, and what was read is live before the last one is.
-    for batch in changes.python.chunks(AT_ONCE) {
-        write(store, proof, &reader.read(batch).await, to).await?;
-    }
-    *known = Some(());
-    Ok(())
+/// The syntax of `.airflowignore` files, as Airflow's own setting says: `AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX`, `glob` unless given.
+#[must_use]
+pub fn ignore_syntax() -> Syntax {
+    let name = std::env::var("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX").unwrap_or_default();
+    name.parse().unwrap_or_else(|error| {
+        warn!(%error, "AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX is left out");
+        Syntax::default()
+    })
 }
 
-async fn write(
-    store: &Store,
-    proof: &LeaderProof,
-    files: &[LoadedFile],
-    to: &mpsc::Sender<Vec<Event>>,
-) -> Result<(), Error> {
-    for batch in files.chunks(MOST_FILES) {
-        let saved = store.save(proof, batch).await?;
-        for refused in &saved.refused {
-            let (line, column) = refused.place;
-            let (dag_id, file, owner) = (&refused.dag_id, &refused.file, &refused.owner);
-            warn!(%dag_id, file, line, column, owner, "another file has this DAG");
+/// What takes the changes of the folder to the records and to the engine.
+struct Loader<'a> {
+    store: &'a Store,
+    proof: &'a LeaderProof,
+    to: &'a mpsc::Sender<Vec<Event>>,
+    reader: &'a mut Reader,
+    folder: &'a mut Folder,
+}
+
+impl Loader<'_> {
+    async fn save(&mut self, changes: Changes, known: &mut Option<()>) -> Result<(), Error> {
+        changes.refused.iter().for_each(|why| warn!("a pattern is left out: {why}"));
+        let mut files: Vec<LoadedFile> = changes.gone.into_iter().map(gone).collect();
+        if known.is_none() {
+            // The first look of a term: what the records know and the folder does not have is gone.
+            let read = changes.read.iter().map(|read| &read.file);
+            let present: HashSet<&String> =
+                read.chain(changes.python.iter().map(|python| &python.file)).collect();
+            let present = |file: &String| present.contains(file);
+            files.extend(self.store.known_files().await?.into_iter().filter(|file| !present(file)).map(gone));
         }
-        let events: Vec<Event> = saved.changed.into_iter().map(|dag| Event::Dag(Box::new(dag))).collect();
-        if !events.is_empty() {
-            info!(dags = events.len(), "DAGs changed");
-            drop(to.send(events).await);
+        for read in changes.read {
+            report(&read);
+            files.push(loaded(read));
         }
+        self.write(&files).await?;
+        // Each is read on its own, and what was read is live before the last one is.
+        for batch in changes.python.chunks(AT_ONCE) {
+            let mut files = Vec::with_capacity(batch.len());
+            for (file, findings) in self.reader.read(batch).await {
+                self.folder.note(&file.file, findings);
+                files.push(file);
+            }
+            self.write(&files).await?;
+        }
+        *known = Some(());
+        Ok(())
     }
-    Ok(())
+
+    async fn write(&self, files: &[LoadedFile]) -> Result<(), Error> {
+        for batch in files.chunks(MOST_FILES) {
+            let saved = self.store.save(self.proof, batch).await?;
+            for refused in &saved.refused {
+                let (line, column) = refused.place;
+                let (dag_id, file, owner) = (&refused.dag_id, &refused.file, &refused.owner);
+                warn!(%dag_id, file, line, column, owner, "another file has this DAG");
+            }
+            let events: Vec<Event> = saved.changed.into_iter().map(|dag| Event::Dag(Box::new(dag))).collect();
+            if !events.is_empty() {
+                info!(dags = events.len(), "DAGs changed");
+                drop(self.to.send(events).await);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn gone(file: String) -> LoadedFile {
@@ -172,7 +199,8 @@ fn loaded(read: FileRead) -> LoadedFile {
     }
 }
 
-fn import_error(error: domain::dagfile::Diagnostic) -> NewImportError {
+/// A problem of a file, as the records have it.
+pub fn import_error(error: domain::dagfile::Diagnostic) -> NewImportError {
     NewImportError {
         line: Some(error.line),
         column: Some(error.column),

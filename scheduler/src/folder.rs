@@ -1,18 +1,28 @@
 //! The folder of DAG files: which files there are, and which changed since the last look.
 
+pub mod list;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
-    path::{Component, Path, PathBuf},
-    time::SystemTime,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime},
 };
 
-use domain::dagfile::{Diagnostic, MAX_BYTES, Parsed, parse};
+use domain::{
+    dagfile::{Diagnostic, MAX_BYTES, Parsed, parse},
+    ignore::Syntax,
+};
 
-/// How deep folders are followed.
-const MAX_DEPTH: usize = 32;
-/// How many DAG files are read at most; more are reported.
-const MAX_FILES: usize = 100_000;
+use python::Touched;
+
+use self::list::{Found, is_python, is_zip, list};
+
+/// A Python file that could not be imported is read again after this while, and ten times what its reading took: what it needs may
+/// be there now. Source: Airflow's `[dag_processor] min_file_process_interval`.
+const SECOND_CHANCE: Duration = Duration::from_secs(30);
+/// Most files that are given a second chance at the same time.
+const MOST_CHANCES: usize = 20;
 /// Of a file that is too long anyway, so much is read that the error can say so.
 const READ_LIMIT: u64 = 16 * (MAX_BYTES as u64);
 
@@ -28,6 +38,8 @@ struct Stamp {
 #[derive(Debug, Default)]
 struct Known {
     stamps: Vec<(PathBuf, Option<Stamp>)>,
+    /// It is a Python file that could not be imported; from then on it may be tried again.
+    again: Option<Instant>,
 }
 
 /// What one look found.
@@ -39,6 +51,17 @@ pub struct Changes {
     pub python: Vec<PythonFile>,
     /// Files that are gone.
     pub gone: Vec<String>,
+    /// What cannot be understood in `.airflowignore` files, when it is news.
+    pub refused: Vec<String>,
+}
+
+/// What the reading of a Python file has shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The files that were read with it.
+    pub touched: Vec<Touched>,
+    /// It could not be imported, and it took so long to find that out.
+    pub failed: Option<Duration>,
 }
 
 /// A Python file that may define DAGs.
@@ -67,19 +90,39 @@ pub struct FileRead {
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
+    syntax: Syntax,
     known: HashMap<String, Known>,
+    /// What was told to be wrong with patterns.
+    refused: Vec<String>,
 }
 
 impl Folder {
-    /// Nothing is known of it yet.
+    /// Nothing is known of it yet. `syntax` is that of its `.airflowignore` files.
     #[must_use]
-    pub fn new(root: PathBuf) -> Self {
-        Self { root, known: HashMap::new() }
+    pub fn new(root: PathBuf, syntax: Syntax) -> Self {
+        Self { root, syntax, known: HashMap::new(), refused: Vec::new() }
     }
 
     /// The Python files count as changed at the next look.
     pub fn forget_python(&mut self) {
-        self.known.retain(|file, _| !is_python(Path::new(file)));
+        self.known.retain(|file, _| !is_airflows(Path::new(file)));
+    }
+
+    /// Nothing is known any more.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Remembers what the reading of a Python file has shown: when a file that was read with it changes, it counts as changed.
+    pub fn note(&mut self, file: &str, findings: Findings) {
+        let Some(known) = self.known.get_mut(file) else { return };
+        known.again = findings.failed.map(|took| Instant::now() + SECOND_CHANCE + took * 10);
+        for touched in findings.touched {
+            if known.stamps.iter().all(|(path, _)| *path != touched.path) {
+                let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(touched.modified));
+                known.stamps.push((touched.path, Some(Stamp { modified, length: touched.length })));
+            }
+        }
     }
 
     /// Looks at the folder and reads what changed.
@@ -87,11 +130,15 @@ impl Folder {
     /// # Errors
     /// When the folder itself cannot be read. A file that cannot be read is an error of that file.
     pub fn look(&mut self) -> io::Result<Changes> {
-        list(&self.root).map(|files| self.compare(files))
+        list(&self.root, self.syntax).map(|found| self.compare(found))
     }
 
-    fn compare(&mut self, files: BTreeMap<String, PathBuf>) -> Changes {
+    fn compare(&mut self, Found { files, refused }: Found) -> Changes {
         let mut changes = Changes::default();
+        if refused != self.refused {
+            self.refused.clone_from(&refused);
+            changes.refused = refused;
+        }
         self.known.retain(|file, _| {
             let stays = files.contains_key(file);
             if !stays {
@@ -99,11 +146,12 @@ impl Folder {
             }
             stays
         });
+        let again = self.second_chances(&files, changes.gone.iter().any(|file| is_airflows(Path::new(file))));
         for (file, path) in files {
-            let changed = self.known.get(&file).is_none_or(Known::changed);
+            let changed = self.known.get(&file).is_none_or(Known::changed) || again.contains(&file);
             // One that vanished after the folder was listed is no file that cannot be read: the next look finds it gone.
             if changed && fs::symlink_metadata(&path).is_ok() {
-                let known = if is_python(&path) {
+                let known = if is_airflows(&path) {
                     look_into(&file, &path, &mut changes)
                 } else {
                     let (read, known) = read(&file, &path);
@@ -116,6 +164,29 @@ impl Folder {
         changes.gone.sort();
         changes
     }
+
+    /// The Python files that could not be imported and may be now: all of them when a Python file came, went or changed, else those whose
+    /// time has come.
+    fn second_chances(&self, files: &BTreeMap<String, PathBuf>, went: bool) -> Vec<String> {
+        let broken = self.known.iter().filter_map(|(file, known)| Some((known.again?, file)));
+        let mut broken: Vec<(Instant, &String)> = broken.collect();
+        if broken.is_empty() {
+            return Vec::new();
+        }
+        let is_news = |file: &String| self.known.get(file).is_none_or(Known::changed);
+        if !went && !files.keys().any(|file| is_airflows(Path::new(file)) && is_news(file)) {
+            let now = Instant::now();
+            broken.retain(|(at, _)| *at <= now);
+            broken.sort();
+            broken.truncate(MOST_CHANCES);
+        }
+        broken.into_iter().map(|(_, file)| file.clone()).collect()
+    }
+}
+
+/// Whether Airflow's parser reads such a file.
+fn is_airflows(path: &Path) -> bool {
+    is_python(path) || is_zip(path)
 }
 
 impl Known {
@@ -124,62 +195,27 @@ impl Known {
     }
 }
 
-fn list(root: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
-    let mut files = BTreeMap::new();
-    let mut open = vec![(root.to_path_buf(), 0)];
-    fs::read_dir(root)?;
-    while let Some((folder, depth)) = open.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            if is_hidden(&path) {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < MAX_DEPTH {
-                    open.push((path, depth + 1));
-                }
-            } else if is_dag_file(&path)
-                && let Some(name) = relative(root, &path)
-                && files.len() < MAX_FILES
-            {
-                files.insert(name, path);
-            }
-        }
-    }
-    Ok(files)
-}
-
-fn is_hidden(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(".");
-    name.starts_with('.') || matches!(name, "__pycache__" | "node_modules")
-}
-
-fn is_dag_file(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| matches!(ending, "yaml" | "yml" | "py"))
-}
-
-fn is_python(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "py")
-}
-
 /// Whether a Python file may define DAGs: it speaks of both. Source: Airflow 3.3.2 `utils/file.py`, `might_contain_dag`.
-fn may_define_dags(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn may_define_dags(bytes: &[u8]) -> bool {
     let text = bytes.to_ascii_lowercase();
     let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
-    has(b"dag") && has(b"airflow")
+    has(b"airflow") && (has(b"dag") || has(b"asset"))
 }
 
 /// Notes a Python file for Airflow's parser. One that defines no DAG, and did not before, is only remembered.
 fn look_into(file: &str, path: &Path, changes: &mut Changes) -> Known {
     let stamps = vec![(path.to_path_buf(), stamp_of(path))];
     match read_limited(path) {
-        Ok(bytes) if may_define_dags(&bytes) => changes.python.push(PythonFile {
+        Ok(bytes) if is_zip(path) || may_define_dags(&bytes) => changes.python.push(PythonFile {
             file: file.to_owned(),
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
-            source: String::from_utf8_lossy(&bytes).replace('\0', ""),
+            // What is in an archive is no text.
+            source: if is_zip(path) {
+                String::new()
+            } else {
+                String::from_utf8_lossy(&bytes).replace('\0', "")
+            },
         }),
         // What it defined before is gone.
         Ok(_) => changes.gone.push(file.to_owned()),
@@ -188,15 +224,7 @@ fn look_into(file: &str, path: &Path, changes: &mut Changes) -> Known {
             changes.read.push(FileRead { file: file.to_owned(), source: String::new(), parsed });
         }
     }
-    Known { stamps }
-}
-
-fn relative(root: &Path, path: &Path) -> Option<String> {
-    let parts = path.strip_prefix(root).ok()?.components().map(|part| match part {
-        Component::Normal(name) => name.to_str(),
-        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
-    });
-    parts.collect::<Option<Vec<_>>>().map(|parts| parts.join("/"))
+    Known { stamps, again: None }
 }
 
 fn read(file: &str, path: &Path) -> (FileRead, Known) {
@@ -211,7 +239,7 @@ fn read(file: &str, path: &Path) -> (FileRead, Known) {
     stamps.extend(
         parsed.files.iter().map(|name| folder.join(name)).map(|path| (path.clone(), stamp_of(&path))),
     );
-    (FileRead { file: file.to_owned(), source, parsed }, Known { stamps })
+    (FileRead { file: file.to_owned(), source, parsed }, Known { stamps, again: None })
 }
 
 fn parse_bytes(file: &str, bytes: &[u8], folder: &Path) -> (String, Parsed) {
@@ -251,79 +279,4 @@ fn stamp_of(path: &Path) -> Option<Stamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "dag_id: good\ntasks: {a: {bash: 'true'}}\n";
-
-    fn names(changes: &Changes) -> Vec<&str> {
-        changes.read.iter().map(|read| read.file.as_str()).collect()
-    }
-
-    #[test]
-    fn finds_new_changed_and_vanished_files_below_the_folder() {
-        let home = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(home.path().to_path_buf());
-        fs::create_dir(home.path().join("team")).unwrap();
-        fs::create_dir(home.path().join(".git")).unwrap();
-        fs::write(home.path().join("team/good.yaml"), GOOD).unwrap();
-        fs::write(home.path().join(".git/not.yaml"), GOOD).unwrap();
-        fs::write(home.path().join("notes.txt"), "no").unwrap();
-        let first = folder.look().unwrap();
-        assert_eq!(names(&first), ["team/good.yaml"]);
-        assert_eq!(first.read[0].parsed.dags.len(), 1, "{:?}", first.read[0].parsed.errors);
-        assert!(folder.look().unwrap().read.is_empty());
-
-        fs::write(home.path().join("team/good.yaml"), format!("{GOOD}# longer\n")).unwrap();
-        assert_eq!(names(&folder.look().unwrap()), ["team/good.yaml"]);
-
-        fs::remove_file(home.path().join("team/good.yaml")).unwrap();
-        assert_eq!(folder.look().unwrap().gone, ["team/good.yaml"]);
-    }
-
-    #[test]
-    fn a_file_that_vanishes_while_we_look_is_no_error() {
-        let home = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(home.path().to_path_buf());
-        fs::write(home.path().join("good.yaml"), GOOD).unwrap();
-        fs::write(home.path().join("new.yaml"), GOOD).unwrap();
-        let listed = list(home.path()).unwrap();
-        fs::remove_file(home.path().join("new.yaml")).unwrap();
-        assert_eq!(names(&folder.compare(listed.clone())), ["good.yaml"]);
-        fs::remove_file(home.path().join("good.yaml")).unwrap();
-        let changes = folder.compare(listed);
-        assert!(changes.read.is_empty() && changes.gone.is_empty(), "{changes:?}");
-        assert_eq!(folder.look().unwrap().gone, ["good.yaml"]);
-        std::os::unix::fs::symlink("nowhere", home.path().join("link.yaml")).unwrap();
-        assert_eq!(folder.look().unwrap().read[0].parsed.errors.len(), 1, "a link to nowhere is one");
-    }
-
-    #[test]
-    fn a_file_that_is_referred_to_counts_as_part_of_the_dag_file() {
-        let home = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(home.path().to_path_buf());
-        let dag = "tasks: {a: {sql: {conn_id: w, file: a.sql}}}\n";
-        fs::write(home.path().join("a.sql"), "SELECT 1").unwrap();
-        fs::write(home.path().join("d.yaml"), dag).unwrap();
-        assert_eq!(names(&folder.look().unwrap()), ["d.yaml"]);
-        fs::write(home.path().join("a.sql"), "SELECT 1, 2").unwrap();
-        assert_eq!(names(&folder.look().unwrap()), ["d.yaml"]);
-        assert!(folder.look().unwrap().read.is_empty());
-    }
-
-    #[test]
-    fn a_binary_file_is_an_error_and_hides_nothing() {
-        let home = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(home.path().to_path_buf());
-        fs::write(home.path().join("bad.yaml"), [0xff, 0, 1]).unwrap();
-        fs::write(home.path().join("good.yaml"), GOOD).unwrap();
-        let changes = folder.look().unwrap();
-        assert_eq!(names(&changes), ["bad.yaml", "good.yaml"]);
-        assert_eq!((changes.read[0].parsed.errors.len(), changes.read[1].parsed.dags.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_missing_folder_is_an_error_of_its_own() {
-        assert!(Folder::new("/nonexistent/dags".into()).look().is_err());
-    }
-}
+mod tests;

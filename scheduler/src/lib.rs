@@ -10,6 +10,7 @@
 
 mod act;
 mod alerts;
+mod bridge;
 mod dags;
 mod folder;
 mod keeper;
@@ -34,6 +35,16 @@ use store::{
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use uuid::Uuid;
+
+pub use self::{
+    dags::ignore_syntax,
+    folder::{
+        list::{Found as DagFiles, list as list_dag_files},
+        may_define_dags,
+    },
+};
+
+use self::bridge::Bridge;
 
 /// How a scheduler is set up.
 #[derive(Debug, Clone)]
@@ -102,7 +113,9 @@ impl Scheduler {
         let id = Uuid::now_v7();
         let presence = tokio::spawn(self.clone().stay_present(id, shutdown.clone()));
         let due = Arc::new(Notify::new());
-        let office = alerts::Office::new(self.store.clone(), self.settings.base_url.as_deref());
+        let bridge = Arc::new(Bridge::new(&self.settings.python, &self.settings.dags_folder));
+        let base_url = self.settings.base_url.as_deref();
+        let office = alerts::Office::new(self.store.clone(), base_url, Arc::clone(&bridge));
         let post = tokio::spawn(alerts::deliver(office, due.clone(), shutdown.clone()));
         let mut candidate = Candidate::new(self.store.clone(), lease::MAIN, id, self.settings.lease);
         // Subscribe before trying: a leader that steps down in between is heard.
@@ -112,7 +125,7 @@ impl Scheduler {
             let asked = Instant::now();
             let trouble = match candidate.acquire().await {
                 Ok(Some(proof)) => {
-                    candidate = self.lead(proof, candidate, asked, &due, &shutdown).await;
+                    candidate = self.lead(proof, candidate, asked, (&bridge, &due), &shutdown).await;
                     None
                 }
                 Ok(None) => None,
@@ -138,7 +151,7 @@ impl Scheduler {
         proof: LeaderProof,
         candidate: Candidate,
         granted: Instant,
-        alerts: &Notify,
+        (bridge, alerts): (&Arc<Bridge>, &Notify),
         shutdown: &Shutdown,
     ) -> Candidate {
         info!(epoch = proof.epoch(), "leading");
@@ -146,7 +159,7 @@ impl Scheduler {
         let ended = tokio::select! {
             biased;
             () = keeper.lost() => Err(Error::Deposed),
-            ended = term::Term::new(self, &proof, alerts).serve(shutdown) => ended,
+            ended = term::Term::new(self, bridge, &proof, alerts).serve(shutdown) => ended,
         };
         let spare = || Candidate::new(self.store.clone(), lease::MAIN, proof.holder(), self.settings.lease);
         let mut candidate = keeper.stop().await.unwrap_or_else(spare);

@@ -1,6 +1,9 @@
 //! One term as leader: from the moment the lease is won until it is lost, given back, or something goes wrong.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::engine::{
     Engine, Snapshot,
@@ -13,7 +16,7 @@ use store::LeaderProof;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::{Error, Scheduler, dags, dags::DagEvents};
+use crate::{Error, Scheduler, bridge::Bridge, dags, dags::DagEvents};
 
 /// How often the records are looked at even if no bell rings: a lost bell costs at most this.
 const POLL: Duration = Duration::from_secs(1);
@@ -39,6 +42,7 @@ pub struct Term<'a> {
     pub proof: &'a LeaderProof,
     /// Rings when there are alerts to send.
     pub alerts: &'a Notify,
+    bridge: &'a Arc<Bridge>,
     pub engine: Engine,
     pub workers: Vec<WorkerRecord>,
     /// The version of the DAG of posted tasks that the engine knows.
@@ -57,12 +61,18 @@ enum Woken {
 }
 
 impl<'a> Term<'a> {
-    pub fn new(scheduler: &'a Scheduler, proof: &'a LeaderProof, alerts: &'a Notify) -> Self {
+    pub fn new(
+        scheduler: &'a Scheduler,
+        bridge: &'a Arc<Bridge>,
+        proof: &'a LeaderProof,
+        alerts: &'a Notify,
+    ) -> Self {
         let now = Instant::now();
         Self {
             scheduler,
             proof,
             alerts,
+            bridge,
             engine: Engine::default(),
             workers: Vec::new(),
             adhoc: None,
@@ -76,10 +86,10 @@ impl<'a> Term<'a> {
     /// a commit that has not ended is rolled back.
     pub async fn serve(mut self, shutdown: &Shutdown) -> Result<(), Error> {
         let (to, mut dags) = mpsc::channel(DAG_BATCHES);
-        let (scheduler, proof) = (self.scheduler, self.proof);
+        let (scheduler, proof, bridge) = (self.scheduler, self.proof, Arc::clone(self.bridge));
         tokio::select! {
             ended = self.lead(&mut dags, shutdown) => ended,
-            never = dags::load(scheduler, proof, to) => match never {},
+            never = dags::load(scheduler, bridge, proof, to) => match never {},
         }
     }
 

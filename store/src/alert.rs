@@ -26,6 +26,8 @@ use crate::{
 
 /// Longest error that is kept, in characters.
 const MAX_ERROR: usize = 1_000;
+/// Longest log that is kept, in characters: its end.
+const MAX_LOG: usize = 16_000;
 
 /// An alert that its holder is to send now.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +105,17 @@ impl Store {
         let mut conn = self.conn().await?;
         let query = Settle { id: &id, claim: &claim, state, after: &after.as_secs_f64(), error: &error };
         Ok(query.execute(&mut conn).await? == 1)
+    }
+
+    /// Keeps what callbacks wrote, instead of what they wrote before. False when the claim no longer holds.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn log_alert(&self, id: i64, claim: i64, log: &str) -> Result<bool, Error> {
+        let surplus = log.chars().count().saturating_sub(MAX_LOG);
+        let log = storable(&log.chars().skip(surplus).collect::<String>()).into_owned();
+        let mut conn = self.conn().await?;
+        Ok(Log { id: &id, claim: &claim, log: &log }.execute(&mut conn).await? == 1)
     }
 
     /// Makes an alert due again that was sent or given up, and writes that to the audit log. False when it waits anyway, or does
@@ -197,6 +210,11 @@ hot_query! {
      SET state = $3, next_at = now() + make_interval(secs => $4), error = $5,
          settled_at = CASE WHEN $3 = 'waiting' THEN NULL ELSE now() END
      WHERE id = $1 AND claim = $2 AND state = 'waiting'"
+}
+
+hot_query! {
+    Log { id: i64 => BigInt, claim: i64 => BigInt, log: str => Text }
+    "UPDATE alert SET log = $3 WHERE id = $1 AND claim = $2"
 }
 
 hot_query! {

@@ -7,7 +7,6 @@ mod archive;
 mod last_line;
 mod lines;
 mod live;
-mod mask;
 mod spool;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,7 @@ use lines::Lines;
 pub(crate) use archive::Archive;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
-pub(crate) use mask::{Masker, secrets_in_json};
+pub(crate) use runtime::mask::{Masker, secrets_in_json};
 pub(crate) use spool::{Spool, Spooled};
 
 /// A stream of a process.

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::QueueName;
+use python::Zygote;
 use store::connection::Connection;
+use tokio::sync::Mutex;
 
 /// How a worker is set up.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Settings {
     pub environment: Vec<(OsString, OsString)>,
     /// The Python environment that runs tasks of Airflow DAG files; it need not exist before there are any.
     pub python: Option<python::Environment>,
+    /// The fork server of such tasks; tries in the foreground that are given the same settings share it.
+    pub fork_server: ForkServer,
     /// The program and arguments that run [`crate::warden::main`]; without it, what was running goes on for a while when
     /// this process is killed.
     pub warden: Option<Vec<OsString>>,
@@ -36,6 +41,10 @@ pub struct Settings {
     /// The most bytes of one log that are kept.
     pub log_limit: u64,
 }
+
+/// A fork server that is started with the first task that needs it. Copies of it are one and the same.
+#[derive(Debug, Clone, Default)]
+pub struct ForkServer(pub(crate) Arc<Mutex<Option<Arc<Zygote>>>>);
 
 /// Default of [`Settings::drain_timeout`].
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,6 +65,7 @@ impl Settings {
             scratch,
             environment: std::env::vars_os().collect(),
             python: None,
+            fork_server: ForkServer::default(),
             warden: None,
             drain_timeout: DRAIN_TIMEOUT,
             grace: GRACE,

@@ -56,6 +56,7 @@ impl Station {
                 settings.python.clone(),
                 &settings.dags_folder,
                 inherited(&settings.environment),
+                settings.fork_server.clone(),
             ),
             place,
         }

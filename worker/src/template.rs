@@ -33,8 +33,9 @@ use crate::backend::Backend;
 use crate::settings::Overrides;
 
 pub(crate) use error::Error;
+pub(crate) use lookups::secrets_of_connection;
 use lookups::{Answer, Ask, Lookups};
-pub(crate) use lookups::{secrets_of_connection, secrets_of_variable};
+pub(crate) use runtime::mask::secrets_of_variable;
 use scope::Scope;
 
 /// Most rounds of rendering one text: each fetches at least one more answer.

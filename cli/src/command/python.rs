@@ -16,7 +16,7 @@ use crate::{
 /// Works with the Python environment that Airflow DAG files need.
 pub async fn run(common: &Common, command: Python) -> Result<()> {
     let config = setup::command_config(common)?;
-    let environment = Environment::of(config.home.path());
+    let environment = setup::python(&config);
     match command {
         Python::Setup(wanted) => {
             config.home.create()?;

@@ -85,7 +85,7 @@ pub async fn run(common: &Common, command: Tasks) -> Result<ExitCode> {
 
 async fn test(common: &Common, test: Try) -> Result<ExitCode> {
     let (task_id, map_index) = (test.task_id.clone(), test.map_index);
-    let trial = trial(common, test)?;
+    let trial = trial(common, test).await?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let is_good = trial.test_task(&task_id, map_index, &shutdown.drain).await?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -93,13 +93,13 @@ async fn test(common: &Common, test: Try) -> Result<ExitCode> {
 
 async fn render(common: &Common, test: Try) -> Result<()> {
     let (task_id, map_index) = (test.task_id.clone(), test.map_index);
-    let fields = trial(common, test)?.render(&task_id, map_index).await?;
+    let fields = trial(common, test).await?.render(&task_id, map_index).await?;
     output::record(common.output, &fields)
 }
 
-fn trial(common: &Common, test: Try) -> Result<Trial> {
-    let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref())?;
-    Trial::new(found, test.conf.unwrap_or_default().0, test.logical_date, common.output)
+async fn trial(common: &Common, test: Try) -> Result<Trial> {
+    let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref()).await?;
+    Trial::new(common, found, test.conf.unwrap_or_default().0, test.logical_date)
 }
 
 async fn list(common: &Common, dag_id: &DagId) -> Result<()> {

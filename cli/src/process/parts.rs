@@ -38,10 +38,8 @@ impl Parts {
 
     /// A scheduler, not yet running.
     pub fn scheduler(&self) -> Scheduler {
-        let mut settings = scheduler::Settings::new(
-            self.config.dags_folder.to_path_buf(),
-            python::Environment::of(self.config.home.path()),
-        );
+        let mut settings =
+            scheduler::Settings::new(self.config.dags_folder.to_path_buf(), setup::python(&self.config));
         settings.admission.clone_from(&self.admission);
         settings.base_url = self.config.base_url.as_ref().map(ToString::to_string);
         Scheduler {
@@ -63,7 +61,7 @@ impl Parts {
         let folder = self.config.dags_folder.to_path_buf();
         let mut settings = worker::Settings::new(slots, hostname, folder, scratch);
         settings.queues = queues;
-        settings.python = Some(python::Environment::of(self.config.home.path()));
+        settings.python = Some(setup::python(&self.config));
         settings.drain_timeout = args.drain_timeout.duration();
         settings.warden = Some(warden()?);
         let (store, queue, logs) = (self.store.clone(), self.queue.clone(), self.logs.clone());

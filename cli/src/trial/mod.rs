@@ -23,7 +23,11 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use worker::{Assignment, MemoryBackend, Settings};
 
-use crate::{args::Output, dagfiles::Found, setup};
+use crate::{
+    args::{Common, Output},
+    dagfiles::Found,
+    setup,
+};
 
 pub use play::{Played, play};
 
@@ -51,12 +55,12 @@ impl Trial {
     /// # Errors
     /// What is wrong with the parameters.
     pub fn new(
+        common: &Common,
         found: Found,
         conf: Map<String, Value>,
         date: Option<DateTime<Utc>>,
-        output: Output,
     ) -> Result<Self> {
-        let Found { dag, folder } = found;
+        let Found { dag, folder, root } = found;
         domain::params::resolve(&dag.params, &conf).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}; give params with --conf '{{\"name\": value}}'", errors.join("; "))
@@ -69,7 +73,10 @@ impl Trial {
             .tempdir()
             .context("cannot make a temporary folder")?;
         let slots = Parallelism::default().get();
-        let settings = Settings::new(slots, setup::hostname(), folder.clone(), scratch.path().to_owned());
+        let mut settings = Settings::new(slots, setup::hostname(), root, scratch.path().to_owned());
+        if dag.python_file.is_some() {
+            settings.python = Some(setup::python(&setup::config(&setup::flags(common))?));
+        }
         let run = worker::Run {
             run_id: RunId::new(&format!("manual__{}", date.to_rfc3339_opts(SecondsFormat::AutoSi, false)))?,
             run_type: RunType::Manual,
@@ -88,7 +95,7 @@ impl Trial {
             settings,
             backend: MemoryBackend::default(),
             clock,
-            output,
+            output: common.output,
             _scratch: scratch,
         })
     }

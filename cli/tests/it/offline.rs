@@ -86,9 +86,10 @@ fn broken_files_are_explained_with_their_place_and_end_with_1() {
     let big = place.file("big.yaml", vec![b'#'; 10 << 20]);
     place.run(&["dags", "validate", &big]).bad(1, &["10485760 bytes", "at most 1048576"]);
     place.run(&["dags", "validate", "missing.yaml"]).bad(1, &["missing.yaml", "No such file"]);
+    let airflow = place.file("airflow.py", "from airflow.sdk import DAG\n");
     place
-        .run(&["dags", "validate", "airflow.py"])
-        .bad(1, &["airflow.py:1:1", "Airflow DAG files are read by schedulers"]);
+        .run(&["dags", "validate", &airflow])
+        .bad(1, &["airflow.py:1:1", "no Python environment with Airflow", "tradewind python setup"]);
     place.run(&["dags", "test", "missing.yaml"]).bad(1, &["missing.yaml", "No such file"]);
 }
 

@@ -47,7 +47,7 @@ impl Life<'_> {
             return self.ask(index, approval);
         }
         self.end_without_try(index, TaskState::Success, None);
-        self.tell_of_try(index);
+        self.tell_of_try(index, None);
         self.emit(index, Vec::new());
         if matches!(operator, Operator::LatestOnly) && !self.is_newest() {
             let choice = self.run.only(node, &[]);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Engine, life::Life};
 use crate::{
-    alert::{AlertEvent, AlertRecord, Facts, failed_tasks},
+    alert::{AlertEvent, AlertRecord, Facts, Notification, failed_tasks},
     id::RunKey,
     state::{RunState, TaskState},
 };
@@ -120,7 +120,10 @@ impl Engine {
 impl Life<'_> {
     /// Tells whoever wants to know that a try came to its own end. What ends from outside (by a person, a choice of another task, or
     /// with its run) tells nobody: only the one who ended it knows more.
-    pub(super) fn tell_of_try(&mut self, index: u32) {
+    ///
+    /// `exit_code` is that of its process. One that ended well has run the callbacks of its DAG file itself: Airflow's task runner ends so
+    /// whatever became of the task.
+    pub(super) fn tell_of_try(&mut self, index: u32, exit_code: Option<i32>) {
         let ti = &self.run.tis[index as usize];
         let event = AlertEvent::of_try(ti.record.state);
         let Some(event) = event.filter(|_| ti.node < self.run.graph.len()) else {
@@ -133,7 +136,10 @@ impl Life<'_> {
         }
         let owner = task.owner.as_deref().unwrap_or(&self.run.graph.dag.owner);
         let facts = Facts::of_try(event, owner, &self.run.record, &ti.record, self.now);
-        self.out.alerts.extend((0..).zip(notifications).map(|(place, notification)| AlertRecord {
+        let is_told =
+            |notification: &Notification| *notification == Notification::Callback && exit_code == Some(0);
+        let due = (0..).zip(notifications).filter(|(_, notification)| !is_told(notification));
+        self.out.alerts.extend(due.map(|(place, notification)| AlertRecord {
             run: self.run.record.key,
             index: Some(index),
             number: ti.record.try_number,

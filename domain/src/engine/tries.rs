@@ -138,12 +138,12 @@ impl Life<'_> {
         self.close_try(index, TaskState::UpForRetry, outcome);
         self.run.tis[index as usize].record.next_try_at = Some(at);
         self.timers.set(at, Timer::Retry(self.attempt(index)));
-        self.tell_of_try(index);
+        self.tell_of_try(index, outcome.exit_code);
     }
 
     fn end_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {
         self.close_try(index, state, outcome);
-        self.tell_of_try(index);
+        self.tell_of_try(index, outcome.exit_code);
     }
 
     pub(super) fn close_try(&mut self, index: u32, state: TaskState, outcome: &Outcome) {

@@ -11,6 +11,7 @@ mod expansion;
 mod fields;
 mod groups;
 mod params;
+pub mod places;
 mod tasks;
 mod timetables;
 mod wrapped;
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use self::fields::Fields;
 use crate::{
-    alert::Alerts,
+    alert::{Alerts, Notification},
     dag::{Dag, MAX_TASKS, Task, USUAL_MAPPED},
     id::{DagId, TaskId},
     timetable::{Catchup, Overlap},
@@ -109,12 +110,21 @@ fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
         owner: owners(&tasks),
         params: params::read(fields.get("params"))?,
         is_paused_upon_creation: fields.flag("is_paused_upon_creation"),
-        alerts: Alerts::default(),
+        alerts: Alerts {
+            on_success: callback(fields, "has_on_success_callback"),
+            on_failure: callback(fields, "has_on_failure_callback"),
+            ..Alerts::default()
+        },
         deadlines: Default::default(),
         tasks,
         groups,
         python_file: Some(file.to_owned()),
     })
+}
+
+/// What an event asks for of which the file has callbacks.
+fn callback(fields: &Fields<'_>, flag: &str) -> Vec<Notification> {
+    if fields.flag(flag) { vec![Notification::Callback] } else { Vec::new() }
 }
 
 fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task>, Refused> {

@@ -53,7 +53,11 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
         env: indexmap::IndexMap::new(),
         cwd: None,
         owner: fields.text("owner").map(str::to_owned),
-        alerts: Alerts::default(),
+        alerts: Alerts {
+            on_failure: super::callback(fields, "has_on_failure_callback"),
+            on_retry: super::callback(fields, "has_on_retry_callback"),
+            ..Alerts::default()
+        },
         outlets: assets::listed(fields.list("outlets"))?,
         inlets: assets::listed(fields.list("inlets"))?,
         doc: ["doc_md", "doc", "doc_rst", "doc_yaml", "doc_json"]

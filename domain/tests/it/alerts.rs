@@ -113,6 +113,29 @@ fn what_the_engine_carries_out_itself_succeeds_aloud() {
 }
 
 #[test]
+fn callbacks_of_a_task_are_asked_for_when_its_process_could_not_run_them() {
+    let yaml = "tasks: {a: {bash: a, retries: 1, retry_delay: 10s}, b: {bash: b, trigger_rule: all_done, depends_on: a}}";
+    let mut dag = parse(yaml.as_bytes(), "r.yaml", &|_| Err(String::new())).dags.remove(0).dag;
+    for task in &mut dag.tasks {
+        task.alerts.on_failure = vec![Notification::Callback];
+        task.alerts.on_retry = vec![Notification::Callback];
+    }
+    dag.alerts.on_failure = vec![Notification::Callback];
+    let mut stage = Stage::of(vec![dag]);
+    stage.trigger("r", None);
+    stage.end("r", "a", TryResult::Failed, Some(137), None);
+    assert_eq!(told(&mut stage), ["a retry 1 0"], "it was killed");
+    stage.pass(10);
+    stage.end("r", "a", TryResult::FailedForGood, Some(0), None);
+    assert_eq!(told(&mut stage), [""; 0], "its process has run them");
+    for _ in 0..4 {
+        let (attempt, worker) = (stage.attempt("r", "b"), Uuid::nil());
+        stage.handle(Event::WorkerLost { worker, tries: vec![attempt] });
+    }
+    assert_eq!(told(&mut stage), ["b failure 4 0", "run failure 0 0"], "nobody knows what became of it");
+}
+
+#[test]
 fn a_task_says_otherwise_than_the_defaults() {
     let mut stage = stage("tasks: {a: {bash: a, on_failure: null, on_success: []}}");
     stage.fail("a");
@@ -328,7 +351,12 @@ impl World {
             }
             let ti = &self.records.tis[&ended.attempt.ti];
             let dag = self.dag(&self.records.runs[&ti.key.run]);
-            let number = dag.task(ti.task_id.as_str()).map_or(0, |task| task.alerts.of(event).len());
+            let is_due = |notification: &&Notification| {
+                **notification != Notification::Callback || ended.exit_code != Some(0)
+            };
+            let number = dag
+                .task(ti.task_id.as_str())
+                .map_or(0, |task| task.alerts.of(event).iter().filter(is_due).count());
             if number > 0 {
                 asked.insert((ti.key.run, Some(ti.key.index), ended.attempt.try_number, event), number);
             }

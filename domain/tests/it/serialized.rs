@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeZone, Utc};
 use domain::{
+    alert::Notification,
     dag::{Dag, Expand, Operator, Task, WeightRule},
     serialized::read,
     span::Span,
@@ -43,6 +44,29 @@ fn every_recorded_dag_can_be_read_and_keeps_its_normal_form() {
         let again: Dag = serde_json::from_value(serde_json::to_value(&dag).unwrap()).unwrap();
         assert_eq!(dag, again);
         assert_eq!(dag.python_file.as_deref(), Some("features.py"));
+    }
+}
+
+#[test]
+fn callbacks_are_asked_for_by_event() {
+    let mut written = serialized("everything");
+    let callback = vec![Notification::Callback];
+    for (flags, of_dag, of_task) in [
+        (json!([]), [vec![], vec![]], [vec![], vec![]]),
+        (json!(["failure"]), [vec![], callback.clone()], [vec![], callback.clone()]),
+        (json!(["success"]), [callback.clone(), vec![]], [vec![], vec![]]),
+        (json!(["retry"]), [vec![], vec![]], [callback.clone(), vec![]]),
+    ] {
+        for event in ["success", "failure", "retry"] {
+            let is_set = Value::from(flags.as_array().unwrap().contains(&json!(event)));
+            written["dag"][format!("has_on_{event}_callback")] = is_set.clone();
+            written["dag"]["tasks"][0]["__var"][format!("has_on_{event}_callback")] = is_set;
+        }
+        let dag = read(&written, "x.py").unwrap();
+        assert_eq!([dag.alerts.on_success, dag.alerts.on_failure], of_dag, "{flags}");
+        let alerts = dag.tasks[0].alerts.clone();
+        assert_eq!([alerts.on_retry, alerts.on_failure], of_task, "{flags}");
+        assert!(alerts.on_success.is_empty(), "its own process tells of that");
     }
 }
 

@@ -319,7 +319,8 @@ fn random_alerts(events: &[AlertEvent], chance: &mut Chance) -> Alerts {
         };
         let number = chance.below(6).saturating_sub(3);
         let slack = || Notification::Slack { url: None, conn_id: Some("c".into()), text: None };
-        list.extend((0..number).map(|_| slack()));
+        let one = |chance: &mut Chance| if chance.one_in(3) { Notification::Callback } else { slack() };
+        list.extend((0..number).map(|_| one(chance)));
     }
     alerts
 }

@@ -65,11 +65,17 @@ impl Stage {
     pub fn new(yaml: &str) -> Self {
         let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
         assert!(parsed.errors.is_empty(), "{:#?}", parsed.errors);
-        let dag = Arc::new(parsed.dags[0].dag.clone());
+        Self::of(parsed.dags.into_iter().map(|loaded| loaded.dag).collect())
+    }
+
+    /// The first one is the one that is spoken of.
+    pub fn of(dags: Vec<Dag>) -> Self {
+        let dags: Vec<Arc<Dag>> = dags.into_iter().map(Arc::new).collect();
+        let dag = Arc::clone(&dags[0]);
         let dag_id = dag.dag_id.clone();
-        let record = |(number, loaded): (i64, &dagfile::Loaded)| DagRecord {
+        let record = |(number, dag): (i64, Arc<Dag>)| DagRecord {
             version: VersionId(number),
-            dag: Arc::new(loaded.dag.clone()),
+            dag,
             is_paused: false,
             is_stale: false,
             cursor: None,
@@ -81,7 +87,7 @@ impl Stage {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
         let snapshot = Snapshot {
-            dags: (1..).zip(&parsed.dags).map(record).collect(),
+            dags: (1..).zip(dags).map(record).collect(),
             pools: vec![PoolRecord::new(PoolName::default_pool(), None)],
             workers: vec![WorkerRecord { id: Uuid::nil(), queues, slots: 100 }],
             assets: AssetsRecord { next_event: 1, ..AssetsRecord::default() },

@@ -7,6 +7,7 @@ mod airflow_diff;
 mod airflow_asking;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
+mod airflow_older;
 mod alerted;
 mod approved;
 mod audit;

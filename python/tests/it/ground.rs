@@ -16,7 +16,12 @@ pub struct Ground {
 
 impl Ground {
     pub async fn lay() -> Option<Self> {
-        let environment = environment().await?;
+        Self::lay_with(true).await
+    }
+
+    /// With or without the understanding of older files.
+    pub async fn lay_with(compat: bool) -> Option<Self> {
+        let environment = environment().await?.with_compat(compat);
         let folder = tempfile::tempdir().unwrap();
         let variables = variables(&environment, folder.path());
         let setup =

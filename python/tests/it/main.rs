@@ -4,6 +4,7 @@
 
 mod airflow;
 mod asking;
+mod compat;
 mod ground;
 mod parsing;
 mod serving;

@@ -44,7 +44,7 @@ impl Answers for Records {
     }
 }
 
-async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Result<Parsed, Failure> {
+pub async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Result<Parsed, Failure> {
     let (file, environment) = (ground.file(name, text), ground.variables());
     let request = ParseRequest {
         file: &file,
@@ -56,7 +56,7 @@ async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Result
     parse(&ground.zygote, &request, limits, &Records::default()).await
 }
 
-fn dag_ids(parsed: &Parsed) -> Vec<&str> {
+pub fn dag_ids(parsed: &Parsed) -> Vec<&str> {
     parsed.dags.iter().map(|dag| dag["dag"]["dag_id"].as_str().unwrap()).collect()
 }
 

@@ -116,6 +116,13 @@ pub static FAIR_SHARE: Setting = plain(
     Some("--fair-share"),
     "Whether DAGs share the room fairly before the policy counts: true or false.",
 );
+/// Whether older Airflow DAG files are understood.
+pub static AIRFLOW_COMPAT: Setting = plain(
+    "airflow_compat",
+    "TRADEWIND_AIRFLOW_COMPAT",
+    None,
+    "Whether Airflow DAG files may use what Airflow 3 removed: on or off.",
+);
 /// The first user's password.
 pub static ADMIN_PASSWORD: Setting = secret(
     "admin_password",
@@ -135,7 +142,7 @@ pub static LOG_FORMAT: Setting = plain(
 );
 
 /// All of them, in the order of `config list`.
-pub fn all() -> [&'static Setting; 16] {
+pub fn all() -> [&'static Setting; 17] {
     [
         &HOME,
         &DATABASE_URL,
@@ -150,6 +157,7 @@ pub fn all() -> [&'static Setting; 16] {
         &QUEUES,
         &POLICY,
         &FAIR_SHARE,
+        &AIRFLOW_COMPAT,
         &ADMIN_PASSWORD,
         &LOG,
         &LOG_FORMAT,

@@ -31,6 +31,11 @@ impl Fault {
         self.words
     }
 
+    /// With other words.
+    pub(super) fn map(self, change: impl FnOnce(String) -> String) -> Self {
+        Self { words: change(self.words), ..self }
+    }
+
     /// With everything hidden that must not be seen.
     pub(super) fn without(mut self, secrets: &[String]) -> Self {
         for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {

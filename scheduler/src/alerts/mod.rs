@@ -3,6 +3,7 @@
 //! Every scheduler sends, the leader and its standbys alike: a claim in the records keeps two from sending the same alert. An alert whose
 //! sender dies is due again when the claim runs out, so a receiver may rarely hear of something twice, never not at all.
 
+mod callback;
 mod fault;
 mod mail;
 mod post;
@@ -22,6 +23,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use self::fault::Fault;
+use crate::bridge::Bridge;
 use domain::alert::{Facts, Notification};
 
 /// Most alerts on their way at the same time.
@@ -33,8 +35,14 @@ const MOST_TO_ONE_PLACE: usize = 4;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
+/// How long callbacks may take. Source: Airflow's `[dag_processor] dag_file_processor_timeout`.
+const CALL: Duration = Duration::from_secs(50);
+
+/// How long it may take in all to have them called: a fork server may have to be started first.
+const CALLING: Duration = Duration::from_secs(70);
+
 /// How long a claim holds: longer than an attempt and its record take.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_secs(90);
 
 /// How often an alert is tried before it is given up.
 const MOST_ATTEMPTS: u32 = 8;
@@ -52,17 +60,19 @@ const POLL: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// What every alert is sent with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Office {
     store: Store,
+    /// What runs callbacks.
+    bridge: Arc<Bridge>,
     /// What links begin with.
     base_url: Arc<str>,
 }
 
 impl Office {
     /// Without a base, links are paths.
-    pub fn new(store: Store, base_url: Option<&str>) -> Self {
-        Self { store, base_url: base_url.unwrap_or_default().into() }
+    pub fn new(store: Store, base_url: Option<&str>, bridge: Arc<Bridge>) -> Self {
+        Self { store, bridge, base_url: base_url.unwrap_or_default().into() }
     }
 }
 
@@ -145,9 +155,10 @@ impl Post {
 async fn send(office: Office, alert: ClaimedAlert) {
     let sent = match &alert.message {
         Message::Known(notification, facts) => {
-            let attempt = tokio::time::timeout(ATTEMPT, carry(&office, notification, facts)).await;
+            let patience = if **notification == Notification::Callback { CALLING } else { ATTEMPT };
+            let attempt = tokio::time::timeout(patience, carry(&office, &alert, notification, facts)).await;
             attempt
-                .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", ATTEMPT.as_secs()))))
+                .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", patience.as_secs()))))
         }
         Message::Unreadable(error) => Err(Fault::lasting(format!("the alert cannot be read: {error}"))),
     };
@@ -165,7 +176,21 @@ async fn send(office: Office, alert: ClaimedAlert) {
     }
 }
 
-async fn carry(office: &Office, notification: &Notification, facts: &Facts) -> Result<(), Fault> {
+/// Has callbacks called, and keeps what they wrote.
+async fn call(office: &Office, alert: &ClaimedAlert, facts: &Facts) -> Result<(), Fault> {
+    let called = callback::call(&office.store, &office.bridge, facts, CALL).await;
+    if let Err(error) = office.store.log_alert(alert.id, alert.claim, &called.log).await {
+        warn!(id = alert.id, %error, "cannot keep what a callback wrote");
+    }
+    called.result
+}
+
+async fn carry(
+    office: &Office,
+    alert: &ClaimedAlert,
+    notification: &Notification,
+    facts: &Facts,
+) -> Result<(), Fault> {
     let (store, words) = (&office.store, text::Words::new(facts, &office.base_url));
     match notification {
         Notification::Webhook { url, conn_id, headers, body } => {
@@ -180,6 +205,7 @@ async fn carry(office: &Office, notification: &Notification, facts: &Facts) -> R
             let letter = mail::Letter { to, subject: subject.as_deref(), body: body.as_deref() };
             mail::send(store, conn_id, &letter, &words).await
         }
+        Notification::Callback => call(office, alert, facts).await,
     }
 }
 

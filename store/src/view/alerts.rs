@@ -73,7 +73,7 @@ pub struct Alert {
     pub run_id: String,
     /// What happened.
     pub event: AlertEvent,
-    /// `webhook`, `slack` or `email`.
+    /// `webhook`, `slack`, `email` or `callback`.
     pub channel: String,
     /// The connection, or the host of the URL.
     pub target: String,
@@ -87,6 +87,8 @@ pub struct Alert {
     pub next_at: DateTime<Utc>,
     /// What went wrong the last time.
     pub error: Option<String>,
+    /// What the callbacks of a DAG file wrote.
+    pub log: Option<String>,
     /// When it came to be.
     pub created_at: DateTime<Utc>,
     /// When it was sent or given up.
@@ -127,6 +129,7 @@ impl From<Row> for Alert {
             attempts: count(row.attempts),
             next_at: row.next_at,
             error: row.error,
+            log: row.log,
             created_at: row.created_at,
             settled_at: row.settled_at,
         }
@@ -157,6 +160,8 @@ struct Row {
     next_at: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Text>)]
     error: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    log: Option<String>,
     #[diesel(sql_type = Timestamptz)]
     created_at: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Timestamptz>)]

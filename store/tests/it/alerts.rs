@@ -157,6 +157,19 @@ async fn an_alert_waits_between_attempts_and_may_be_sent_again_when_it_was_given
 }
 
 #[tokio::test]
+async fn what_callbacks_wrote_is_kept_by_whoever_holds_the_claim() {
+    let (db, ..) = told(&["its DAG file"]).await;
+    let alert = claim(&db, &[]).await.remove(0);
+    assert!(!db.store.log_alert(alert.id, alert.claim + 1, "late").await.unwrap());
+    assert!(
+        db.store.log_alert(alert.id, alert.claim, &format!("{}the end\0", "x".repeat(20_000))).await.unwrap()
+    );
+    let found = db.store.alerts(&Filter::default(), Page::first(1)).await.unwrap();
+    let log = found.rows[0].log.clone().unwrap();
+    assert!(log.chars().count() <= 16_000 && log.contains("the end") && !log.contains('\0'));
+}
+
+#[tokio::test]
 async fn an_alert_of_another_version_does_not_block_its_neighbours() {
     let (db, ..) = told(&["chat", "mail"]).await;
     db.execute(r#"UPDATE alert SET notification = '{"pigeon": {}}' WHERE target = 'mail'"#).await;

@@ -39,7 +39,7 @@ fn alert(alert: &Alert) -> Value {
     json!({
         "id": alert.id, "dag_id": alert.dag_id, "dag_run_id": alert.run_id, "event": alert.event.as_str(),
         "channel": alert.channel, "target": alert.target, "state": alert.state.as_str(),
-        "attempts": alert.attempts, "error": alert.error, "created_at": shape::moment(alert.created_at),
+        "attempts": alert.attempts, "error": alert.error, "log": alert.log, "created_at": shape::moment(alert.created_at),
         "next_at": is_waiting.then(|| shape::moment(alert.next_at)),
         "settled_at": alert.settled_at.map(shape::moment), "facts": alert.facts,
     })

@@ -74,6 +74,8 @@ pub(crate) struct AlertRow {
     /// How often it was tried, and what is next.
     pub(crate) progress: String,
     pub(crate) error: Option<String>,
+    /// What callbacks wrote.
+    pub(crate) log: Option<String>,
     pub(crate) can_resend: bool,
 }
 
@@ -158,6 +160,7 @@ fn row(alert: Alert, visit: &Visit) -> AlertRow {
         sign,
         progress: progress(&alert, visit),
         error: alert.error.as_deref().map(shortened),
+        log: alert.log.filter(|log| !log.is_empty()),
         can_resend: alert.state != AlertState::Waiting,
         channel: alert.channel,
         target: alert.target,

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::{Error, ErrorKind};
-use runtime::secret::is_secret_name;
 use serde_json::Value as Json;
 use store::connection::Connection;
 
@@ -122,7 +121,7 @@ impl Lookups {
         let known = self.held();
         let secrets = known.answers.iter().flat_map(|(ask, answer)| match (ask, answer) {
             (_, Answer::Connection(Some(connection))) => secrets_of_connection(connection),
-            (Ask::Variable(key), Answer::Variable(Some(value))) => secrets_of_variable(key, value),
+            (Ask::Variable(key), Answer::Variable(Some(value))) => super::secrets_of_variable(key, value),
             (
                 Ask::Variable(_)
                 | Ask::Connection(_)
@@ -245,17 +244,6 @@ impl Lookups {
 pub(crate) fn secrets_of_connection(connection: &Connection) -> Vec<String> {
     let extra = secrets_in_json(&Json::from(connection.extra.clone()), false);
     connection.password.iter().cloned().chain(extra).collect()
-}
-
-/// What of a variable must not be seen.
-pub(crate) fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
-    let sensitive = is_secret_name(key);
-    let mut secrets =
-        serde_json::from_str(value).map(|json| secrets_in_json(&json, sensitive)).unwrap_or_default();
-    if sensitive {
-        secrets.push(value.to_owned());
-    }
-    secrets
 }
 
 /// An error with these words.

@@ -19,7 +19,7 @@ use crate::args::{Common, dags::Dags};
 /// Works with DAGs and their runs.
 pub async fn run(common: &Common, command: Dags) -> Result<ExitCode> {
     match command {
-        Dags::Validate { files } => validate::run(common, &files),
+        Dags::Validate { files } => validate::run(common, &files).await,
         Dags::Test(test) => test::run(common, test).await,
         Dags::NextExecution(wanted) => next_execution::run(common, &wanted).await.map(succeeded),
         Dags::Trigger(trigger) => trigger::run(common, trigger).await,

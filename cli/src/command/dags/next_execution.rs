@@ -11,7 +11,9 @@ use store::view::assets::Waiting;
 
 use crate::{
     args::{Common, Output, dags::NextExecution},
-    dagfiles, output, setup,
+    dagfiles, output,
+    pythonfiles::Reader,
+    setup,
 };
 
 #[derive(Serialize)]
@@ -48,7 +50,7 @@ pub async fn run(common: &Common, wanted: &NextExecution) -> Result<()> {
     let after = wanted.after.unwrap_or_else(|| Clock::system().now());
     let most = wanted.num_executions as usize;
     let dags = if dagfiles::is_path(&wanted.dag) {
-        of_file(&wanted.dag)?
+        of_file(common, &wanted.dag).await?
     } else {
         of_records(common, &wanted.dag).await?
     };
@@ -101,8 +103,9 @@ fn rows(found: Executions) -> Vec<Row> {
     executions.into_iter().map(|execution| Row { dag_id: dag_id.clone(), execution }).collect()
 }
 
-fn of_file(file: &str) -> Result<Vec<Known>> {
-    let parsed = dagfiles::read_meant(Path::new(file));
+async fn of_file(common: &Common, file: &str) -> Result<Vec<Known>> {
+    let python = Reader::new(common);
+    let parsed = dagfiles::read_meant(&python, Path::new(file)).await.parsed;
     if !parsed.errors.is_empty() {
         return Err(dagfiles::report(file, &parsed.errors).into());
     }

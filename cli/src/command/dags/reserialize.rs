@@ -32,13 +32,14 @@ pub async fn run(common: &Common) -> Result<()> {
 
 async fn save(store: &Store, proof: &LeaderProof, folder: &Path) -> Result<(usize, usize)> {
     std::fs::read_dir(folder).with_context(|| format!("cannot read the DAGs folder {}", folder.display()))?;
-    let present: Vec<LoadedFile> =
-        dagfiles::below(folder)?.iter().map(|file| load(folder, file)).collect::<Result<_>>()?;
+    // What is written in Python is read by schedulers only.
+    let is_python = |file: &str| file.ends_with(".py") || file.ends_with(".zip");
+    let files = dagfiles::below(folder)?;
+    let files = files.iter().filter(|file| !is_python(&file.to_string_lossy()));
+    let present: Vec<LoadedFile> = files.map(|file| load(folder, file)).collect::<Result<_>>()?;
     let dags = present.iter().map(|file| file.dags.len()).sum();
     let errors = present.iter().map(|file| file.errors.len()).sum();
     let is_gone = |file: &String| present.iter().all(|known| known.file != *file);
-    // What is written in Python is read by schedulers only.
-    let is_python = |file: &String| file.ends_with(".py");
     let gone = store.known_files().await?.into_iter().filter(|file| is_gone(file) && !is_python(file));
     let gone: Vec<LoadedFile> = gone.map(|file| LoadedFile { file, ..LoadedFile::default() }).collect();
     for batch in gone.chunks(MOST_FILES).chain(present.chunks(MOST_FILES)) {

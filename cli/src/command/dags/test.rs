@@ -33,9 +33,9 @@ struct Row {
 
 /// Runs a DAG of a file here and now.
 pub async fn run(common: &Common, test: Test) -> Result<ExitCode> {
-    let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref())?;
+    let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref()).await?;
     let conf = test.conf.unwrap_or_default().0;
-    let trial = Trial::new(found, conf, test.logical_date, common.output)?;
+    let trial = Trial::new(common, found, conf, test.logical_date)?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let played = play(trial, &shutdown).await?;
     let is_good = played.run.state == RunState::Success;

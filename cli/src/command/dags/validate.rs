@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     args::{Common, Output},
     dagfiles, output,
+    pythonfiles::{Read, Reader},
 };
 
 #[derive(Serialize)]
@@ -28,11 +29,12 @@ struct Checked {
 }
 
 /// Checks DAG files and prints what is wrong with them, as compilers do.
-pub fn run(common: &Common, files: &[String]) -> Result<ExitCode> {
+pub async fn run(common: &Common, files: &[String]) -> Result<ExitCode> {
+    let python = Reader::new(common);
     let mut checked = Vec::new();
     for name in files {
         for file in dagfiles::files(Path::new(name))? {
-            checked.push(check(&file));
+            checked.push(check(&python, &file).await);
         }
     }
     find_repeated(&mut checked);
@@ -45,13 +47,14 @@ pub fn run(common: &Common, files: &[String]) -> Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(file: &Path) -> Checked {
-    let Parsed { dags, errors, .. } = dagfiles::read_meant(file);
+async fn check(python: &Reader<'_>, file: &Path) -> Checked {
+    let Read { parsed, notices, .. } = dagfiles::read_meant(python, file).await;
+    let Parsed { dags, errors, .. } = parsed;
     Checked {
         file: file.display().to_string(),
         dags: dags.iter().map(|loaded| loaded.dag.dag_id.to_string()).collect(),
         errors,
-        notices: Vec::new(),
+        notices,
         read: dags.into_iter().map(|loaded| loaded.dag).collect(),
     }
 }

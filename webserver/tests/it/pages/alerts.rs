@@ -23,6 +23,7 @@ async fn told() -> App {
     let busy = ["chat".to_owned()];
     let alert = app.db.store.claim_alerts(&busy, 1, Duration::from_secs(60)).await.unwrap().remove(0);
     let gone = Settled::Failed { error: "the answer was 404 <b>".to_owned() };
+    assert!(app.db.store.log_alert(alert.id, alert.claim, "hello from <callback>").await.unwrap());
     assert!(app.db.store.settle_alert(alert.id, alert.claim, &gone).await.unwrap());
     app
 }
@@ -38,6 +39,7 @@ async fn people_see_what_waits_and_what_failed_and_send_it_again() {
         "{}",
         page.text
     );
+    assert_eq!(page.words("tbody details pre"), ["hello from <callback>"]);
     assert!(!page.text.contains("hunter2") && !page.text.contains("t0ken"));
     assert_eq!(person.open("/alerts?dag=other").await.all("tbody tr").len(), 0);
     assert_eq!(person.open("/alerts?dag=sad&state=waiting").await.all("tbody tr").len(), 1);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use python::{Environment, Setup, Zygote};
-use tokio::sync::Mutex;
+
+use crate::settings::ForkServer;
 
 /// The name of the DAGs folder as a bundle of Airflow's.
 pub(super) const BUNDLE: &str = "dags";
@@ -25,7 +26,7 @@ pub(crate) struct Nursery {
     dags_folder: PathBuf,
     /// The environment of the fork server itself.
     inherited: Vec<(OsString, OsString)>,
-    zygote: Mutex<Option<Arc<Zygote>>>,
+    server: ForkServer,
 }
 
 impl Nursery {
@@ -34,9 +35,10 @@ impl Nursery {
         environment: Option<Environment>,
         dags_folder: &Path,
         inherited: Vec<(OsString, OsString)>,
+        server: ForkServer,
     ) -> Nursery {
         let dags_folder = std::path::absolute(dags_folder).unwrap_or_else(|_| dags_folder.to_owned());
-        Nursery { environment, dags_folder, inherited, zygote: Mutex::default() }
+        Nursery { environment, dags_folder, inherited, server }
     }
 
     /// The folder of DAG files, in which tasks start.
@@ -62,7 +64,7 @@ impl Nursery {
     /// # Errors
     /// Why there is none, for people.
     pub(super) async fn zygote(&self) -> Result<Arc<Zygote>, String> {
-        let mut held = self.zygote.lock().await;
+        let mut held = self.server.0.lock().await;
         if let Some(zygote) = held.as_ref().filter(|zygote| !zygote.is_gone()) {
             return Ok(Arc::clone(zygote));
         }

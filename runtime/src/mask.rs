@@ -4,23 +4,23 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use runtime::secret::{MASK, is_secret_name};
 use serde_json::Value;
-use store::connection::percent_encoded;
+
+use crate::secret::{MASK, is_secret_name};
 
 /// Shorter texts are not hidden: they would turn ordinary words into stars (Airflow's `min_length_masked_secret`).
 const SHORTEST: usize = 5;
 
 /// Replaces known secrets by `***`.
 #[derive(Debug, Default)]
-pub(crate) struct Masker {
+pub struct Masker {
     secrets: BTreeSet<String>,
     search: Option<AhoCorasick>,
 }
 
 impl Masker {
     /// Learns secrets. Each is also known in the forms it takes in a URL and in JSON, and line by line.
-    pub(crate) fn add(&mut self, secrets: impl IntoIterator<Item = String>) {
+    pub fn add(&mut self, secrets: impl IntoIterator<Item = String>) {
         let before = self.secrets.len();
         for secret in secrets {
             for form in forms(&secret) {
@@ -36,7 +36,7 @@ impl Masker {
     }
 
     /// `text` with secrets hidden.
-    pub(crate) fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+    pub fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match &self.search {
             Some(search) if search.is_match(text) => {
                 Cow::Owned(search.replace_all_bytes(text, &self.stars()))
@@ -46,7 +46,7 @@ impl Masker {
     }
 
     /// `text` with secrets hidden.
-    pub(crate) fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         match &self.search {
             Some(search) => search.replace_all(text, &self.stars()),
             None => text.to_owned(),
@@ -58,8 +58,19 @@ impl Masker {
     }
 }
 
+/// What of a variable must not be seen.
+pub fn secrets_of_variable(key: &str, value: &str) -> Vec<String> {
+    let sensitive = is_secret_name(key);
+    let mut secrets =
+        serde_json::from_str(value).map(|json| secrets_in_json(&json, sensitive)).unwrap_or_default();
+    if sensitive {
+        secrets.push(value.to_owned());
+    }
+    secrets
+}
+
 /// The texts in `value` that are secret: all when `sensitive`, else those below a key with a secret name.
-pub(crate) fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
+pub fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
     match value {
         Value::String(text) if sensitive => vec![text.clone()],
         Value::Array(items) => items.iter().flat_map(|item| secrets_in_json(item, sensitive)).collect(),
@@ -76,6 +87,14 @@ fn forms(secret: &str) -> [String; 3] {
     let json = serde_json::to_string(secret).unwrap_or_default();
     let json = json.trim_matches('"').to_owned();
     [secret.to_owned(), percent_encoded(secret), json]
+}
+
+/// As it stands in a URL: everything but letters, digits and `-_.~` escaped, as Python's `quote(text, safe="")`.
+fn percent_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,2 @@
+ALTER TABLE alert DROP COLUMN log;
+DELETE FROM alert WHERE channel = 'callback';
