@@ -4,6 +4,7 @@
 //! slow log storage delays only the archive.
 
 mod archive;
+mod carried;
 mod last_line;
 mod lines;
 mod live;

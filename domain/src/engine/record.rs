@@ -20,6 +20,7 @@ use crate::{
     approval::{Ending, Question, Terms},
     dag::Dag,
     deadline::Missed,
+    deferral::{Deferral, Resumption},
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
@@ -223,6 +224,30 @@ pub struct ClosingRecord {
     pub at: DateTime<Utc>,
     /// How.
     pub ending: Ending,
+}
+
+/// What an instance leaves for a trigger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeferralRecord {
+    /// The try that defers.
+    pub attempt: TryKey,
+    /// Which deferral of that try it is; see [`Wait::pokes`].
+    pub number: u32,
+    /// What it leaves.
+    pub deferral: Deferral,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Its trigger has taken too long then.
+    pub deadline: Option<DateTime<Utc>>,
+}
+
+/// With what an instance goes on that has waited for a trigger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResumptionRecord {
+    /// The instance.
+    pub ti: TiKey,
+    /// What wakes it.
+    pub resumption: Resumption,
 }
 
 /// A pool of slots.

@@ -19,7 +19,10 @@ use domain::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::{approving::random_approval, chance::Chance, consuming::make_assets, story::Story, world::World};
+use crate::{
+    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow, story::Story,
+    world::World,
+};
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 
@@ -62,7 +65,8 @@ fn dags(story: &Story) -> Vec<Dag> {
 }
 
 fn step(world: &mut World, faults: bool) {
-    match world.chance.below(18) {
+    match world.chance.below(19) {
+        18 => world.fire(faults),
         17 => world.reply(faults),
         16 => world.backfill(),
         0 => trigger(world),
@@ -110,7 +114,7 @@ fn logical_date(world: &mut World, place: usize) -> Option<DateTime<Utc>> {
     let is_free = world.records.runs.values().all(|run| run.logical_date != Some(date));
     let asked = |message: &Message| match message {
         Message::Intent(Intent { wish: Wish::Trigger(trigger), .. }) => trigger.logical_date == Some(date),
-        Message::Intent(_) | Message::Outcome(_) => false,
+        Message::Intent(_) | Message::Outcome(_) | Message::Fired(_) => false,
     };
     (is_free && !world.inbox.iter().any(asked) && world.chance.one_in(2)).then_some(date)
 }
@@ -318,6 +322,7 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
         4 | 5 => Operator::Branch { program: program() },
         6 => Operator::ShortCircuit { program: program(), ignore_downstream_trigger_rules: chance.one_in(2) },
         7 if chance.one_in(2) => Operator::LatestOnly,
+        3 | 8 => airflow(),
         _ => Operator::Bash { command: "true".into() },
     }
 }

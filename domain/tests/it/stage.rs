@@ -18,8 +18,8 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset, RunQuestion, RunRecord,
-            TiRecord, VersionId, WorkerRecord, XComRecord,
+            DagRecord, DeferralRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset, ResumptionRecord,
+            RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -42,7 +42,12 @@ pub struct Stage {
     pub alerts: Vec<AlertRecord>,
     pub asked: Vec<QuestionRecord>,
     pub closed: Vec<ClosingRecord>,
+    pub deferrals: Vec<DeferralRecord>,
+    pub resumptions: Vec<ResumptionRecord>,
+    /// The instances of which nothing is left of a deferral.
+    pub over: Vec<TiKey>,
     pub xcoms: Vec<XComRecord>,
+    pub xcoms_cleared: usize,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
     pub surveys: Vec<Survey>,
@@ -97,7 +102,11 @@ impl Stage {
             alerts: vec![],
             asked: vec![],
             closed: vec![],
+            deferrals: vec![],
+            resumptions: vec![],
+            over: vec![],
             xcoms: vec![],
+            xcoms_cleared: 0,
             questions: vec![],
             lookups: vec![],
             surveys: vec![],
@@ -134,6 +143,10 @@ impl Stage {
         self.alerts.extend(decisions.alerts);
         self.asked.extend(decisions.questions_asked);
         self.closed.extend(decisions.questions_closed);
+        self.deferrals.extend(decisions.deferrals);
+        self.resumptions.extend(decisions.resumptions);
+        self.over.extend(decisions.deferrals_closed);
+        self.xcoms_cleared += decisions.xcoms_cleared.len();
         self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
@@ -245,6 +258,8 @@ impl Stage {
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         };
         self.handle(Event::Outcome(Box::new(outcome)));
     }
@@ -265,6 +280,8 @@ impl Stage {
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         }
     }
 

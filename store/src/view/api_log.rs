@@ -91,7 +91,7 @@ hot_query! {
         try_number: Option<i32> => Nullable<Integer>,
     }
     "SELECT t.run_key, t.index, coalesce($5, t.try_number) AS wanted_try,
-            coalesce($5, t.try_number) < t.try_number OR t.state NOT IN ('queued', 'running', 'restarting') AS is_over
+            coalesce($5, t.try_number) < t.try_number OR t.state NOT IN ('queued', 'running', 'restarting', 'deferred', 'up_for_reschedule') AS is_over
      FROM dag_run r JOIN task_instance t ON t.run_key = r.key
      WHERE r.dag_id = $1 AND r.run_id = $2 AND t.task_id = $3 AND t.map_index = $4
        AND coalesce($5, t.try_number) BETWEEN 1 AND t.try_number"

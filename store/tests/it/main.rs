@@ -15,6 +15,7 @@ mod cleaning;
 mod cluster;
 mod commits;
 mod dags;
+mod deferrals;
 mod database;
 mod fixture;
 mod inbox;

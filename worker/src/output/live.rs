@@ -40,6 +40,8 @@ struct Waiting {
     ended: bool,
     /// Nothing more will come, but the end is not to be told.
     abandoned: bool,
+    /// Somebody goes on with the log later.
+    goes_on: bool,
 }
 
 impl Live {
@@ -98,7 +100,17 @@ impl Tail {
 
     /// Nothing more will come, and the whole log is where readers look first.
     pub(crate) fn end(&self) {
-        held(&self.state).ended = true;
+        let mut state = held(&self.state);
+        if state.goes_on {
+            state.abandoned = true;
+        } else {
+            state.ended = true;
+        }
+    }
+
+    /// The end of this part is not the end of the log: the same try is taken up again.
+    pub(crate) fn go_on(&self) {
+        held(&self.state).goes_on = true;
     }
 
     /// Nothing more will come, but readers find it only here.

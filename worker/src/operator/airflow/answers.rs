@@ -2,10 +2,11 @@
 
 use domain::id::RunKey;
 use domain::outcome::RETURN_VALUE;
-use python::message::{Reply, Request, TaskRequest, XComOf};
+use python::message::{DeferTask, Reply, Request, TaskRequest, XComOf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::deferring::deferral;
 use super::ending::{Last, Told};
 use crate::backend::Unavailable;
 use crate::operator::On;
@@ -82,6 +83,13 @@ impl<'a> Answers<'a> {
                 let last = if state == "skipped" { Last::Skipped } else { Last::Failed };
                 self.end(last, rendered_map_index)
             }
+            TaskRequest::RescheduleTask { reschedule_date } => {
+                self.end(Last::LooksAgain(reschedule_date), None)
+            }
+            TaskRequest::DeferTask(told) => self.defer(told),
+            TaskRequest::GetTaskRescheduleStartDate => Reply::Body(json!({
+                "type": "TaskRescheduleStartDate", "start_date": self.on.assignment.since,
+            })),
             TaskRequest::RetryTask { retry_reason } => self.end(Last::MayRetry(retry_reason), None),
         })
     }
@@ -140,6 +148,17 @@ impl<'a> Answers<'a> {
         self.call(name)
     }
 
+    fn defer(&mut self, mut told: DeferTask) -> Reply {
+        let name = told.rendered_map_index.take();
+        match deferral(told) {
+            Ok(deferral) => self.end(Last::Defers(Box::new(deferral)), name),
+            Err(reason) => {
+                self.on.output.note(&reason);
+                Reply::refusal(400, &reason)
+            }
+        }
+    }
+
     fn is_own(&self, of: &XComOf) -> bool {
         let (dag, run) = (&self.on.assignment.dag, &self.on.assignment.run);
         of.dag_id == dag.dag_id.as_str() && of.run_id == run.run_id.as_str()
@@ -152,7 +171,11 @@ impl<'a> Answers<'a> {
             && of.task_id == assignment.task().task_id.as_str()
             && map_index == assignment.map_index
         {
-            return Ok(Reply::xcom(&of.key, self.told.xcoms.get(&of.key).cloned()));
+            // What it left before it deferred is in the records.
+            let left = self.told.xcoms.get(&of.key).cloned();
+            if left.is_some() || assignment.pokes == 0 {
+                return Ok(Reply::xcom(&of.key, left));
+            }
         }
         let Some(run) = self.run(of).await? else { return Ok(Reply::xcom(&of.key, None)) };
         let found = self.on.backend.instance(run, &of.task_id, &of.key, map_index).await?;

@@ -36,7 +36,7 @@ fn show(line: &[u8], output: &Output) {
 }
 
 /// What an event says, and where it belongs.
-fn told(event: &Value) -> (Source, String) {
+pub(crate) fn told(event: &Value) -> (Source, String) {
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
     let level = text("level");
     let logger = text("logger");
