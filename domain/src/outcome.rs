@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    approval::Question, asset::OutletEvent, deferral::Deferral, id::TryKey, wait::TriggerRequest,
-};
+use crate::{approval::Question, asset::OutletEvent, deferral::Deferral, id::TryKey, wait::TriggerRequest};
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";

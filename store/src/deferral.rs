@@ -109,7 +109,10 @@ impl Store {
     /// [`Error::Invalid`] when there are more than [`MOST_TRIGGERS`], or when the engine could not record what one of them says.
     pub async fn post_fired(&self, fired: &[Fired]) -> Result<usize, Error> {
         if fired.len() > MOST_TRIGGERS {
-            return Err(Error::Invalid(format!("at most {MOST_TRIGGERS} triggers at once, not {}", fired.len())));
+            return Err(Error::Invalid(format!(
+                "at most {MOST_TRIGGERS} triggers at once, not {}",
+                fired.len()
+            )));
         }
         if fired.is_empty() {
             return Ok(0);

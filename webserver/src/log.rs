@@ -69,7 +69,7 @@ pub(crate) async fn read(state: &AppState, place: &LogPlace, from: u64, max: u64
     let max = max.clamp(1, LONGEST_READ);
     match stored(state, place, from, max).await {
         Err(LogsError::NotFound(_)) => live(state, place, from, max).await,
-        Ok(part) if part.is_last() && !place.is_over => continued(state, place, from, max, part).await,
+        Ok(part) if part.is_last() && place.goes_on => continued(state, place, from, max, part).await,
         stored => Ok(stored?),
     }
 }
@@ -115,10 +115,15 @@ async fn continued(
     max: u64,
     stored: Part,
 ) -> Result<Part, Error> {
-    let begin = from.max(stored.next());
+    let begin = from.max(stored.size);
+    // Further on there is nothing: who asks there wants to know how much there is.
+    if begin - stored.size > LOOK as u64 {
+        return Ok(Part { ended: false, ..stored });
+    }
     let more = live(state, place, begin, max).await?;
     let size = stored.size.max(more.size);
-    if stored.bytes.is_empty() { Ok(Part { size, ..more }) } else { Ok(Part { size, ended: false, ..stored }) }
+    let part = if stored.bytes.is_empty() { more } else { stored };
+    Ok(Part { size, ended: false, ..part })
 }
 
 type TaskPath = Path<(String, String, String)>;

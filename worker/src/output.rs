@@ -21,6 +21,7 @@ use last_line::LastLine;
 use lines::Lines;
 
 pub(crate) use archive::Archive;
+pub(crate) use carried::Before;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
 pub(crate) use mask::{Masker, secrets_in_json};

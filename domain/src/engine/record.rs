@@ -2,6 +2,7 @@
 //! memory can be thrown away and rebuilt.
 
 mod assets;
+mod deferrals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,6 @@ use crate::{
     approval::{Ending, Question, Terms},
     dag::Dag,
     deadline::Missed,
-    deferral::{Deferral, Resumption},
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
@@ -31,6 +31,7 @@ pub use self::assets::{
     AssetCursor, AssetCursorRecord, AssetEventRecord, AssetStanding, AssetsRecord, Consumption, EventSource,
     QueuedAsset,
 };
+pub use self::deferrals::{DeferralRecord, ResumptionRecord};
 
 /// The number of a DAG version in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -224,30 +225,6 @@ pub struct ClosingRecord {
     pub at: DateTime<Utc>,
     /// How.
     pub ending: Ending,
-}
-
-/// What an instance leaves for a trigger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeferralRecord {
-    /// The try that defers.
-    pub attempt: TryKey,
-    /// Which deferral of that try it is; see [`Wait::pokes`].
-    pub number: u32,
-    /// What it leaves.
-    pub deferral: Deferral,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Its trigger has taken too long then.
-    pub deadline: Option<DateTime<Utc>>,
-}
-
-/// With what an instance goes on that has waited for a trigger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ResumptionRecord {
-    /// The instance.
-    pub ti: TiKey,
-    /// What wakes it.
-    pub resumption: Resumption,
 }
 
 /// A pool of slots.

@@ -50,7 +50,9 @@ impl Life<'_> {
         }
         let state = match wait.until {
             Awaited::Answer(_) => TaskState::AwaitingInput,
-            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => TaskState::Deferred,
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => {
+                TaskState::Deferred
+            }
         };
         let record = &mut self.run.tis[index as usize].record;
         record.reason = Some(wait.words());

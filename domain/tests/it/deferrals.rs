@@ -77,7 +77,10 @@ fn a_task_looks_again_when_it_has_said_so_under_its_number() {
     for look in 1..=3 {
         reschedule(&mut stage, 60);
         let ti = stage.ti("r", "t");
-        assert_eq!((ti.state, ti.try_number, ti.next_try_at), (UpForReschedule, 1, Some(stage.now + TimeDelta::seconds(60))));
+        assert_eq!(
+            (ti.state, ti.try_number, ti.next_try_at),
+            (UpForReschedule, 1, Some(stage.now + TimeDelta::seconds(60)))
+        );
         let wait = ti.wait.as_ref().unwrap();
         assert_eq!((wait.pokes, wait.since, wait.deadline), (look, since, None));
         stage.pass(59);

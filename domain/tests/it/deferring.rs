@@ -75,9 +75,7 @@ impl World {
         let old: Vec<(TryKey, u32)> =
             self.records.deferrals.said.iter().map(|fired| (fired.attempt, fired.number)).collect();
         let from = if faults && self.chance.one_in(4) { &old } else { &waiting };
-        let Some(&(attempt, number)) =
-            from.get(self.chance.below(from.len().max(1) as u64) as usize)
-        else {
+        let Some(&(attempt, number)) = from.get(self.chance.below(from.len().max(1) as u64) as usize) else {
             return;
         };
         let word = self.random_word();

@@ -73,8 +73,9 @@ impl World {
         };
         // A wait may have begun earlier in this turn than the choice was made.
         let is_choice = |xcom: &XComRecord| xcom.ti.run == key.run && xcom.key == CHOICE;
-        let was_first = record.state == TaskState::Deferred && decisions.xcoms.iter().any(is_choice);
-        assert!(was_first || !scene.was_left_out(record, &xcom), "{record:#?} was not chosen");
+        let waits = matches!(record.state, TaskState::Deferred | TaskState::AwaitingInput);
+        let was_first = waits && decisions.xcoms.iter().any(is_choice);
+        assert!(was_first || !scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
         // Wishes of the same turn may have changed the past after it was looked at.
         let was_changed = self.has_wishes || !decisions.runs_created.is_empty();
         let allowed = self.past_allows(key) || was_allowed || was_changed;

@@ -30,8 +30,7 @@ impl Scene {
         let write = |name: &str, text: &str| fs::write(platform.dags().join(name), text).unwrap();
         write("gates.py", include_str!("airflow/gates.py"));
         write("waiting.py", include_str!("airflow/waiting.py"));
-        let (database, connection) =
-            tokio_postgres::connect(&platform.database_url(), NoTls).await.unwrap();
+        let (database, connection) = tokio_postgres::connect(&platform.database_url(), NoTls).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
         let gate = platform.folder.path().join("gate");
         for name in ["scheduler", "worker-1"] {
@@ -184,7 +183,10 @@ async fn check_logs(scene: &Scene) {
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} in {log}");
     assert!(log.contains("with ***") && !log.contains(SECRET), "{log}");
     let broken = scene.log("broken").await;
-    assert!(broken.contains("Trigger failed") && broken.contains("ValueError: the gate is broken"), "{broken}");
+    assert!(
+        broken.contains("Trigger failed") && broken.contains("ValueError: the gate is broken"),
+        "{broken}"
+    );
     let looks = scene.log("looks").await;
     assert!(looks.matches("looks for").count() > 1, "every look is in the log: {looks}");
 }

@@ -45,9 +45,7 @@ async fn deferring() -> (Database, LeaderProof, Vec<TiRecord>) {
     let db = Database::new().await;
     let proof = db.lead().await;
     let (_, tis) = queued_run(&db, &proof).await;
-    let asleep = |ti: &TiRecord| {
-        changed(ti, |ti| (ti.state, ti.wait) = (TaskState::Deferred, wait(1)))
-    };
+    let asleep = |ti: &TiRecord| changed(ti, |ti| (ti.state, ti.wait) = (TaskState::Deferred, wait(1)));
     let tis_changed: Vec<_> = tis.iter().map(asleep).collect();
     let now: Vec<TiRecord> = tis_changed.iter().map(|change| change.new.clone()).collect();
     let deferrals = tis.iter().map(|ti| left(ti, 1)).collect();
@@ -132,7 +130,7 @@ async fn whoever_goes_on_finds_the_event_and_a_deferral_is_resumed_once() {
     assert_eq!((of(0).pokes, of(0).since), (1, Some(at(3))));
     let next = of(0).resumption.clone().unwrap();
     assert_eq!(next.method, "execute_complete");
-    assert_eq!(Value::Object(next.kwargs), json!({"job": "j\u{0}1", "event": {"x": null}}));
+    assert_eq!(Value::Object(next.kwargs), json!({"job": "j\u{fffd}1", "event": {"x": null}}));
     let next = of(1).resumption.clone().unwrap();
     assert_eq!(next.method, "__fail__");
     assert_eq!(Value::Object(next.kwargs), json!({"error": "Trigger failure", "traceback": ["Traceback"]}));

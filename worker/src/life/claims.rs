@@ -17,7 +17,7 @@ use super::{Term, Worker, attempt_of, ticket_of};
 use crate::assignment::{Assignment, Run};
 use crate::attempt::{Attempt, End, Watcher};
 use crate::operator::{Done, Left, Request};
-use crate::output::{Output, Sink, Spool};
+use crate::output::{Before, Output, Sink, Spool};
 use crate::report::{Report, Reports};
 use crate::running::{Reserved, Slot};
 use crate::stop::{self, Halt, StopSignal};
@@ -173,7 +173,8 @@ impl Worker {
         let output = Output::new(self.station.clock.clone(), Sink::Spool(spool, tail));
         if assignment.pokes > 0 {
             let most = if assignment.resumption.is_some() { u64::MAX } else { CARRIED };
-            output.carry_over(self.archive.store(), &assignment.log_key(), most).await;
+            let before = Before { store: self.archive.store(), queue: &self.queue };
+            output.carry_over(before, &assignment.log_key(), most).await;
         }
         let watcher = Told { attempt, reports: &term.reports };
         let whole = Attempt {

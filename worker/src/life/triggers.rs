@@ -159,7 +159,9 @@ impl<'a> Keeper<'a> {
 
     async fn mind_the_runner(&mut self) {
         if let Some(runner) = self.runner.as_ref().filter(|runner| runner.hangs()) {
-            tracing::error!("the process of triggers hangs: one of them does not let the others go on. It is started anew");
+            tracing::error!(
+                "the process of triggers hangs: one of them does not let the others go on. It is started anew"
+            );
             runner.kill();
         }
         if !self.held.is_empty() {
@@ -275,7 +277,10 @@ impl<'a> Keeper<'a> {
             match self.worker.store.post_fired(&self.unposted[..most]).await {
                 Ok(posted) => {
                     if posted < most {
-                        tracing::info!(dropped = most - posted, "triggers spoke that are not held here any more");
+                        tracing::info!(
+                            dropped = most - posted,
+                            "triggers spoke that are not held here any more"
+                        );
                     }
                     self.unposted.drain(..most);
                     // A bell that is not heard costs the engine's next look at the inbox, nothing more.
@@ -300,7 +305,9 @@ impl<'a> Keeper<'a> {
             (Some(event), None) => {
                 tracing::debug!("triggers: {}", self.masker.text(&told_in_log(&event).1));
             }
-            (None, _) => tracing::info!("triggers: {}", self.masker.text(String::from_utf8_lossy(line).trim_end())),
+            (None, _) => {
+                tracing::info!("triggers: {}", self.masker.text(String::from_utf8_lossy(line).trim_end()))
+            }
         }
     }
 
@@ -308,6 +315,7 @@ impl<'a> Keeper<'a> {
         Logs {
             station: &self.worker.station,
             archive: &self.worker.archive,
+            queue: &self.worker.queue,
             live: self.worker,
             limit: self.worker.settings.log_limit,
             secrets: &self.secrets,
@@ -361,7 +369,9 @@ impl<'a> Keeper<'a> {
         }
         match self.worker.store.give_back_triggers(self.term.id, &ids).await {
             Ok(()) => drop(self.worker.queue.ring(Bell::Deferral).await),
-            Err(error) => tracing::warn!(%error, "triggers are not given back; others take them when the lease is over"),
+            Err(error) => {
+                tracing::warn!(%error, "triggers are not given back; others take them when the lease is over")
+            }
         }
     }
 

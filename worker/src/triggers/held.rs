@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use domain::id::TryKey;
+use queue::Queue;
 use runtime::logs::LogKey;
 use serde_json::{Value, json};
 use store::deferral::HeldTrigger;
 use uuid::Uuid;
 
 use crate::operator::try_id;
-use crate::output::{Archive, Output, Sink, Source, Spool, Tail};
+use crate::output::{Archive, Before, Output, Sink, Source, Spool, Tail};
 use crate::station::Station;
 
 /// A trigger that is held.
@@ -90,6 +91,8 @@ pub(crate) struct Logs<'a> {
     pub(crate) station: &'a Station,
     /// Where they are kept.
     pub(crate) archive: &'a Archive,
+    /// Where they are shown.
+    pub(crate) queue: &'a Queue,
     /// What is shown of them meanwhile.
     pub(crate) live: &'a dyn Tails,
     /// Longest log, in bytes.
@@ -103,10 +106,10 @@ impl Logs<'_> {
     async fn open(&self, trigger: &HeldTrigger) -> Output {
         let tail = self.live.tail(trigger.attempt);
         let path = self.station.place.root().join(format!("trigger-{}.log", trigger.id));
-        let output =
-            Output::new(self.station.clock.clone(), Sink::Spool(Spool::new(path, self.limit), tail));
+        let output = Output::new(self.station.clock.clone(), Sink::Spool(Spool::new(path, self.limit), tail));
         output.hide(self.secrets.iter().cloned());
-        output.carry_over(self.archive.store(), &key(trigger), u64::MAX).await;
+        let before = Before { store: self.archive.store(), queue: self.queue };
+        output.carry_over(before, &key(trigger), u64::MAX).await;
         output
     }
 }

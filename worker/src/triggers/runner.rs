@@ -169,7 +169,10 @@ impl Lines {
             let room = LONGEST.saturating_sub(self.begun.len()) as u64;
             let read = (&mut self.stream).take(room).read_until(b'\n', &mut self.begun).await;
             self.is_over = !matches!(read, Ok(1..)) && room > 0;
-            if self.begun.ends_with(b"\n") || self.begun.len() >= LONGEST || (self.is_over && !self.begun.is_empty()) {
+            if self.begun.ends_with(b"\n")
+                || self.begun.len() >= LONGEST
+                || (self.is_over && !self.begun.is_empty())
+            {
                 return std::mem::take(&mut self.begun);
             }
         }

@@ -45,13 +45,17 @@ fn word(event: Value) -> Word {
         "success" => TaskEnd::Success,
         "skipped" => TaskEnd::Skipped,
         "failed" => TaskEnd::Failed,
-        other => return failed(format!("its trigger ended the task as {other:?}, which is no end of a task")),
+        other => {
+            return failed(format!("its trigger ended the task as {other:?}, which is no end of a task"));
+        }
     };
     let xcoms: IndexMap<String, Value> =
         event.get("xcoms").cloned().and_then(|xcoms| serde_json::from_value(xcoms).ok()).unwrap_or_default();
     let size: usize = xcoms.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
     if size > MAX_XCOM_BYTES {
-        return failed(format!("its trigger left {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed"));
+        return failed(format!(
+            "its trigger left {size} bytes of XComs; at most {MAX_XCOM_BYTES} are allowed"
+        ));
     }
     if let Some(error) = xcoms.keys().find_map(|key| store::xcom::check_key(key).err()) {
         return failed(error.to_string());
@@ -120,7 +124,8 @@ mod tests {
 
     #[test]
     fn nothing_new_is_a_message_too_and_others_are_not() {
-        let nothing = json!({"type": "TriggerStateChanges", "events": null, "failures": null, "finished": null});
+        let nothing =
+            json!({"type": "TriggerStateChanges", "events": null, "failures": null, "finished": null});
         assert!(words(nothing).is_empty());
         assert!(Changes::of(&json!({"type": "GetVariable", "key": "k"})).is_none());
     }

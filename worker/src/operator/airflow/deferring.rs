@@ -28,8 +28,9 @@ fn arguments(given: Value) -> Result<Map<String, Value>, String> {
     match given {
         Value::Null => Ok(Map::new()),
         Value::Object(map) => Ok(map),
-        Value::String(text) => serde_json::from_str(&text)
-            .map_err(|_| "the arguments of its trigger are encrypted, and nobody here has the key".to_owned()),
+        Value::String(text) => serde_json::from_str(&text).map_err(|_| {
+            "the arguments of its trigger are encrypted, and nobody here has the key".to_owned()
+        }),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             Err("the arguments of its trigger are not named".to_owned())
         }
@@ -50,7 +51,11 @@ fn span(text: &str) -> Option<Span> {
         return None;
     }
     let millis = if is_negative { 0.0 } else { (seconds * 1_000.0).round() };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is not negative, and capped")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is not negative, and capped"
+    )]
     let millis = millis as u64;
     Some(Span::from_millis(millis))
 }
@@ -60,7 +65,8 @@ fn parts(text: &str, units: &[(char, f64)]) -> Option<f64> {
     let mut rest = text;
     for (unit, seconds) in units {
         if let Some((number, after)) = rest.split_once(*unit) {
-            sum += number.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)? * seconds;
+            sum +=
+                number.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)? * seconds;
             rest = after;
         }
     }
