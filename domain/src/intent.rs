@@ -10,6 +10,7 @@ use crate::{
     approval::Answer,
     asset::{Asset, AssetName},
     backfill::{BackfillId, Order},
+    deferral::Fired,
     id::{DagId, RunId, TaskId, TryKey},
     outcome::Outcome,
     state::{RunState, TaskState},
@@ -25,6 +26,8 @@ pub const MATERIALIZATION: &str = "asset_materialization__";
 pub enum Message {
     /// From a worker.
     Outcome(Outcome),
+    /// From a worker that holds a trigger.
+    Fired(Fired),
     /// From a person or a program.
     Intent(Intent),
 }

@@ -10,6 +10,7 @@ pub mod backfill;
 pub mod dag;
 pub mod dagfile;
 pub mod deadline;
+pub mod deferral;
 pub mod engine;
 pub mod id;
 pub mod ignore;

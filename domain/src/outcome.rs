@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{approval::Question, asset::OutletEvent, id::TryKey, wait::TriggerRequest};
+use crate::{approval::Question, asset::OutletEvent, deferral::Deferral, id::TryKey, wait::TriggerRequest};
 
 /// The XCom key of a task's result (Airflow's name).
 pub const RETURN_VALUE: &str = "return_value";
@@ -56,6 +56,12 @@ pub struct Outcome {
     /// The question that it puts to people, with [`TryResult::Deferred`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Box<Question>>,
+    /// The trigger that it waits for, with [`TryResult::Deferred`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferral: Option<Box<Deferral>>,
+    /// When it looks again, with [`TryResult::Rescheduled`] of a task that says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<DateTime<Utc>>,
 }
 
 /// How a try ended.

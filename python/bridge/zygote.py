@@ -64,7 +64,18 @@ def prepare(preload):
     if os.environ.get("TRADEWIND_AIRFLOW_COMPAT") != "off":
         for part in (moved, arguments, context):
             part.install()
-    return {"task": task_runner.main, "parse": processor._parse_file_entrypoint}, supervisor._fork_main
+    entries = {"task": task_runner.main, "parse": processor._parse_file_entrypoint, "trigger": run_triggers}
+    return entries, supervisor._fork_main
+
+
+def run_triggers():
+    # What triggers need is imported where it is needed: tasks and files do without.
+    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+
+    # Classes of triggers may stand in files beside those of DAGs.
+    sys.path.append(os.getcwd())
+
+    TriggerRunnerSupervisor.run_in_process()
 
 
 def warm(task_runner):

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rmpv::Value as Packed;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json};
 
 /// Longest frame, in bytes: a serialized DAG of 50,000 tasks fits.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -51,7 +51,16 @@ pub fn asked(bytes: &[u8]) -> Result<Asked, Malformed> {
     let mut parts = parts.into_iter();
     let id =
         parts.next().and_then(|id| id.as_i64()).ok_or_else(|| Malformed("it has no number".to_owned()))?;
-    Ok(Asked { id, body: parts.next().map_or(Value::Null, unpacked) })
+    let body = parts.next().unwrap_or(Packed::Nil);
+    let moments = if is_of_triggers(&body) { serialized } else { text };
+    Ok(Asked { id, body: unpacked(body, moments) })
+}
+
+/// What triggers hand to tasks goes through Airflow's serializer, which has a form of its own for moments.
+fn is_of_triggers(body: &Packed) -> bool {
+    let Packed::Map(entries) = body else { return false };
+    let kind = entries.iter().find(|(key, _)| key.as_str() == Some("type"));
+    kind.is_some_and(|(_, kind)| kind.as_str() == Some("TriggerStateChanges"))
 }
 
 fn with_length(value: &Packed) -> Vec<u8> {
@@ -81,7 +90,7 @@ fn packed_number(number: &Number) -> Packed {
     whole.unwrap_or_else(|| Packed::F64(number.as_f64().unwrap_or(f64::NAN)))
 }
 
-fn unpacked(value: Packed) -> Value {
+fn unpacked(value: Packed, moments: Moments) -> Value {
     match value {
         Packed::Nil => Value::Null,
         Packed::Boolean(value) => Value::Bool(value),
@@ -93,11 +102,14 @@ fn unpacked(value: Packed) -> Value {
         Packed::F64(number) => float(number),
         Packed::String(text) => Value::String(text.into_str().unwrap_or_default()),
         Packed::Binary(bytes) => Value::String(String::from_utf8_lossy(&bytes).into_owned()),
-        Packed::Array(items) => Value::Array(items.into_iter().map(unpacked).collect()),
+        Packed::Array(items) => Value::Array(items.into_iter().map(|item| unpacked(item, moments)).collect()),
         Packed::Map(entries) => Value::Object(
-            entries.into_iter().map(|(key, value)| (name(key), unpacked(value))).collect::<Map<_, _>>(),
+            entries
+                .into_iter()
+                .map(|(key, value)| (name(key), unpacked(value, moments)))
+                .collect::<Map<_, _>>(),
         ),
-        Packed::Ext(TIMESTAMP, bytes) => moment(&bytes).map_or(Value::Null, Value::String),
+        Packed::Ext(TIMESTAMP, bytes) => moment(&bytes).map_or(Value::Null, moments),
         Packed::Ext(_, _) => Value::Null,
     }
 }
@@ -108,7 +120,7 @@ fn float(number: f64) -> Value {
 }
 
 fn name(key: Packed) -> String {
-    match unpacked(key) {
+    match unpacked(key, text) {
         Value::String(text) => text,
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             other.to_string()
@@ -118,7 +130,7 @@ fn name(key: Packed) -> String {
 
 /// The three forms of a timestamp: seconds in 4 bytes; nanoseconds and seconds in 8; both in 12. Source: the MessagePack
 /// specification, "Timestamp extension type".
-fn moment(bytes: &[u8]) -> Option<String> {
+fn moment(bytes: &[u8]) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = match bytes.len() {
         4 => (i64::from(u32::from_be_bytes(bytes.try_into().ok()?)), 0),
         8 => {
@@ -131,13 +143,29 @@ fn moment(bytes: &[u8]) -> Option<String> {
         }
         _ => return None,
     };
-    let moment = DateTime::<Utc>::from_timestamp(seconds, nanos)?;
-    Some(moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    DateTime::<Utc>::from_timestamp(seconds, nanos)
+}
+
+/// How moments are written.
+type Moments = fn(DateTime<Utc>) -> Value;
+
+fn text(moment: DateTime<Utc>) -> Value {
+    Value::String(moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// Source: Airflow 3.3.2 `sdk/serde/serializers/datetime.py`.
+fn serialized(moment: DateTime<Utc>) -> Value {
+    let (seconds, micros) = (moment.timestamp(), moment.timestamp_subsec_micros());
+    #[expect(clippy::cast_precision_loss, reason = "Python keeps it as such a number, too")]
+    let timestamp = seconds as f64 + f64::from(micros) / 1e6;
+    json!({
+        "__classname__": "datetime.datetime", "__version__": 2,
+        "__data__": {"timestamp": timestamp, "tz": ["UTC", "pendulum.tz.timezone.Timezone", 1, true]},
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use test_case::test_case;
 
     use super::*;
@@ -159,7 +187,7 @@ mod tests {
     fn an_error_is_the_third_part() {
         let bytes = answer(1, &Value::Null, Some(&json!({"error": "X"})));
         let Packed::Array(parts) = rmpv::decode::read_value(&mut &bytes[4..]).unwrap() else { panic!() };
-        assert_eq!((parts.len(), unpacked(parts[2].clone())), (3, json!({"error": "X"})));
+        assert_eq!((parts.len(), unpacked(parts[2].clone(), text)), (3, json!({"error": "X"})));
     }
 
     #[test_case(&[0, 0, 0, 1], "1970-01-01T00:00:01Z"; "seconds")]
@@ -168,6 +196,17 @@ mod tests {
     fn moments_become_texts(bytes: &[u8], text: &str) {
         let frame = request(Packed::Ext(-1, bytes.to_vec()));
         assert_eq!(asked(&frame[4..]).unwrap().body, json!(text));
+    }
+
+    #[test]
+    fn moments_of_triggers_are_as_airflows_serializer_writes_them() {
+        let entry = |key: &str, value| (Packed::from(key), value);
+        let moment = Packed::Ext(-1, 1_700_000_000_u32.to_be_bytes().to_vec());
+        let body =
+            Packed::Map(vec![entry("type", Packed::from("TriggerStateChanges")), entry("events", moment)]);
+        let moment = &asked(&request(body)[4..]).unwrap().body["events"];
+        assert_eq!(moment["__classname__"], "datetime.datetime");
+        assert_eq!(moment["__data__"]["timestamp"], json!(1_700_000_000.0));
     }
 
     #[test]

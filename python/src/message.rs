@@ -5,6 +5,7 @@ mod assets;
 mod runs;
 mod states;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -246,12 +247,42 @@ pub enum TaskRequest {
         #[serde(default)]
         rendered_map_index: Option<String>,
     },
+    /// It looks again later, under the same number.
+    RescheduleTask {
+        /// When.
+        reschedule_date: DateTime<Utc>,
+    },
+    /// It leaves its worker until a trigger says something.
+    DeferTask(DeferTask),
+    /// When the first look of this try began.
+    GetTaskRescheduleStartDate,
     /// It has failed and may be tried again.
     RetryTask {
         /// Why.
         #[serde(default)]
         retry_reason: Option<String>,
     },
+}
+
+/// What a task leaves behind that defers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct DeferTask {
+    /// The class of its trigger.
+    pub classpath: String,
+    /// What that is made with: an object, or a text that holds one.
+    #[serde(default)]
+    pub trigger_kwargs: Value,
+    /// The longest time that the trigger may take, in ISO 8601 (`PT30S`).
+    #[serde(default)]
+    pub trigger_timeout: Option<String>,
+    /// The method that goes on.
+    pub next_method: String,
+    /// What that is given beside the event.
+    #[serde(default)]
+    pub next_kwargs: Option<Map<String, Value>>,
+    /// What the instance is called beside its mapped index.
+    #[serde(default)]
+    pub rendered_map_index: Option<String>,
 }
 
 /// Whose XComs are asked for.

@@ -46,6 +46,8 @@ pub enum Target {
     Task,
     /// Reads one DAG file, or runs callbacks of DAGs in it.
     Parse,
+    /// Runs triggers, many beside each other, until it is told to end.
+    Trigger,
 }
 
 /// How a fork server is set up.

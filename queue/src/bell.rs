@@ -12,6 +12,8 @@ pub enum Bell {
     Engine,
     /// Pools, DAGs or workers changed.
     Config,
+    /// An instance has deferred: a trigger waits for a worker.
+    Deferral,
     /// Kill this try now. Every worker hears it; the one that runs the try acts.
     Stop(Ticket),
     /// A run, or a DAG as a whole, looks different now: pages that show it may refresh.
@@ -37,6 +39,7 @@ impl Bell {
         match self {
             Bell::Engine => Some(BellKind::Engine),
             Bell::Config => Some(BellKind::Config),
+            Bell::Deferral => Some(BellKind::Deferral),
             Bell::Stop(_) => Some(BellKind::Stop),
             Bell::Changed { .. } => Some(BellKind::Changed),
             Bell::Question(_) => Some(BellKind::Question),
@@ -48,7 +51,7 @@ impl Bell {
     /// What travels on the channel of its kind.
     pub(crate) fn payload(&self) -> String {
         match self {
-            Bell::Engine | Bell::Config | Bell::Missed => String::new(),
+            Bell::Engine | Bell::Config | Bell::Deferral | Bell::Missed => String::new(),
             Bell::Stop(ticket) => ticket.to_string(),
             Bell::Changed { dag_id, run_id } => serde_json::json!([dag_id, run_id]).to_string(),
             Bell::Question(note) | Bell::Answer(note) => note.payload(),
@@ -60,6 +63,7 @@ impl Bell {
         match kind {
             BellKind::Engine => Some(Bell::Engine),
             BellKind::Config => Some(Bell::Config),
+            BellKind::Deferral => Some(Bell::Deferral),
             BellKind::Stop => std::str::from_utf8(payload).ok()?.parse().ok().map(Bell::Stop),
             BellKind::Changed => {
                 let (dag_id, run_id) = serde_json::from_slice(payload).ok()?;
@@ -78,6 +82,8 @@ pub enum BellKind {
     Engine,
     /// [`Bell::Config`]
     Config,
+    /// [`Bell::Deferral`]
+    Deferral,
     /// [`Bell::Stop`]
     Stop,
     /// [`Bell::Changed`]
@@ -90,9 +96,10 @@ pub enum BellKind {
 
 impl BellKind {
     /// Every kind.
-    pub const ALL: [BellKind; 6] = [
+    pub const ALL: [BellKind; 7] = [
         BellKind::Engine,
         BellKind::Config,
+        BellKind::Deferral,
         BellKind::Stop,
         BellKind::Changed,
         BellKind::Question,
@@ -104,6 +111,7 @@ impl BellKind {
         match self {
             BellKind::Engine => "engine",
             BellKind::Config => "config",
+            BellKind::Deferral => "deferral",
             BellKind::Stop => "stop",
             BellKind::Changed => "changed",
             BellKind::Question => "question",
@@ -144,6 +152,7 @@ fn bit(kind: BellKind) -> u8 {
         BellKind::Engine => 1,
         BellKind::Config => 2,
         BellKind::Stop => 4,
+        BellKind::Deferral => 64,
         BellKind::Changed => 8,
         BellKind::Question => 16,
         BellKind::Answer => 32,
@@ -182,6 +191,7 @@ mod tests {
         let bells = [
             Bell::Engine,
             Bell::Config,
+            Bell::Deferral,
             Bell::Stop(Ticket { run: 9, index: 2, try_number: 3 }),
             Bell::Changed { dag_id: "a:b \"c\"".into(), run_id: Some("manual__2026".into()) },
             Bell::Changed { dag_id: "ü".into(), run_id: None },

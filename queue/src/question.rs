@@ -56,7 +56,12 @@ impl Queue {
                 Bell::Answer(note) if note.id == id => return Ok(Some(note.text)),
                 // An answer to somebody else. After a lost connection ours may still come.
                 Bell::Answer(_) | Bell::Missed => {}
-                Bell::Engine | Bell::Config | Bell::Stop(_) | Bell::Changed { .. } | Bell::Question(_) => {}
+                Bell::Engine
+                | Bell::Config
+                | Bell::Deferral
+                | Bell::Stop(_)
+                | Bell::Changed { .. }
+                | Bell::Question(_) => {}
             }
         }
         Ok(None)

@@ -18,7 +18,8 @@ impl Term<'_> {
             dag_id: dag_id.to_string(),
             run_id: Some(run_id.to_string()),
         });
-        let bells: Vec<Bell> = stops.chain(changes).collect();
+        let deferral = (!decisions.deferrals.is_empty()).then_some(Bell::Deferral);
+        let bells: Vec<Bell> = stops.chain(changes).chain(deferral).collect();
         if let Err(error) = self.scheduler.queue.ring_all(&bells).await {
             warn!(%error, "cannot ring");
         }

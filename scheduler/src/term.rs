@@ -106,6 +106,7 @@ impl<'a> Term<'a> {
                 Woken::Bell(
                     Bell::Config
                     | Bell::Missed
+                    | Bell::Deferral
                     | Bell::Stop(_)
                     | Bell::Changed { .. }
                     | Bell::Question(_)

@@ -44,6 +44,7 @@ impl Term<'_> {
                     }
                     self.engine.handle(Event::Outcome(Box::new(outcome)), now);
                 }
+                Message::Fired(fired) => self.engine.handle(Event::Fired(Box::new(fired)), now),
                 Message::Intent(intent) => {
                     let (dag_id, run_id) = intent.wish.subject();
                     self.meet(dag_id, run_id, now).await?;

@@ -7,11 +7,13 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
+    deferral::FAIL,
     engine::record::VersionId,
     id::{DagId, RunId, TaskId, TryKey},
     state::RunType,
     timetable::DataInterval,
 };
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -44,6 +46,10 @@ pub struct Claimed {
     pub max_tries: u32,
     /// How often a worker has looked under this try number; what the outcome carries.
     pub pokes: u32,
+    /// When the first look of this try began, where it waits for something.
+    pub since: Option<DateTime<Utc>>,
+    /// With what it goes on, when it has waited for a trigger.
+    pub resumption: Option<Resumed>,
     /// How many rounds of its loop are behind it.
     pub rounds: u32,
     /// The version of the DAG that the run runs: see [`Store::version`].
@@ -66,6 +72,36 @@ pub struct Claimed {
     pub asset_events: Vec<Value>,
     /// When it was claimed, by the database's clock.
     pub started_at: DateTime<Utc>,
+}
+
+/// With what a task goes on that has waited for a trigger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resumed {
+    /// The method of its operator.
+    pub method: String,
+    /// What that is given, as Airflow's serializer writes it.
+    pub kwargs: Map<String, Value>,
+}
+
+impl Resumed {
+    fn of(method: String, kwargs: Map<String, Value>, resumption: Resumption) -> Self {
+        match resumption {
+            Resumption::Failure(kwargs) => Self { method: FAIL.to_owned(), kwargs },
+            Resumption::Event(event) => {
+                let mut kwargs = kwargs;
+                kwargs.insert("event".to_owned(), event);
+                Self { method, kwargs }
+            }
+        }
+    }
+}
+
+/// What woke an instance; see the table `deferral`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Resumption {
+    Event(Value),
+    Failure(Map<String, Value>),
 }
 
 /// The newest successful run before a given one.
@@ -163,6 +199,13 @@ impl From<Row> for Claimed {
             map_index: row.map_index,
             max_tries: count(row.max_tries),
             pokes: count(row.pokes),
+            since: row.since,
+            resumption: match (row.next_method, row.next_kwargs, row.resumption) {
+                (Some(method), Some(kwargs), Some(resumption)) => {
+                    Some(Resumed::of(method, kwargs.0, resumption.0))
+                }
+                (_, _, _) => None,
+            },
             rounds: count(row.rounds),
             version: VersionId(row.version_id),
             file: row.file,
@@ -196,6 +239,14 @@ struct Row {
     max_tries: i32,
     #[diesel(sql_type = Integer)]
     pokes: i32,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    since: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    next_method: Option<String>,
+    #[diesel(sql_type = Nullable<Json>)]
+    next_kwargs: Option<FromJson<Map<String, Value>>>,
+    #[diesel(sql_type = Nullable<Json>)]
+    resumption: Option<FromJson<Resumption>>,
     #[diesel(sql_type = Integer)]
     rounds: i32,
     #[diesel(sql_type = BigInt)]

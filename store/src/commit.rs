@@ -9,6 +9,7 @@ mod approval;
 mod asset;
 mod backfill;
 mod dag;
+mod deferral;
 mod run;
 mod task_instance;
 mod trace;
@@ -54,6 +55,7 @@ impl Store {
         trace::write_xcoms(conn, &decisions.xcoms, &mut statements)?;
         approval::ask(conn, &decisions.questions_asked, &mut statements);
         approval::close(conn, &decisions.questions_closed, &mut statements);
+        deferral::write(conn, decisions, &mut statements);
         backfill::write(conn, decisions, &mut statements);
         asset::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);

@@ -6,7 +6,7 @@ use diesel::{
     sql_types::{Array, BigInt, Json, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use domain::intent::Message;
+use domain::{deferral::Word, intent::Message};
 use serde_json::json;
 
 use crate::{
@@ -86,9 +86,13 @@ impl Store {
     }
 }
 
-fn check(message: &Message) -> Result<(), Error> {
+pub(crate) fn check(message: &Message) -> Result<(), Error> {
     match message {
         Message::Outcome(outcome) => outcome.xcoms.keys().try_for_each(|key| xcom::check_key(key)),
+        Message::Fired(fired) => match &fired.word {
+            Word::Ended { xcoms, .. } => xcoms.keys().try_for_each(|key| xcom::check_key(key)),
+            Word::Event(_) | Word::Failed(_) => Ok(()),
+        },
         Message::Intent(_) => Ok(()),
     }
 }

@@ -32,6 +32,7 @@ pub mod clean;
 pub mod connection;
 pub mod dag;
 pub mod dag_version;
+pub mod deferral;
 pub mod event_log;
 pub mod import_error;
 pub mod inbox;
@@ -46,7 +47,7 @@ pub mod variable;
 pub mod view;
 pub mod xcom;
 
-pub use claim::{Claimed, PreviousSuccess};
+pub use claim::{Claimed, PreviousSuccess, Resumed};
 pub use connect::{Settings, Store};
 pub use error::Error;
 pub use inbox::InboxId;

@@ -190,7 +190,12 @@ impl Topic {
                 is_dag && is_run
             }
             Bell::Missed => true,
-            Bell::Engine | Bell::Config | Bell::Stop(_) | Bell::Question(_) | Bell::Answer(_) => false,
+            Bell::Engine
+            | Bell::Config
+            | Bell::Deferral
+            | Bell::Stop(_)
+            | Bell::Question(_)
+            | Bell::Answer(_) => false,
         }
     }
 }

@@ -69,6 +69,7 @@ pub(crate) async fn read(state: &AppState, place: &LogPlace, from: u64, max: u64
     let max = max.clamp(1, LONGEST_READ);
     match stored(state, place, from, max).await {
         Err(LogsError::NotFound(_)) => live(state, place, from, max).await,
+        Ok(part) if part.is_last() && place.goes_on => continued(state, place, from, max, part).await,
         stored => Ok(stored?),
     }
 }
@@ -104,6 +105,25 @@ async fn live(state: &AppState, place: &LogPlace, from: u64, max: u64) -> Result
     // A try that is over without a log in storage and without a live one left none.
     let ended = end.1 || (place.is_over && chunk.bytes.is_empty());
     Ok(Part { start: chunk.start, bytes: chunk.bytes.into(), size: end.0, ended })
+}
+
+/// A try that is taken up again under its number writes behind what it has left in storage.
+async fn continued(
+    state: &AppState,
+    place: &LogPlace,
+    from: u64,
+    max: u64,
+    stored: Part,
+) -> Result<Part, Error> {
+    let begin = from.max(stored.size);
+    // Further on there is nothing: who asks there wants to know how much there is.
+    if begin - stored.size > LOOK as u64 {
+        return Ok(Part { ended: false, ..stored });
+    }
+    let more = live(state, place, begin, max).await?;
+    let size = stored.size.max(more.size);
+    let part = if stored.bytes.is_empty() { more } else { stored };
+    Ok(Part { size, ended: false, ..part })
 }
 
 type TaskPath = Path<(String, String, String)>;

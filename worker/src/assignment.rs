@@ -10,6 +10,7 @@ use domain::state::RunType;
 use domain::timetable::DataInterval;
 use runtime::logs::LogKey;
 use serde_json::{Map, Value};
+use store::Resumed;
 
 /// One try of one task instance.
 #[derive(Debug, Clone)]
@@ -30,6 +31,10 @@ pub struct Assignment {
     pub max_tries: u32,
     /// How often a worker has looked under this try number, where it waits for something.
     pub pokes: u32,
+    /// When the first look under this try number began, where there was one before.
+    pub since: Option<DateTime<Utc>>,
+    /// With what it goes on, when it has waited for a trigger.
+    pub resumption: Option<Resumed>,
     /// How many rounds of its loop are behind it.
     pub rounds: u32,
     /// When it was claimed.

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::assignment::Assignment;
 use crate::attempt::{Attempt, Watcher, shown};
 use crate::backend::Backend;
-use crate::operator::{self, Request};
+use crate::operator::{self, Left, Request};
 use crate::output::{Output, Sink};
 
 pub use crate::output::Echo;
@@ -85,7 +85,8 @@ pub async fn run_once(
         }
     };
     let done = end.done;
-    let (trigger, question) = Request::parts(done.request);
+    // Nobody holds triggers here, and nobody looks again.
+    let Left { trigger, question, .. } = Request::parts(done.request);
     Ok(Finished {
         result: done.result,
         exit_code: done.exit_code,

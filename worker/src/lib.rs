@@ -25,6 +25,7 @@ mod settings;
 mod station;
 mod stop;
 mod template;
+mod triggers;
 mod versions;
 pub mod warden;
 

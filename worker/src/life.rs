@@ -3,6 +3,7 @@
 
 mod claims;
 mod lease;
+mod triggers;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -183,6 +184,7 @@ impl Worker {
             trouble: Mutex::default(),
         });
         let claimer = tokio::spawn(Arc::clone(self).claim(Arc::clone(&term)));
+        let holder = tokio::spawn(Arc::clone(self).hold_triggers(Arc::clone(&term)));
         let end = tokio::select! {
             () = self.renew(&term) => End::LeaseLost,
             () = self.listen(&term) => End::LeaseLost,
@@ -194,11 +196,13 @@ impl Worker {
                 tracing::error!(worker = %id, "the lease was lost: everything is stopped, and this worker begins anew");
                 term.running.stop_all(Halt::LeaseLost);
                 let _ = claimer.await;
+                let _ = holder.await;
                 self.wait_for_the_killed(&term).await;
                 writer.abort();
             }
             End::Drained => {
                 let _ = claimer.await;
+                let _ = holder.await;
                 self.drain(&term, shutdown).await;
                 drop(term);
                 if tokio::time::timeout(LAST_REPORTS, &mut writer).await.is_err() {
@@ -242,7 +246,12 @@ impl Worker {
                 Some(Bell::Stop(ticket)) => term.running.stop(attempt_of(ticket), Halt::Engine),
                 Some(Bell::Missed) => term.lease.look_now(),
                 Some(
-                    Bell::Engine | Bell::Config | Bell::Changed { .. } | Bell::Question(_) | Bell::Answer(_),
+                    Bell::Engine
+                    | Bell::Config
+                    | Bell::Deferral
+                    | Bell::Changed { .. }
+                    | Bell::Question(_)
+                    | Bell::Answer(_),
                 )
                 | None => {}
             }

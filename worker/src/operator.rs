@@ -14,9 +14,11 @@ mod wait;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::approval::Question;
 use domain::asset::OutletEvent;
 use domain::dag::{Operator, Task};
+use domain::deferral::Deferral;
 use domain::outcome::{RETURN_VALUE, TryResult};
 use domain::wait::TriggerRequest;
 use futures_util::future::BoxFuture;
@@ -33,7 +35,7 @@ use crate::station::Station;
 use crate::stop::{Halt, StopSignal};
 use crate::template::{Error, Renderer};
 
-pub(crate) use airflow::Nursery;
+pub(crate) use airflow::{Nursery, told_in_log, try_id};
 
 /// A try that is ready to begin: its templates are rendered.
 pub(crate) trait Work: Send + Sync {
@@ -94,15 +96,35 @@ pub(crate) enum Request {
     Run(TriggerRequest),
     /// A question to put to people.
     Question(Question),
+    /// A trigger to wait for.
+    Deferral(Deferral),
+    /// The next look.
+    Again(DateTime<Utc>),
+}
+
+/// What a try leaves to the engine, as the records have it: at most one of these.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// A run.
+    pub(crate) trigger: Option<Box<TriggerRequest>>,
+    /// A question.
+    pub(crate) question: Option<Box<Question>>,
+    /// A trigger.
+    pub(crate) deferral: Option<Box<Deferral>>,
+    /// A moment.
+    pub(crate) resume_at: Option<DateTime<Utc>>,
 }
 
 impl Request {
-    /// As the records have it: a run, or a question.
-    pub(crate) fn parts(request: Option<Box<Self>>) -> (Option<Box<TriggerRequest>>, Option<Box<Question>>) {
+    /// As the records have it.
+    pub(crate) fn parts(request: Option<Box<Self>>) -> Left {
+        let usual = Left::default();
         match request.map(|request| *request) {
-            Some(Self::Run(run)) => (Some(Box::new(run)), None),
-            Some(Self::Question(question)) => (None, Some(Box::new(question))),
-            None => (None, None),
+            Some(Self::Run(run)) => Left { trigger: Some(Box::new(run)), ..usual },
+            Some(Self::Question(question)) => Left { question: Some(Box::new(question)), ..usual },
+            Some(Self::Deferral(deferral)) => Left { deferral: Some(Box::new(deferral)), ..usual },
+            Some(Self::Again(at)) => Left { resume_at: Some(at), ..usual },
+            None => usual,
         }
     }
 }
@@ -113,6 +135,15 @@ impl Done {
         Done {
             result: TryResult::Deferred,
             request: Some(Box::new(request)),
+            ..Done::success(IndexMap::new())
+        }
+    }
+
+    /// What it looked for is not there yet, and it looks again then.
+    pub(crate) fn again(at: DateTime<Utc>) -> Done {
+        Done {
+            result: TryResult::Rescheduled,
+            request: Some(Box::new(Request::Again(at))),
             ..Done::success(IndexMap::new())
         }
     }

@@ -4,6 +4,7 @@
 //! slow log storage delays only the archive.
 
 mod archive;
+mod carried;
 mod last_line;
 mod lines;
 mod live;
@@ -19,6 +20,7 @@ use last_line::LastLine;
 use lines::Lines;
 
 pub(crate) use archive::Archive;
+pub(crate) use carried::Before;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
 pub(crate) use runtime::mask::{Masker, secrets_in_json};

@@ -223,6 +223,8 @@ mod tests {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
             rendered_map_index: None,
             xcoms: IndexMap::from([("k".repeat(513), json!(1))]),
         };

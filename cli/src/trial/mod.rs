@@ -152,6 +152,8 @@ impl Trial {
             map_index,
             max_tries,
             pokes: 0,
+            since: None,
+            resumption: None,
             rounds: 0,
             started_at: self.clock.now(),
         }

@@ -293,6 +293,8 @@ async fn run_try(trial: &Trial, assignment: Assignment, cancel: &CancellationTok
         pokes: Some(pokes),
         trigger: None,
         question,
+        deferral: None,
+        resume_at: None,
     }
 }
 

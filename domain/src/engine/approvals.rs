@@ -161,7 +161,7 @@ pub(super) fn is_rejected(result: Option<&Value>) -> bool {
 fn open_terms(wait: Option<&Wait>) -> Option<&Terms> {
     match &wait?.until {
         Awaited::Answer(terms) => Some(terms),
-        Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => None,
+        Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => None,
     }
 }
 

@@ -4,11 +4,12 @@ use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
-    PastQuestion, QuestionRecord, QueuedAsset, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+    DeferralRecord, PastQuestion, QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord,
+    TiRecord, TryRecord, XComRecord,
 };
 use crate::{
     alert::AlertRecord,
-    id::{DagId, QueueName, RunId, RunKey, TaskId, TryKey},
+    id::{DagId, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, TaskState},
 };
 use chrono::{DateTime, Utc};
@@ -37,6 +38,12 @@ pub struct Decisions {
     pub questions_asked: Vec<QuestionRecord>,
     /// Questions that end. All of them were open, or are asked in the same turn.
     pub questions_closed: Vec<ClosingRecord>,
+    /// What instances leave for triggers; replaces what they left for an earlier one.
+    pub deferrals: Vec<DeferralRecord>,
+    /// With what instances go on that have waited for a trigger. Each has left something for one, here or before.
+    pub resumptions: Vec<ResumptionRecord>,
+    /// Instances of which nothing is left of a deferral.
+    pub deferrals_closed: Vec<TiKey>,
     /// Backfills to insert, with all their dates.
     pub backfills_created: Vec<NewBackfill>,
     /// Backfills to update. None of them was over before.
@@ -144,6 +151,9 @@ impl Decisions {
             && self.xcoms.is_empty()
             && self.questions_asked.is_empty()
             && self.questions_closed.is_empty()
+            && self.deferrals.is_empty()
+            && self.resumptions.is_empty()
+            && self.deferrals_closed.is_empty()
             && self.backfills_created.is_empty()
             && self.backfills_changed.is_empty()
             && self.dates.is_empty()

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     backfill::BackfillId,
+    deferral::Fired,
     id::{DagId, RunKey, TryKey},
     intent::Intent,
     outcome::Outcome,
@@ -33,6 +34,8 @@ pub enum Event {
     Run(Box<RunSnapshot>),
     /// A worker reports the end of a try.
     Outcome(Box<Outcome>),
+    /// What became of a trigger.
+    Fired(Box<Fired>),
     /// A person or a program asks for something.
     Intent(Box<Intent>),
     /// The answer to a question of [`super::decision::Decisions::questions`]: how the run before this one ended, if there was one.

@@ -261,9 +261,10 @@ impl Engine {
             return Err("the run is gone".to_owned());
         };
         run.tis.iter().for_each(|ti| self.floor.remove(ti.record.key));
-        let asking = run.asking();
+        let (asking, deferring) = (run.asking(), run.deferring());
         self.install(run.rebuilt(version, graph), now);
         self.withdraw_lost(asking, now);
+        self.close_lost(deferring);
         self.reopen(key, now);
         Ok(())
     }

@@ -173,10 +173,10 @@ impl Life<'_> {
         if self.run.nodes.get(node).is_some_and(|node| node.disabled) {
             return self.end_without_try(index, TaskState::Skipped, Some(DISABLED));
         }
+        self.forget_wait(index);
         let record = &mut self.run.tis[index as usize].record;
         record.try_number += 1;
         record.scheduled_at = Some(now);
-        (record.next_try_at, record.wait) = (None, None);
         if node < self.run.graph.len() && self.run.graph.node(node).is_instant {
             (record.started_at, record.ended_at, record.reason) = (Some(now), None, None);
             return self.carry_out(index, node);
@@ -206,9 +206,9 @@ impl Life<'_> {
     }
 
     pub fn end_without_try(&mut self, index: u32, state: TaskState, reason: Option<&str>) {
+        self.forget_wait(index);
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(self.now);
-        (record.next_try_at, record.wait) = (None, None);
         record.reason = reason.map(str::to_owned);
         self.set(index, state);
     }
@@ -221,12 +221,13 @@ impl Life<'_> {
         else {
             return;
         };
+        self.forget_wait(index);
         let record = &mut self.run.tis[index as usize].record;
         record.max_tries = record.try_number + retries;
         (record.lost, record.rounds) = (0, 0);
         record.reason = record.is_held.then(|| HELD.to_owned());
         (record.scheduled_at, record.queued_at, record.started_at) = (None, None, None);
-        (record.ended_at, record.next_try_at, record.worker, record.wait) = (None, None, None, None);
+        (record.ended_at, record.worker) = (None, None);
         record.rendered_map_index = None;
         self.run.choices.remove(&index);
         self.run.failed_fast = false;
@@ -249,10 +250,14 @@ impl Life<'_> {
     fn stop(&mut self, index: u32, state: TaskState, reason: &str) {
         self.forsake(index, state);
         let record = &self.run.tis[index as usize].record;
-        if record.state.is_in_flight() {
-            self.out.stop.push(self.attempt(index));
-        } else if record.wait.is_none() {
+        let is_in_flight = record.state.is_in_flight();
+        let wait = record.wait.as_ref().filter(|_| !is_in_flight);
+        if !is_in_flight && wait.is_none() {
             return;
+        }
+        // Whoever holds the trigger that it waits for is told, too.
+        if wait.is_none_or(|wait| wait.is_for_trigger()) {
+            self.out.stop.push(self.attempt(index));
         }
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(self.now);
@@ -363,8 +368,11 @@ impl Life<'_> {
     pub fn withdraw(&mut self, index: u32) {
         let record = &mut self.run.tis[index as usize].record;
         if record.state == TaskState::Scheduled {
+            let has_begun = record.wait.as_ref().is_some_and(|wait| wait.pokes > 0);
+            self.forget_wait(index);
+            let record = &mut self.run.tis[index as usize].record;
             // A try in which a worker has looked already is never begun anew under its number.
-            if record.wait.take().is_some_and(|wait| wait.pokes > 0) {
+            if has_begun {
                 record.max_tries += 1;
             } else {
                 record.try_number -= 1;

@@ -16,6 +16,7 @@ mod control;
 mod counts;
 mod deadlines;
 pub mod decision;
+mod deferrals;
 pub mod durations;
 mod end;
 pub mod event;
@@ -163,6 +164,9 @@ impl Engine {
             Event::Workers(workers) => self.floor.set_workers(&workers),
             Event::Run(run) => self.load_run(*run, now),
             Event::Outcome(outcome) => self.report(*outcome, now),
+            Event::Fired(fired) => {
+                self.with_run(fired.attempt.ti.run, now, |life| life.hear_trigger(*fired));
+            }
             Event::Intent(intent) => self.intend(*intent, now),
             Event::WorkerLost { tries, .. } => {
                 for attempt in tries {

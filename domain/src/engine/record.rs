@@ -2,6 +2,7 @@
 //! memory can be thrown away and rebuilt.
 
 mod assets;
+mod deferrals;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +31,7 @@ pub use self::assets::{
     AssetCursor, AssetCursorRecord, AssetEventRecord, AssetStanding, AssetsRecord, Consumption, EventSource,
     QueuedAsset,
 };
+pub use self::deferrals::{DeferralRecord, ResumptionRecord};
 
 /// The number of a DAG version in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

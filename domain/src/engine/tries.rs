@@ -71,7 +71,7 @@ impl Life<'_> {
             }
             TryResult::Rescheduled => self.reschedule(index, &outcome),
             TryResult::Again => self.go_round(index, outcome),
-            TryResult::Deferred => self.ask_rendered(index, outcome),
+            TryResult::Deferred => self.defer(index, outcome),
         }
     }
 
@@ -150,7 +150,13 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
-        (record.lost, record.wait, record.next_try_at) = (0, None, None);
+        record.lost = 0;
+        let has_deferred = record.wait.as_ref().is_some_and(|wait| wait.is_for_trigger());
+        self.forget_wait(index);
+        // Another try begins anew, also with what it leaves.
+        if has_deferred && state == TaskState::UpForRetry {
+            self.drop_xcoms(index);
+        }
         self.name_instance(index, outcome.rendered_map_index.as_deref());
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);
@@ -241,7 +247,11 @@ impl Life<'_> {
         let wait = self.run.tis[index as usize].record.wait.take();
         self.schedule(index);
         let record = &mut self.run.tis[index as usize].record;
-        record.wait = wait.filter(|_| record.state == TaskState::Scheduled);
+        if record.state == TaskState::Scheduled {
+            record.wait = wait;
+        } else if wait.is_some_and(|wait| wait.is_for_trigger()) {
+            self.out.deferrals_closed.push(record.key);
+        }
     }
 
     /// The retry's time has come.

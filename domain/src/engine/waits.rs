@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     dag::Operator,
+    deferral::Resumption,
     id::TryKey,
     outcome::{Outcome, TryResult},
     span::Span,
@@ -43,9 +44,15 @@ impl Life<'_> {
 
     /// A try goes on without a worker until what it waits for happens.
     pub(super) fn fall_asleep(&mut self, index: u32, wait: Wait) {
+        // What it leaves for another trigger replaces what is there.
+        if !wait.is_for_trigger() {
+            self.forget_wait(index);
+        }
         let state = match wait.until {
             Awaited::Answer(_) => TaskState::AwaitingInput,
-            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke => TaskState::Deferred,
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => {
+                TaskState::Deferred
+            }
         };
         let record = &mut self.run.tis[index as usize].record;
         record.reason = Some(wait.words());
@@ -57,23 +64,33 @@ impl Life<'_> {
         self.wake(self.attempt(index));
     }
 
-    /// A worker has looked in vain: the next one looks after a pause, under the same number. Source: Airflow 3.3.2
-    /// `BaseSensorOperator.execute` in mode `reschedule`; its last look is at the deadline here, not a pause before.
+    /// A worker has looked in vain: the next one looks after a pause, or when the task itself has said, under the same number. Source: Airflow
+    /// 3.3.2 `BaseSensorOperator.execute` in mode `reschedule`; the last look of our own waits is at the deadline, not a pause before.
     pub(super) fn reschedule(&mut self, index: u32, outcome: &Outcome) {
-        let Some((poke, timeout)) = self.wait_for(index).map(|wait| (wait.poke, wait.timeout)) else {
-            let reason = "it asked to be taken up again later, but does not wait for anything";
-            return self.conclude(index, TryResult::FailedForGood, Some(reason.to_owned()));
-        };
-        let before = self.run.tis[index as usize].record.wait.take();
-        let since = before.as_ref().map_or(outcome.started_at, |wait| wait.since);
+        let rule = self.wait_for(index).map(|wait| (wait.poke, wait.timeout));
+        let before = self.run.tis[index as usize].record.wait.as_deref();
+        let since = before.map_or(outcome.started_at, |wait| wait.since);
         let pokes = before.map_or(0, |wait| wait.pokes) + 1;
-        let deadline = since + timeout.delta();
-        if outcome.ended_at >= deadline || self.now >= deadline {
-            return self.time_out(index, timeout, outcome.reason.as_deref());
-        }
-        let at = (outcome.ended_at + poke.pause(pokes).delta()).min(deadline);
-        let wait = Wait { until: Awaited::Poke, since, deadline: Some(deadline), pokes };
+        let (at, deadline) = match (rule, outcome.resume_at) {
+            (Some((poke, timeout)), _) => {
+                let deadline = since + timeout.delta();
+                if outcome.ended_at >= deadline || self.now >= deadline {
+                    return self.time_out(index, timeout, outcome.reason.as_deref());
+                }
+                ((outcome.ended_at + poke.pause(pokes).delta()).min(deadline), Some(deadline))
+            }
+            (None, Some(at)) => (at, None),
+            (None, None) => {
+                let reason = "it asked to be taken up again later, but does not wait for anything";
+                return self.conclude(index, TryResult::FailedForGood, Some(reason.to_owned()));
+            }
+        };
+        self.name_instance(index, outcome.rendered_map_index.as_deref());
         let record = &mut self.run.tis[index as usize].record;
+        // A task that goes on after a trigger goes on with what that said.
+        let until = record.wait.take().filter(|wait| wait.is_for_trigger());
+        let until = until.map_or(Awaited::Poke, |wait| wait.until);
+        let wait = Wait { until, since, deadline, pokes };
         let found = outcome.reason.as_deref().map(|reason| format!("{reason}; ")).unwrap_or_default();
         record.reason = Some(format!("{found}{}", wait.words()));
         (record.ended_at, record.next_try_at, record.lost) = (Some(outcome.ended_at), Some(at), 0);
@@ -115,6 +132,7 @@ impl Life<'_> {
         match until {
             Some(Awaited::Time(at)) if *at <= self.now => self.conclude(index, TryResult::Success, None),
             Some(Awaited::Answer(_)) => self.give_up_waiting(index),
+            Some(Awaited::Trigger { .. }) => self.resume(index, Resumption::TimedOut),
             Some(Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke) | None => {
                 let timeout = self.wait_for(index).map(|wait| wait.timeout).unwrap_or(crate::wait::TIMEOUT);
                 self.time_out(index, timeout, None);
@@ -198,6 +216,8 @@ impl Life<'_> {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         }
     }
 

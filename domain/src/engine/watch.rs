@@ -164,7 +164,7 @@ impl Engine {
             Awaited::Run(other) => {
                 Some((TryKey { ti: record.key, try_number: record.try_number }, other.clone()))
             }
-            Awaited::Time(_) | Awaited::Poke | Awaited::Answer(_) => None,
+            Awaited::Time(_) | Awaited::Poke | Awaited::Answer(_) | Awaited::Trigger { .. } => None,
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Wait {
     /// It has taken too long then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// How often a worker has looked under this try number; fences what workers report of it.
+    /// How often a worker has looked, or has left it to a trigger, under this try number; fences what workers and triggers report of it.
     #[serde(default)]
     pub pokes: u32,
 }
@@ -36,6 +36,11 @@ pub enum Awaited {
     Poke,
     /// A person's answer on these terms.
     Answer(Box<Terms>),
+    /// The word of a trigger ([`crate::deferral`]); and while a worker goes on after it.
+    Trigger {
+        /// Its class.
+        classpath: String,
+    },
 }
 
 /// Another run, and the ends of it that count.
@@ -131,6 +136,16 @@ impl Wait {
             }
             Awaited::Poke => format!("looked {} times without success{latest}", self.pokes),
             Awaited::Answer(terms) => format!("waits for {}{latest}", answer_of(&terms.assigned_users)),
+            Awaited::Trigger { classpath } => format!("waits for the trigger {classpath}{latest}"),
+        }
+    }
+
+    /// It is for a trigger.
+    #[must_use]
+    pub const fn is_for_trigger(&self) -> bool {
+        match &self.until {
+            Awaited::Trigger { .. } => true,
+            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => false,
         }
     }
 
@@ -142,7 +157,7 @@ impl Wait {
                 Some(deadline) if deadline.timestamp_millis() < at.timestamp_millis() => Some(deadline),
                 Some(_) | None => Some(*at),
             },
-            Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => self.deadline,
+            Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) | Awaited::Trigger { .. } => self.deadline,
         }
     }
 }

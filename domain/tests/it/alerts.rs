@@ -98,6 +98,8 @@ fn each_mapped_instance_is_told_of() {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         })));
     }
     assert_eq!(
@@ -216,6 +218,8 @@ fn an_outcome_that_comes_twice_is_told_once() {
         pokes: None,
         trigger: None,
         question: None,
+        deferral: None,
+        resume_at: None,
     };
     for _ in 0..2 {
         stage.handle(Event::Outcome(Box::new(outcome.clone())));

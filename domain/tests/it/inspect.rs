@@ -74,7 +74,8 @@ impl World {
         };
         // A wait may have begun earlier in this turn than the choice was made.
         let is_choice = |xcom: &XComRecord| xcom.ti.run == key.run && xcom.key == CHOICE;
-        let was_first = record.state == TaskState::Deferred && decisions.xcoms.iter().any(is_choice);
+        let waits = matches!(record.state, TaskState::Deferred | TaskState::AwaitingInput);
+        let was_first = waits && decisions.xcoms.iter().any(is_choice);
         assert!(was_first || !scene.was_left_out(record, &xcom), "{} was not chosen", record.task_id);
         // Wishes of the same turn may have changed the past after it was looked at.
         let was_changed = self.has_wishes || !decisions.runs_created.is_empty();
@@ -114,7 +115,11 @@ impl World {
                 let is_met = standings.iter().any(|standing| other.judge(standing) == Some(Heard::Met));
                 assert!(is_met, "{new:?} waited for {standings:?}");
             }
-            Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => {}
+            Awaited::Time(_)
+            | Awaited::Run(_)
+            | Awaited::Poke
+            | Awaited::Answer(_)
+            | Awaited::Trigger { .. } => {}
         }
         let deadline = wait.deadline.filter(|_| new.state.is_asleep() && !new.is_held && *new == *old);
         assert!(deadline.is_none_or(|at| at > self.now), "{new:?} waits for too long");

@@ -18,6 +18,8 @@ mod dagfile_params;
 mod dagfile_schema;
 mod dagfile_wild;
 mod deadlines;
+mod deferrals;
+mod deferring;
 mod guide;
 mod inspect;
 mod laws;

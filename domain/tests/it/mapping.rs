@@ -184,6 +184,8 @@ impl Stage {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
             xcoms: value.into_iter().map(|value| ("return_value".to_owned(), value)).collect(),
         };
         self.handle(domain::engine::event::Event::Outcome(Box::new(outcome)));
@@ -433,6 +435,8 @@ fn ten_thousand_elements_cost_what_they_touch() {
                 pokes: None,
                 trigger: None,
                 question: None,
+                deferral: None,
+                resume_at: None,
                 xcoms: indexmap::IndexMap::new(),
             };
             stage.engine.handle(domain::engine::event::Event::Outcome(Box::new(outcome)), stage.now);

@@ -19,6 +19,7 @@ impl World {
         for round in 0..3_000 {
             self.unpause();
             self.reply_to_all();
+            self.fire_all();
             self.turn(false);
             self.sweep();
             while !self.queue.is_empty() {

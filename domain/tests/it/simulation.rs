@@ -20,7 +20,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::{
-    approving::random_approval, chance::Chance, consuming::make_assets, leaving::asked_by_task, story::Story,
+    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow, leaving::asked_by_task,
+    story::Story,
     world::World,
 };
 
@@ -65,7 +66,8 @@ fn dags(story: &Story) -> Vec<Dag> {
 }
 
 fn step(world: &mut World, faults: bool) {
-    match world.chance.below(18) {
+    match world.chance.below(19) {
+        18 => world.fire(faults),
         17 => world.reply(faults),
         16 => world.backfill(),
         0 => trigger(world),
@@ -123,7 +125,7 @@ fn logical_date(world: &mut World, place: usize) -> Option<DateTime<Utc>> {
         Message::Intent(Intent { wish: Wish::TriggerByTask(asked), .. }) => {
             asked.run.logical_date == Some(date)
         }
-        Message::Intent(_) | Message::Outcome(_) => false,
+        Message::Intent(_) | Message::Outcome(_) | Message::Fired(_) => false,
     };
     (is_free && !world.inbox.iter().any(asked) && world.chance.one_in(2)).then_some(date)
 }
@@ -332,6 +334,7 @@ fn random_operator(is_mapped: bool, chance: &mut Chance) -> Operator {
         4 | 5 => Operator::Branch { program: program() },
         6 => Operator::ShortCircuit { program: program(), ignore_downstream_trigger_rules: chance.one_in(2) },
         7 if chance.one_in(2) => Operator::LatestOnly,
+        3 | 8 => airflow(),
         _ => Operator::Bash { command: "true".into() },
     }
 }

@@ -18,8 +18,8 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset, RunQuestion, RunRecord,
-            TiRecord, VersionId, WorkerRecord, XComRecord,
+            DagRecord, DeferralRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset,
+            ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -42,6 +42,10 @@ pub struct Stage {
     pub alerts: Vec<AlertRecord>,
     pub asked: Vec<QuestionRecord>,
     pub closed: Vec<ClosingRecord>,
+    pub deferrals: Vec<DeferralRecord>,
+    pub resumptions: Vec<ResumptionRecord>,
+    /// The instances of which nothing is left of a deferral.
+    pub over: Vec<TiKey>,
     pub xcoms: Vec<XComRecord>,
     /// The instances of the run `r` whose XComs were deleted, in that order.
     pub cleared: Vec<String>,
@@ -105,6 +109,9 @@ impl Stage {
             alerts: vec![],
             asked: vec![],
             closed: vec![],
+            deferrals: vec![],
+            resumptions: vec![],
+            over: vec![],
             xcoms: vec![],
             cleared: vec![],
             questions: vec![],
@@ -143,6 +150,9 @@ impl Stage {
         self.alerts.extend(decisions.alerts);
         self.asked.extend(decisions.questions_asked);
         self.closed.extend(decisions.questions_closed);
+        self.deferrals.extend(decisions.deferrals);
+        self.resumptions.extend(decisions.resumptions);
+        self.over.extend(decisions.deferrals_closed);
         self.cleared.extend(decisions.xcoms_cleared.into_iter().map(|(_, task_id, _)| task_id.to_string()));
         self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
@@ -255,6 +265,8 @@ impl Stage {
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         };
         self.handle(Event::Outcome(Box::new(outcome)));
     }
@@ -275,6 +287,8 @@ impl Stage {
             pokes: Some(self.ti(run_id, task_id).wait.as_ref().map_or(0, |wait| wait.pokes)),
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         }
     }
 

@@ -38,6 +38,7 @@ use crate::{
     backfilling::Backfills,
     chance::Chance,
     consuming::Happenings,
+    deferring::Deferrals,
     inspect::blocks_next,
     looping::Loops,
 };
@@ -57,6 +58,7 @@ pub struct Records {
     /// Run, instance, number, event and place of every alert.
     pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
     pub questions: BTreeMap<TryKey, Asked>,
+    pub deferrals: Deferrals,
 }
 
 pub struct World {
@@ -278,6 +280,7 @@ impl World {
                 }
                 self.engine.handle(Event::Outcome(Box::new(outcome)), self.now);
             }
+            Message::Fired(fired) => self.engine.handle(Event::Fired(Box::new(fired)), self.now),
             Message::Intent(intent) => {
                 if let (Some(dag_id), Some(run_id)) = intent.wish.subject() {
                     self.bring_back(dag_id, run_id);
@@ -321,6 +324,7 @@ impl World {
             self.records.xcoms.insert(place, xcom.value.clone());
         }
         self.write_questions(decisions);
+        self.write_deferrals(decisions);
         let paused = self.paused();
         self.write_dags(decisions);
         self.write_assets(decisions, &paused);
@@ -329,6 +333,7 @@ impl World {
         self.check_deadlocks(decisions);
         before.iter().for_each(|old| self.check_wait(old));
         self.check_questions(&before);
+        self.check_deferrals();
         before.iter().for_each(|old| self.check_forsaken(old));
         self.check_rounds(&before, decisions);
         self.check_begun_anew(&before);
@@ -461,6 +466,7 @@ impl World {
         let (result, trigger) = self.waits(attempt, result, faults);
         let result = self.goes_round(attempt, result, &mut xcoms);
         let (result, question) = self.renders(attempt, result, faults);
+        let (result, deferral, resume_at) = self.defers(attempt, result, faults);
         let outcome = Outcome {
             attempt,
             result,
@@ -475,6 +481,8 @@ impl World {
             pokes: Some(self.pokes[&attempt]),
             trigger,
             question,
+            deferral,
+            resume_at,
         };
         self.inbox.push_back(Message::Outcome(outcome.clone()));
         if faults && self.chance.one_in(15) {

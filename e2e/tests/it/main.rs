@@ -14,6 +14,7 @@ mod audit;
 mod availability;
 mod bad_input;
 mod browser;
+mod deferred;
 mod flights;
 mod in_the_browser;
 mod laws;

@@ -147,6 +147,8 @@ impl House {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         })
     }
 

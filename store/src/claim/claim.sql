@@ -22,7 +22,8 @@ claimed AS (
         t.rounds
 )
 SELECT c.run_key, c.index, c.try_number, c.task_id, c.map_index, c.max_tries, c.started_at,
-       c.rounds, coalesce((c.wait->>'pokes')::integer, 0) AS pokes,
+       c.rounds, coalesce((c.wait->>'pokes')::integer, 0) AS pokes, (c.wait->>'since')::timestamptz AS since,
+       d.next_method, d.next_kwargs, d.resumption,
        r.dag_id, r.run_id, r.run_type, r.version_id, r.logical_date, r.interval_start, r.interval_end, r.run_after,
        r.started_at AS run_started_at, r.conf, r.triggered_by, v.file,
        CASE WHEN r.run_type = 'asset_triggered' THEN (
@@ -39,3 +40,4 @@ SELECT c.run_key, c.index, c.try_number, c.task_id, c.map_index, c.max_tries, c.
 FROM claimed c
 JOIN dag_run r ON r.key = c.run_key
 JOIN dag_version v ON v.id = r.version_id
+LEFT JOIN deferral d ON d.run_key = c.run_key AND d.index = c.index AND d.resumption IS NOT NULL

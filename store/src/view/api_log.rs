@@ -32,6 +32,8 @@ pub struct LogPlace {
     pub try_number: u32,
     /// It is not queued or running any more.
     pub is_over: bool,
+    /// It has been left, and is taken up again: what is in storage is not the end of its log.
+    pub goes_on: bool,
 }
 
 impl Store {
@@ -66,6 +68,7 @@ impl Store {
             index: count(row.index),
             try_number: count(row.wanted_try),
             is_over: row.is_over,
+            goes_on: row.goes_on,
         }))
     }
 }
@@ -80,6 +83,8 @@ struct Row {
     wanted_try: i32,
     #[diesel(sql_type = Bool)]
     is_over: bool,
+    #[diesel(sql_type = Bool)]
+    goes_on: bool,
 }
 
 hot_query! {
@@ -91,7 +96,8 @@ hot_query! {
         try_number: Option<i32> => Nullable<Integer>,
     }
     "SELECT t.run_key, t.index, coalesce($5, t.try_number) AS wanted_try,
-            coalesce($5, t.try_number) < t.try_number OR t.state NOT IN ('queued', 'running', 'restarting') AS is_over
+            coalesce($5, t.try_number) < t.try_number OR t.state NOT IN ('queued', 'running', 'restarting') AS is_over,
+            coalesce($5, t.try_number) = t.try_number AND t.wait IS NOT NULL AS goes_on
      FROM dag_run r JOIN task_instance t ON t.run_key = r.key
      WHERE r.dag_id = $1 AND r.run_id = $2 AND t.task_id = $3 AND t.map_index = $4
        AND coalesce($5, t.try_number) BETWEEN 1 AND t.try_number"

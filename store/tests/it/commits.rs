@@ -36,6 +36,8 @@ fn outcome(ti: &TiRecord) -> Message {
         pokes: None,
         trigger: None,
         question: None,
+        deferral: None,
+        resume_at: None,
     })
 }
 

@@ -17,6 +17,7 @@ mod cluster;
 mod commits;
 mod dags;
 mod database;
+mod deferrals;
 mod fixture;
 mod inbox;
 mod jobs;

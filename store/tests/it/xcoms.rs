@@ -72,6 +72,8 @@ async fn a_key_that_cannot_be_kept_is_refused_before_it_harms_others() {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         })
     };
     for key in [String::new(), "k".repeat(513), "\u{1f6a2}".repeat(401)] {

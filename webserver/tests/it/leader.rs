@@ -152,6 +152,7 @@ impl Leader {
         let now = self.clock.now();
         let intent = match message {
             Message::Outcome(outcome) => return self.engine.handle(Event::Outcome(Box::new(outcome)), now),
+            Message::Fired(fired) => return self.engine.handle(Event::Fired(Box::new(fired)), now),
             Message::Intent(intent) => intent,
         };
         let (dag_id, run_id) = intent.wish.subject();
@@ -222,6 +223,8 @@ impl Leader {
             pokes: None,
             trigger: None,
             question: None,
+            deferral: None,
+            resume_at: None,
         }
     }
 }

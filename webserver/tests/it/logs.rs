@@ -121,6 +121,34 @@ async fn a_running_task_is_read_from_the_live_log() {
 }
 
 #[tokio::test]
+async fn a_try_that_goes_on_is_read_from_both() {
+    let app = App::start().await;
+    let program = app.program(Role::User).await;
+    program.run("pipeline", "mine").await;
+    let stored = lines(3);
+    keep(&app, "extract", &stored).await;
+    let size = stored.len() as u64;
+    let wait = r#"{"until": "poke", "since": "2026-01-02T00:00:00Z", "pokes": 1}"#;
+    let set = format!(
+        "UPDATE task_instance SET wait = '{wait}' WHERE task_id = 'extract' RETURNING run_key || '/' || index"
+    );
+    let place = app.db.text(&set).await.unwrap();
+    let (run, index) = place.split_once('/').unwrap();
+    let log = LogId(Ticket { run: run.parse().unwrap(), index: index.parse().unwrap(), try_number: 1 });
+    let whole = page(&program, &format!("{TASK}/log")).await;
+    assert_eq!(
+        (number(&whole, "x-log-next"), &whole.headers()["x-log-end"]),
+        (size, &"false".parse().unwrap())
+    );
+    app.queue.append(&[(log, size, Bytes::from_static(b"more\n"))]).await.unwrap();
+    let more = page(&program, &format!("{TASK}/log?from={size}")).await;
+    assert_eq!((number(&more, "x-log-start"), number(&more, "x-log-size")), (size, size + 5));
+    assert_eq!(more.text().await.unwrap(), "more\n");
+    let beyond = page(&program, &format!("{TASK}/log?from=18446744073709551615")).await;
+    assert_eq!((number(&beyond, "x-log-next"), number(&beyond, "x-log-size")), (size, size));
+}
+
+#[tokio::test]
 async fn the_api_gives_structured_lines_in_pieces() {
     let app = App::start().await;
     let program = app.program(Role::User).await;

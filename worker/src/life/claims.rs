@@ -16,8 +16,8 @@ use store::Claimed;
 use super::{Term, Worker, attempt_of, ticket_of};
 use crate::assignment::{Assignment, Run};
 use crate::attempt::{Attempt, End, Watcher};
-use crate::operator::{Done, Request};
-use crate::output::{Output, Sink, Spool};
+use crate::operator::{Done, Left, Request};
+use crate::output::{Before, Output, Sink, Spool};
 use crate::report::{Report, Reports};
 use crate::running::{Reserved, Slot};
 use crate::stop::{self, Halt, StopSignal};
@@ -27,6 +27,8 @@ use crate::versions::Version;
 const CLAIMERS: usize = 2;
 /// How long one look into the queue waits for something to come.
 const WAIT: Duration = Duration::from_secs(5);
+/// How much of the log of earlier looks is kept in that of the next, in bytes: there may be thousands.
+const CARRIED: u64 = 256 << 10;
 /// The pause after an error.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -169,6 +171,11 @@ impl Worker {
         let tail = self.live.open(LogId(ticket_of(attempt)));
         let spool = Spool::new(self.station.place.log(attempt), self.settings.log_limit);
         let output = Output::new(self.station.clock.clone(), Sink::Spool(spool, tail));
+        if assignment.pokes > 0 {
+            let most = if assignment.resumption.is_some() { u64::MAX } else { CARRIED };
+            let before = Before { store: self.archive.store(), queue: &self.queue };
+            output.carry_over(before, &assignment.log_key(), most).await;
+        }
         let watcher = Told { attempt, reports: &term.reports };
         let whole = Attempt {
             station: &self.station,
@@ -181,6 +188,9 @@ impl Worker {
         };
         let end = whole.run().await;
         if let Some((log, tail)) = output.finish() {
+            if matches!(end.done.result, TryResult::Rescheduled | TryResult::Deferred) {
+                tail.go_on();
+            }
             self.archive.keep(assignment.log_key(), log, tail).await;
         }
         end
@@ -219,6 +229,8 @@ fn refuse(worker: &Worker, term: &Term, claimed: &Claimed, reason: String) {
         pokes: Some(claimed.pokes),
         trigger: None,
         question: None,
+        deferral: None,
+        resume_at: None,
     })));
 }
 
@@ -242,6 +254,8 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
         map_index: claimed.map_index,
         max_tries: claimed.max_tries,
         pokes: claimed.pokes,
+        since: claimed.since,
+        resumption: claimed.resumption,
         rounds: claimed.rounds,
         started_at: claimed.started_at,
     }
@@ -257,7 +271,7 @@ fn folder_of(dags_folder: &Path, file: &str) -> Option<PathBuf> {
 
 fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime<chrono::Utc>) -> Outcome {
     let End { done, rendered_map_index } = end;
-    let (trigger, question) = Request::parts(done.request);
+    let Left { trigger, question, deferral, resume_at } = Request::parts(done.request);
     Outcome {
         attempt: assignment.attempt,
         result: done.result,
@@ -273,5 +287,7 @@ fn outcome(end: End, assignment: &Assignment, term: &Term, now: chrono::DateTime
         pokes: Some(assignment.pokes),
         trigger,
         question,
+        deferral,
+        resume_at,
     }
 }

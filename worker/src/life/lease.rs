@@ -107,5 +107,7 @@ fn returned(attempt: TryKey, term: &Term) -> Outcome {
         pokes: None,
         trigger: None,
         question: None,
+        deferral: None,
+        resume_at: None,
     }
 }

@@ -5,6 +5,7 @@
 //! `sdk/execution_time/supervisor.py`, `sdk/execution_time/task_runner.py`.
 
 mod answers;
+mod deferring;
 mod ending;
 mod logs;
 mod nursery;
@@ -26,7 +27,9 @@ use crate::environment::Places;
 use crate::output::Source;
 use crate::process::{Cause, Group, pump};
 
+pub(crate) use logs::told as told_in_log;
 pub(crate) use nursery::Nursery;
+pub(crate) use startup::id as try_id;
 
 /// How long a child may go on after it has told its end: it runs callbacks then. Source: `[core] task_success_overtime`.
 const OVERTIME: Duration = Duration::from_secs(20);

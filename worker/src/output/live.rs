@@ -40,6 +40,8 @@ struct Waiting {
     ended: bool,
     /// Nothing more will come, but the end is not to be told.
     abandoned: bool,
+    /// Somebody goes on with the log later.
+    goes_on: bool,
 }
 
 impl Live {
@@ -72,7 +74,7 @@ impl Live {
             tracing::debug!(%error, "live output was dropped; the log itself is safe");
         }
         for tail in tails.iter().filter(|tail| tail.is_over()) {
-            held(&self.0.tails).remove(&tail.log);
+            self.0.forget(tail);
             if tail.must_tell_the_end()
                 && let Err(error) = queue.finish(&tail.log).await
             {
@@ -82,7 +84,22 @@ impl Live {
     }
 }
 
+impl Shared {
+    // The same log may have been opened anew meanwhile.
+    fn forget(&self, tail: &Arc<Tail>) {
+        let mut tails = held(&self.tails);
+        if tails.get(&tail.log).is_some_and(|current| Arc::ptr_eq(current, tail)) {
+            tails.remove(&tail.log);
+        }
+    }
+}
+
 impl Tail {
+    /// Whose it is.
+    pub(crate) const fn log(&self) -> LogId {
+        self.log
+    }
+
     /// Adds `bytes`, which begin at `start` in the whole log.
     pub(crate) fn push(&self, start: u64, bytes: &[u8]) {
         let mut state = held(&self.state);
@@ -98,7 +115,17 @@ impl Tail {
 
     /// Nothing more will come, and the whole log is where readers look first.
     pub(crate) fn end(&self) {
-        held(&self.state).ended = true;
+        let mut state = held(&self.state);
+        if state.goes_on && state.was_sent {
+            state.abandoned = true;
+        } else {
+            state.ended = true;
+        }
+    }
+
+    /// The end of this part is not the end of the log: the same try is taken up again.
+    pub(crate) fn go_on(&self) {
+        held(&self.state).goes_on = true;
     }
 
     /// Nothing more will come, but readers find it only here.
@@ -139,6 +166,27 @@ mod tests {
     use super::*;
 
     const LOG: LogId = LogId(queue::Ticket { run: 1, index: 2, try_number: 3 });
+
+    #[tokio::test]
+    async fn the_end_of_a_part_is_not_the_end_of_the_log() {
+        let (queue, live) = (Queue::memory(), Live::default());
+        let tail = live.open(LOG);
+        tail.push(0, b"one\n");
+        live.round(&queue).await;
+        tail.push(4, b"two\n");
+        tail.go_on();
+        tail.end();
+        // Whoever goes on is there before the rest is sent.
+        let next = live.open(LOG);
+        next.push(8, b"three\n");
+        live.round(&queue).await;
+        let chunk = queue.read(&LOG, 0, 100).await.unwrap();
+        assert!(!chunk.end_of_log && chunk.bytes.starts_with(b"one\n"), "{chunk:?}");
+        next.end();
+        live.round(&queue).await;
+        let chunk = queue.read(&LOG, 8, 100).await.unwrap();
+        assert_eq!((chunk.bytes.as_slice(), chunk.end_of_log), (&b"three\n"[..], true));
+    }
 
     #[tokio::test]
     async fn a_round_sends_what_was_written_and_the_end() {

@@ -164,6 +164,8 @@ impl Bench {
             },
             map_index: self.map_index,
             pokes: 0,
+            since: None,
+            resumption: None,
             rounds: self.rounds,
             max_tries: 3,
             started_at: "2026-01-03T00:00:05Z".parse().unwrap(),

@@ -5,6 +5,7 @@
 mod choosing;
 mod database;
 mod fixture;
+mod going_on;
 mod http;
 mod processes;
 mod rounds;

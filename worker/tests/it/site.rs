@@ -104,6 +104,7 @@ impl Site {
                 if messages.len() >= count {
                     let outcomes = messages.into_iter().map(|(_, message)| match message {
                         Message::Outcome(outcome) => outcome,
+                        Message::Fired(fired) => panic!("{fired:?}"),
                         Message::Intent(intent) => panic!("{intent:?}"),
                     });
                     let mut outcomes: Vec<_> = outcomes.collect();

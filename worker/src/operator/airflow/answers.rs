@@ -10,12 +10,13 @@ use std::os::fd::OwnedFd;
 
 use domain::id::RunKey;
 use domain::outcome::{CHOICE, RETURN_VALUE};
-use python::message::{Asked, Reply, TaskRequest, ToldEvent, Unclear, XComOf, asked};
-use serde_json::Value;
+use python::message::{Asked, DeferTask, Reply, TaskRequest, ToldEvent, Unclear, XComOf, asked};
+use serde_json::{Value, json};
 use store::Store;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::deferring::deferral;
 use super::ending::{Last, Told};
 use crate::backend::Unavailable;
 use crate::operator::On;
@@ -142,6 +143,13 @@ impl<'a> Answers<'a> {
                 let last = if state == "skipped" { Last::Skipped } else { Last::Failed };
                 self.end(last, rendered_map_index)
             }
+            TaskRequest::RescheduleTask { reschedule_date } => {
+                self.end(Last::LooksAgain(reschedule_date), None)
+            }
+            TaskRequest::DeferTask(told) => self.defer(told),
+            TaskRequest::GetTaskRescheduleStartDate => Reply::Body(json!({
+                "type": "TaskRescheduleStartDate", "start_date": self.on.assignment.since,
+            })),
             TaskRequest::RetryTask { retry_reason } => self.end(Last::MayRetry(retry_reason), None),
         })
     }
@@ -165,6 +173,17 @@ impl<'a> Answers<'a> {
             Err(reason) => {
                 self.on.output.note(&reason);
                 Reply::refusal(422, &reason)
+            }
+        }
+    }
+
+    fn defer(&mut self, mut told: DeferTask) -> Reply {
+        let name = told.rendered_map_index.take();
+        match deferral(told) {
+            Ok(deferral) => self.end(Last::Defers(Box::new(deferral)), name),
+            Err(reason) => {
+                self.on.output.note(&reason);
+                Reply::refusal(400, &reason)
             }
         }
     }

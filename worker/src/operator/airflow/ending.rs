@@ -2,16 +2,18 @@
 
 use std::process::ExitStatus;
 
+use chrono::{DateTime, Utc};
 use domain::asset::OutletEvent;
+use domain::deferral::Deferral;
 use domain::outcome::{MAX_XCOM_BYTES, TryResult};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::operator::{Done, On};
+use crate::operator::{Done, On, Request};
 use crate::process::{Cause, End};
 
 /// How a task said that it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Last {
     /// It has succeeded.
     Succeeded,
@@ -21,6 +23,10 @@ pub(super) enum Last {
     Failed,
     /// It has failed and may be tried again.
     MayRetry(Option<String>),
+    /// It looks again then.
+    LooksAgain(DateTime<Utc>),
+    /// A trigger goes on for it.
+    Defers(Box<Deferral>),
 }
 
 /// What a task has told.
@@ -78,6 +84,8 @@ impl Told {
             }
             (Some(Last::Skipped), _) => Done::ended(TryResult::Skipped, "it skipped itself"),
             (Some(Last::Failed), _) => Done::failed_for_good("it failed; its log says why"),
+            (Some(Last::LooksAgain(at)), _) => Done::again(at),
+            (Some(Last::Defers(deferral)), _) => Done::deferred(Request::Deferral(*deferral)),
             (Some(Last::MayRetry(reason)), _) => {
                 Done::failed(reason.unwrap_or_else(|| "it failed; its log says why".to_owned()))
             }

@@ -46,13 +46,19 @@ async fn copy(stream: UnixStream, output: &Output) {
 fn show(bytes: &[u8], output: &Output) {
     match serde_json::from_slice::<Value>(bytes) {
         Ok(event) => {
-            let (stream, text) = line(&event);
-            let source = match stream {
-                Stream::Out => Source::Stdout,
-                Stream::Err => Source::Stderr,
-            };
+            let (source, text) = told(&event);
             output.line(source, &text);
         }
         Err(_) => output.line(Source::Stdout, &String::from_utf8_lossy(bytes)),
     }
+}
+
+/// What an event says, and where it belongs.
+pub(crate) fn told(event: &Value) -> (Source, String) {
+    let (stream, text) = line(event);
+    let source = match stream {
+        Stream::Out => Source::Stdout,
+        Stream::Err => Source::Stderr,
+    };
+    (source, text)
 }

@@ -42,7 +42,7 @@ impl Nursery {
     }
 
     /// The folder of DAG files, in which tasks start.
-    pub(super) fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         self.dags_folder.display().to_string()
     }
 
@@ -54,6 +54,16 @@ impl Nursery {
         texts.chain(self.variables()).collect()
     }
 
+    /// The environment of what belongs to no task.
+    pub(crate) fn bare_environment(&self) -> Vec<(String, String)> {
+        self.environment(self.inherited.clone())
+    }
+
+    /// There is a Python environment, or a place where one will be.
+    pub(crate) const fn has_environment(&self) -> bool {
+        self.environment.is_some()
+    }
+
     fn variables(&self) -> Vec<(String, String)> {
         let environment = self.environment.as_ref();
         environment.map(|environment| environment.variables(&self.dags_folder, BUNDLE)).unwrap_or_default()
@@ -63,7 +73,7 @@ impl Nursery {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) async fn zygote(&self) -> Result<Arc<Zygote>, String> {
+    pub(crate) async fn zygote(&self) -> Result<Arc<Zygote>, String> {
         let mut held = self.server.0.lock().await;
         if let Some(zygote) = held.as_ref().filter(|zygote| !zygote.is_gone()) {
             return Ok(Arc::clone(zygote));
@@ -74,7 +84,7 @@ impl Nursery {
         environment.check().await.map_err(|error| error.to_string())?;
         let setup = Setup {
             interpreter: environment.interpreter(),
-            environment: self.environment(self.inherited.clone()),
+            environment: self.bare_environment(),
             preload: PRELOAD.map(str::to_owned).to_vec(),
         };
         let zygote = Arc::new(Zygote::start(&setup).await.map_err(|error| error.to_string())?);

@@ -1,5 +1,6 @@
 //! The first word to a task runner: which task it is, of which run. Source: Airflow 3.3.2 `StartupDetails` and `TIRunContext`.
 
+use domain::id::TryKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,10 +15,11 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
     let (dag, task, run, attempt) = (&assignment.dag, assignment.task(), &assignment.run, assignment.attempt);
     let file = dag.python_file.as_ref().ok_or("its DAG was not read from a Python file")?;
     let interval = run.data_interval;
+    let next = assignment.resumption.as_ref();
     Ok(json!({
         "type": "StartupDetails",
         "ti": {
-            "id": id(assignment), "task_id": task.task_id, "dag_id": dag.dag_id, "run_id": run.run_id,
+            "id": id(attempt), "task_id": task.task_id, "dag_id": dag.dag_id, "run_id": run.run_id,
             "try_number": attempt.try_number, "dag_version_id": Uuid::nil(), "map_index": assignment.map_index,
             "hostname": hostname, "queue": task.queue,
         },
@@ -37,6 +39,7 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
             "task_reschedule_count": assignment.pokes,
             "max_tries": assignment.max_tries,
             "should_retry": may_retry(assignment),
+            "next_method": next.map(|next| &next.method), "next_kwargs": next.map(|next| &next.kwargs),
             "variables": [], "connections": [], "xcom_keys_to_clear": [],
         },
     }))
@@ -64,7 +67,7 @@ pub(super) const fn may_retry(assignment: &Assignment) -> bool {
 }
 
 /// Airflow wants an id of 128 bits: run, place and try are one.
-fn id(assignment: &Assignment) -> Uuid {
-    let (ti, number) = (assignment.attempt.ti, assignment.attempt.try_number);
+pub(crate) fn id(attempt: TryKey) -> Uuid {
+    let (ti, number) = (attempt.ti, attempt.try_number);
     Uuid::from_u64_pair(ti.run.0.cast_unsigned(), (u64::from(ti.index) << 32) | u64::from(number))
 }

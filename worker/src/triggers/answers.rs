@@ -1,0 +1,74 @@
+//! What triggers ask, and the answers.
+
+use python::message::{Reply, Request, TaskRequest};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::backend::{Backend, Unavailable};
+use crate::output::secrets_in_json;
+use crate::station::Station;
+use crate::template::{secrets_of_connection, secrets_of_variable};
+
+/// The answer to a question, and what is a secret from now on. Nobody can tell which trigger has asked.
+pub(crate) async fn answer(body: Value, station: &Station, backend: &dyn Backend) -> (Reply, Vec<String>) {
+    let mut secrets = Vec::new();
+    let answered = match Request::deserialize(&body) {
+        Ok(asking) => of_records(asking, station, backend, &mut secrets).await,
+        Err(_) => of_tasks(&body, backend).await,
+    };
+    (answered.unwrap_or_else(|error| Reply::refusal(503, &error.to_string())), secrets)
+}
+
+// Nothing is a trigger's own: it names whose XCom it wants.
+async fn of_tasks(body: &Value, backend: &dyn Backend) -> Result<Reply, Unavailable> {
+    let Ok(TaskRequest::GetXCom { of, map_index }) = TaskRequest::deserialize(body) else {
+        return Ok(unknown(body));
+    };
+    let found = match backend.run(&of.dag_id, &of.run_id).await? {
+        Some(run) => backend.instance(run, &of.task_id, &of.key, map_index.unwrap_or(-1)).await?,
+        None => None,
+    };
+    Ok(Reply::xcom(&of.key, found))
+}
+
+fn unknown(body: &Value) -> Reply {
+    let kind = body.get("type").and_then(Value::as_str).unwrap_or("something without a type");
+    tracing::warn!(kind, "a trigger asked for something that is not known");
+    Reply::refusal(501, &format!("{kind}: Tradewind does not support this in triggers yet"))
+}
+
+async fn of_records(
+    asking: Request,
+    station: &Station,
+    backend: &dyn Backend,
+    secrets: &mut Vec<String>,
+) -> Result<Reply, Unavailable> {
+    Ok(match asking {
+        Request::GetVariable { key } => {
+            let value = match station.overrides.variable(&key) {
+                Some(value) => Some(value),
+                None => backend.variable(&key).await?,
+            };
+            secrets.extend(value.iter().flat_map(|value| secrets_of_variable(&key, value)));
+            Reply::variable(&key, value.as_deref())
+        }
+        Request::GetConnection { conn_id } => {
+            let found = match station.overrides.connection(&conn_id) {
+                Some(Ok(connection)) => Some(connection),
+                Some(Err(error)) => return Ok(Reply::refusal(500, &error)),
+                None => backend.connection(&conn_id).await?,
+            };
+            secrets.extend(found.iter().flat_map(secrets_of_connection));
+            Reply::connection(&conn_id, found.map(|connection| connection.json()).as_ref())
+        }
+        Request::MaskSecret { value, name } => {
+            let is_secret = name.is_none_or(|name| runtime::secret::is_secret_name(&name));
+            secrets.extend(secrets_in_json(&value, is_secret));
+            Reply::noted()
+        }
+        Request::GetVariableKeys { .. } | Request::PutVariable { .. } | Request::DeleteVariable { .. } => {
+            Reply::refusal(501, "Tradewind does not let triggers list or change variables yet")
+        }
+        Request::DagFileParsingResult { .. } => Reply::refusal(400, "this is a trigger, not a DAG file"),
+    })
+}
