@@ -151,12 +151,7 @@ impl Life<'_> {
         record.ended_at = Some(outcome.ended_at);
         record.reason.clone_from(&outcome.reason);
         record.lost = 0;
-        let has_deferred = record.wait.as_ref().is_some_and(|wait| wait.is_for_trigger());
         self.forget_wait(index);
-        // Another try begins anew, also with what it leaves.
-        if has_deferred && state == TaskState::UpForRetry {
-            self.drop_xcoms(index);
-        }
         self.name_instance(index, outcome.rendered_map_index.as_deref());
         self.set(index, state);
         self.archive(index, state, outcome.exit_code);

@@ -21,7 +21,7 @@ pub(crate) async fn answer(body: Value, station: &Station, backend: &dyn Backend
 
 // Nothing is a trigger's own: it names whose XCom it wants.
 async fn of_tasks(body: &Value, backend: &dyn Backend) -> Result<Reply, Unavailable> {
-    let Ok(TaskRequest::GetXCom { of, map_index }) = TaskRequest::deserialize(body) else {
+    let Ok(TaskRequest::GetXCom { of, map_index, .. }) = TaskRequest::deserialize(body) else {
         return Ok(unknown(body));
     };
     let found = match backend.run(&of.dag_id, &of.run_id).await? {
