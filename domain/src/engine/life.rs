@@ -371,13 +371,14 @@ impl Life<'_> {
             let has_begun = record.wait.as_ref().is_some_and(|wait| wait.pokes > 0);
             self.forget_wait(index);
             let record = &mut self.run.tis[index as usize].record;
-            // A try in which a worker has looked already is never begun anew under its number.
+            record.scheduled_at = None;
+            // A try in which a worker has looked already is never begun anew under its number, and what it left goes with it.
             if has_begun {
                 record.max_tries += 1;
+                self.drop_xcoms(index);
             } else {
                 record.try_number -= 1;
             }
-            record.scheduled_at = None;
             self.set(index, TaskState::None);
             self.run.review_instance(index);
         }

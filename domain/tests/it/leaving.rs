@@ -37,7 +37,7 @@ impl World {
                 *run == new.key.run && *task == new.task_id.as_str() && *at == new.map_index
             };
             let left: Vec<_> = self.records.xcoms.keys().filter(is_own).collect();
-            assert!(left.is_empty(), "{new:?} finds {left:?}");
+            assert!(left.is_empty(), "{new:?}, before {old:?}, finds {left:?}");
         }
     }
 }

@@ -20,9 +20,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::{
-    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow, leaving::asked_by_task,
-    story::Story,
-    world::World,
+    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow,
+    leaving::asked_by_task, story::Story, world::World,
 };
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod airflow;
-mod airflow_diff;
 mod airflow_asking;
+mod airflow_diff;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
 mod airflow_older;
