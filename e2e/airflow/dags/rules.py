@@ -1,4 +1,7 @@
-"""Every trigger rule over one upstream of each ending, and over all of them."""
+"""Every trigger rule over one upstream of each ending, and over all of them.
+
+They end one after the other, because the first one that decides a rule counts.
+"""
 
 import pendulum
 
@@ -12,18 +15,19 @@ def succeeds():
     return "done"
 
 
-@task
+@task(trigger_rule="all_done")
 def fails():
     raise ValueError("on purpose")
 
 
-@task
+@task(trigger_rule="all_done")
 def skips():
     raise AirflowSkipException("not today")
 
 
 with DAG("rules", schedule=None, start_date=pendulum.datetime(2020, 1, 1), catchup=False):
     ended = [succeeds(), fails(), skips()]
+    ended[0] >> ended[1] >> ended[2]
     after_failure = EmptyOperator(task_id="after_failure")
     ended[1] >> after_failure
     ended.append(after_failure)
