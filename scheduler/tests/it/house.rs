@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -29,13 +29,21 @@ use uuid::Uuid;
 /// Longest that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-static SERVER: OnceLock<(PrivatePostgres, tempfile::TempDir, Mutex<u32>)> = OnceLock::new();
+/// One for all tests of this process that run at the same time, and how many databases it was asked for. What is static is never dropped,
+/// and neither its folder.
+static SERVER: Mutex<(Weak<Server>, u32)> = Mutex::new((Weak::new(), 0));
+
+struct Server {
+    postgres: PrivatePostgres,
+    _home: tempfile::TempDir,
+}
 
 pub struct House {
     pub store: Store,
     pub queue: Queue,
     pub dags: tempfile::TempDir,
     pub worker: Uuid,
+    _server: Arc<Server>,
 }
 
 pub struct Running {
@@ -45,11 +53,12 @@ pub struct Running {
 
 impl House {
     pub async fn build() -> Self {
-        let url = tokio::task::spawn_blocking(new_database).await.unwrap();
+        let (url, _server) = tokio::task::spawn_blocking(new_database).await.unwrap();
         let store = Store::connect(StoreSettings::new(url, [7; 32])).await.unwrap();
         store.migrate().await.unwrap();
         let worker = Uuid::now_v7();
-        let house = Self { store, queue: Queue::memory(), dags: tempfile::tempdir().unwrap(), worker };
+        let house =
+            Self { store, queue: Queue::memory(), dags: tempfile::tempdir().unwrap(), worker, _server };
         house.employ(worker, 8).await;
         house
     }
@@ -215,15 +224,15 @@ fn key(ticket: queue::Ticket) -> TryKey {
     TryKey { ti, try_number: ticket.try_number }
 }
 
-fn new_database() -> String {
-    let (server, _, count) = SERVER.get_or_init(|| {
+fn new_database() -> (String, Arc<Server>) {
+    let mut known = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = known.0.upgrade().unwrap_or_else(|| {
         let home = tempfile::tempdir().unwrap();
-        let server = PrivatePostgres::start(&PostgresSettings::for_tests(home.path())).unwrap();
-        (server, home, Mutex::new(0))
+        let postgres = PrivatePostgres::start(&PostgresSettings::for_tests(home.path())).unwrap();
+        Arc::new(Server { postgres, _home: home })
     });
-    let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
-    *count += 1;
-    let name = format!("house{count}");
-    server.create_database(&name).unwrap();
-    server.url(&name)
+    *known = (Arc::downgrade(&server), known.1 + 1);
+    let name = format!("house{}", known.1);
+    server.postgres.create_database(&name).unwrap();
+    (server.postgres.url(&name), server)
 }
