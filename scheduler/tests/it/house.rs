@@ -33,7 +33,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// and neither its folder.
 static SERVER: Mutex<(Weak<Server>, u32)> = Mutex::new((Weak::new(), 0));
 
-struct Server {
+pub struct Server {
     postgres: PrivatePostgres,
     _home: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ pub struct House {
     pub queue: Queue,
     pub dags: tempfile::TempDir,
     pub worker: Uuid,
-    _server: Arc<Server>,
+    pub _server: Arc<Server>,
 }
 
 pub struct Running {
