@@ -164,6 +164,15 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// What wakes a task of an Airflow DAG file that has asked. Source: Airflow 3.3.2 `HITLDetail.as_resume_event_payload`.
+    #[must_use]
+    pub fn event(&self, by: Option<&str>, at: DateTime<Utc>) -> Value {
+        let mut event = self.result(by, at);
+        event["responded_at"] = moment(at);
+        event["timedout"] = by.is_none().into();
+        event
+    }
+
     /// What the task leaves for others under `return_value`, in Airflow's form. Without a user it is the answer of the timeout.
     #[must_use]
     pub fn result(&self, by: Option<&str>, at: DateTime<Utc>) -> Value {
@@ -174,6 +183,26 @@ impl Reply {
             "responded_by_user": by.map(|name| json!({"id": name, "name": name})),
         })
     }
+}
+
+/// What wakes a task of an Airflow DAG file that nobody has answered in time. Source: Airflow 3.3.2
+/// `scheduler_job_runner.check_awaiting_input_timeouts`.
+#[must_use]
+pub fn silence() -> Value {
+    json!({
+        "error": "The Human-in-the-loop response timeout has passed without a response.",
+        "error_type": "timeout",
+    })
+}
+
+/// A moment as Airflow's serializer writes it. Source: Airflow 3.3.2 `sdk/serde/serializers/datetime.py`.
+fn moment(at: DateTime<Utc>) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "Python's timestamps are such numbers, too")]
+    let timestamp = at.timestamp_micros() as f64 / 1e6;
+    json!({
+        "__classname__": "datetime.datetime", "__version__": 2,
+        "__data__": {"timestamp": timestamp, "tz": ["UTC", "pendulum.tz.timezone.Timezone", 1, true]},
+    })
 }
 
 /// An answer to the question of one try.
@@ -191,6 +220,9 @@ pub struct Answer {
     pub map_index: i32,
     /// The try that asked. Another one asks anew.
     pub try_number: u32,
+    /// Which question of that try it is: see [`crate::wait::Wait::pokes`].
+    #[serde(default)]
+    pub number: u32,
     /// What is answered.
     #[serde(flatten)]
     pub reply: Reply,
@@ -247,6 +279,36 @@ pub enum Refusal {
 }
 
 impl Terms {
+    /// Whether they can be put to people, where no file was checked for it.
+    ///
+    /// # Errors
+    /// What is missing, too long or contradictory, as the end of a sentence about the question.
+    pub fn check(&self) -> Result<(), String> {
+        if self.options.is_empty() || self.options.len() > MAX_OPTIONS {
+            return Err(format!("it has {} options; 1 to {MAX_OPTIONS} are allowed", self.options.len()));
+        }
+        if let Some(option) = self.options.iter().find(|option| option.chars().count() > MAX_OPTION) {
+            return Err(format!("its option `{}` has more than {MAX_OPTION} characters", short(option)));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(option) = self.options.iter().find(|option| !seen.insert(*option)) {
+            return Err(format!("its option `{}` is there twice", short(option)));
+        }
+        if let Some(stranger) = self.defaults.iter().find(|default| !self.options.contains(default)) {
+            return Err(format!("its default `{}` is not an option", short(stranger)));
+        }
+        if self.defaults.len() > 1 && !self.multiple {
+            return Err("it has several defaults, but only one option may be chosen".to_owned());
+        }
+        if self.assigned_users.len() > MAX_USERS {
+            return Err(format!(
+                "it is left to {} users; at most {MAX_USERS} can be named",
+                self.assigned_users.len()
+            ));
+        }
+        Ok(())
+    }
+
     /// The answer as it counts: params that it leaves out have their defaults.
     ///
     /// # Errors
@@ -369,6 +431,33 @@ mod tests {
         assert_eq!(terms.by_default(), Some(reply(&["b"], json!({"n": null}))));
         terms.defaults.clear();
         assert_eq!(terms.by_default(), None);
+    }
+
+    #[test]
+    fn terms_that_no_file_was_checked_for_are_checked() {
+        let told = |change: &dyn Fn(&mut Terms)| {
+            let mut terms = terms(false, &[]);
+            change(&mut terms);
+            terms.check().unwrap_err()
+        };
+        assert_eq!(terms(true, &["ada"]).check(), Ok(()));
+        assert_eq!(told(&|terms| terms.options.clear()), "it has 0 options; 1 to 100 are allowed");
+        let long = |terms: &mut Terms| terms.options.push("x".repeat(MAX_OPTION + 1));
+        assert!(told(&long).ends_with("has more than 200 characters"));
+        assert_eq!(told(&|terms| terms.options.push("a".into())), "its option `a` is there twice");
+        assert_eq!(told(&|terms| terms.defaults.push("c".into())), "its default `c` is not an option");
+        assert!(told(&|terms| terms.defaults.push("a".into())).starts_with("it has several defaults"));
+        let all = |terms: &mut Terms| terms.assigned_users = vec!["ada".into(); MAX_USERS + 1];
+        assert_eq!(told(&all), "it is left to 201 users; at most 200 can be named");
+    }
+
+    #[test]
+    fn an_event_has_airflows_form() {
+        let at = "2026-01-02T03:04:05.25Z".parse().unwrap();
+        let event = reply(&["a"], json!({"n": 1})).event(Some("ada"), at);
+        assert_eq!(event["responded_at"]["__data__"]["timestamp"], 1_767_323_045.25);
+        assert_eq!((&event["timedout"], &event["responded_by_user"]["id"]), (&json!(false), &json!("ada")));
+        assert_eq!(reply(&["a"], json!({})).event(None, at)["timedout"], true);
     }
 
     #[test]

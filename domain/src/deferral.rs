@@ -1,7 +1,9 @@
-//! Deferral: a task leaves its worker, and a trigger waits in its place until something happens (Airflow's deferrable operators).
+//! Deferral: a task leaves its worker, and a trigger or people go on in its place until something happens (Airflow's deferrable operators,
+//! and those with a human in the loop).
 //!
-//! A trigger is a piece of Python that waits beside many others in one process. What it says wakes the task, under the same try number, in a
-//! method of its operator that it has named. Source: Airflow 3.3.2 `sdk/exceptions.py` (`TaskDeferred`), `models/trigger.py`.
+//! A trigger is a piece of Python that waits beside many others in one process. What it says, or what people answer, wakes the task, under the
+//! same try number, in a method of its operator that it has named. Source: Airflow 3.3.2 `sdk/exceptions.py` (`TaskDeferred`,
+//! `TaskAwaitingInput`), `models/trigger.py`.
 
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
@@ -9,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{id::TryKey, span::Span};
+use crate::{
+    approval::{Question, Terms},
+    id::TryKey,
+    span::Span,
+};
 
 /// The method that fails the task in its own process, so that its callbacks run (Airflow's `TRIGGER_FAIL_REPR`).
 pub const FAIL: &str = "__fail__";
@@ -21,12 +27,9 @@ pub const MAX_CLASSPATH: usize = 1_000;
 /// What a task leaves behind when it defers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deferral {
-    /// The class of the trigger, as Python imports it.
-    pub classpath: String,
-    /// What the trigger is made with, as Airflow's serializer writes it.
-    #[serde(default)]
-    pub kwargs: Map<String, Value>,
-    /// When the trigger has said nothing for so long, the task fails.
+    /// Who goes on in its place.
+    pub to: LeftTo,
+    /// When nothing was said or answered for so long, the task goes on with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// The method of the operator that goes on.
@@ -36,19 +39,59 @@ pub struct Deferral {
     pub next_kwargs: Map<String, Value>,
 }
 
+/// Who goes on in the place of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftTo {
+    /// A trigger.
+    Trigger {
+        /// Its class, as Python imports it.
+        classpath: String,
+        /// What it is made with, as Airflow's serializer writes it.
+        #[serde(default)]
+        kwargs: Map<String, Value>,
+    },
+    /// People, who are asked.
+    People {
+        /// What is asked.
+        question: Question,
+        /// What may be answered, and by whom.
+        terms: Box<Terms>,
+    },
+}
+
+impl LeftTo {
+    /// Whether it can be recorded, and how many bytes it has.
+    ///
+    /// # Errors
+    /// What is too long or missing, for people.
+    pub fn check(&self) -> Result<usize, String> {
+        match self {
+            Self::Trigger { classpath, kwargs } => {
+                if classpath.is_empty() || classpath.len() > MAX_CLASSPATH {
+                    return Err(format!(
+                        "the class of its trigger has a name of {} bytes; 1 to {MAX_CLASSPATH} are allowed",
+                        classpath.len()
+                    ));
+                }
+                Ok(size(kwargs))
+            }
+            Self::People { question, terms } => {
+                let wrong = |reason: String| format!("its question cannot be put to people: {reason}");
+                question.check().and_then(|()| terms.check()).map_err(wrong)?;
+                Ok(serde_json::to_string(&terms.params).map_or(0, |text| text.len()))
+            }
+        }
+    }
+}
+
 impl Deferral {
     /// Whether it can be recorded.
     ///
     /// # Errors
     /// What is too long, for people.
     pub fn check(&self) -> Result<(), String> {
-        if self.classpath.is_empty() || self.classpath.len() > MAX_CLASSPATH {
-            return Err(format!(
-                "the class of its trigger has a name of {} bytes; 1 to {MAX_CLASSPATH} are allowed",
-                self.classpath.len()
-            ));
-        }
-        let size = size(&self.kwargs) + size(&self.next_kwargs) + self.next_method.len();
+        let size = self.to.check()? + size(&self.next_kwargs) + self.next_method.len();
         if size > MAX_BYTES {
             return Err(format!(
                 "it defers with {size} bytes of arguments; at most {MAX_BYTES} are allowed: keep large values in files"
@@ -110,7 +153,7 @@ pub enum TaskEnd {
 /// What wakes a task that has deferred.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resumption {
-    /// Its trigger's event.
+    /// Its trigger's event, or an answer in the form of one.
     Event(Value),
     /// Its trigger broke.
     Failed(Option<Vec<String>>),

@@ -56,7 +56,7 @@ pub struct Outcome {
     /// The question that it puts to people, with [`TryResult::Deferred`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Box<Question>>,
-    /// The trigger that it waits for, with [`TryResult::Deferred`].
+    /// The trigger that it waits for, or the question with whose answer it goes on, with [`TryResult::Deferred`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferral: Option<Box<Deferral>>,
     /// When it looks again, with [`TryResult::Rescheduled`] of a task that says so itself.

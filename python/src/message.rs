@@ -2,6 +2,7 @@
 
 mod asked;
 mod assets;
+mod people;
 mod runs;
 mod states;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 pub use self::{
     asked::{Asked, Unclear, asked},
     assets::{AssetKey, AssetRequest, Events, ToldEvent},
+    people::{AwaitInputTask, PeopleRequest, ToldQuestion, ToldUser},
     runs::{RunRequest, Tis, TriggerDagRun},
     states::StateRequest,
 };

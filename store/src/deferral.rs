@@ -205,7 +205,7 @@ hot_query! {
      ),
      free AS MATERIALIZED (
          SELECT d.run_key, d.index FROM deferral d
-         WHERE d.resumption IS NULL AND d.queue = ANY($2) AND EXISTS (SELECT FROM alive)
+         WHERE d.resumption IS NULL AND d.classpath IS NOT NULL AND d.queue = ANY($2) AND EXISTS (SELECT FROM alive)
            AND (d.worker IS NULL OR NOT EXISTS (
                SELECT FROM job j
                WHERE j.id = d.worker AND j.state IN ('running', 'draining')

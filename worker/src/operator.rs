@@ -96,7 +96,7 @@ pub(crate) enum Request {
     Run(TriggerRequest),
     /// A question to put to people.
     Question(Question),
-    /// A trigger to wait for.
+    /// A trigger or people to wait for, and with what it goes on.
     Deferral(Deferral),
     /// The next look.
     Again(DateTime<Utc>),
@@ -109,7 +109,7 @@ pub(crate) struct Left {
     pub(crate) trigger: Option<Box<TriggerRequest>>,
     /// A question.
     pub(crate) question: Option<Box<Question>>,
-    /// A trigger.
+    /// A trigger, or people, after whom it goes on.
     pub(crate) deferral: Option<Box<Deferral>>,
     /// A moment.
     pub(crate) resume_at: Option<DateTime<Utc>>,

@@ -113,6 +113,7 @@ async fn answer(common: &Common, answer: Answer) -> Result<()> {
         task_id: answer.task_id,
         map_index: answer.map_index,
         try_number: u32::try_from(question.asked_by_try).unwrap_or_default(),
+        number: u32::try_from(question.number).unwrap_or_default(),
         reply,
     });
     if inbox::ask(&config, &store, wish).await? {

@@ -181,6 +181,7 @@ impl Stage {
             task_id: task.task_id.clone(),
             map_index: task.map_index,
             try_number: asked.attempt.try_number,
+            number: asked.number,
             reply,
         };
         let intent = Intent { by, wish: Wish::Answer(answer) };

@@ -2,7 +2,8 @@
 //!
 //! A question whose texts are no templates is asked by the engine itself. Templates are rendered by a worker in a short try that reports
 //! the question and is over: only a worker may read connections, variables and XComs. From then on the instance awaits input under the same try number
-//! without a worker, and both kinds of question are the same.
+//! without a worker, and both kinds of question are the same. A task of an Airflow DAG file asks when it defers (`engine/deferrals.rs`): its
+//! question is like the others, but the answer does not end the try, it wakes it.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,14 +12,16 @@ use super::{
     Engine,
     intents::Refusal,
     life::Life,
-    record::{ClosingRecord, QuestionRecord},
+    record::{ClosingRecord, QuestionRecord, TiRecord},
 };
 use crate::{
-    approval::{AfterAnswer, Answer, Approval, Ending, Question, REJECT, Reply, Terms},
+    approval::{AfterAnswer, Answer, Approval, Ending, Question, REJECT, Reply, Terms, silence},
     dag::Operator,
+    deferral::Resumption,
     id::TryKey,
     outcome::{Outcome, RETURN_VALUE, TryResult},
     span::Span,
+    state::TaskState,
     wait::{Awaited, Wait},
 };
 
@@ -41,9 +44,12 @@ impl Engine {
             let (asked, current) = (answer.try_number, ti.try_number);
             return Err(format!("the question was that of try {asked}, and the task is at try {current}"));
         }
-        let Some(terms) = open_terms(ti.wait.as_deref()) else {
+        let Some(terms) = open_terms(ti) else {
             return Err(format!("the question is not open any more: the task is {}", ti.state));
         };
+        if ti.wait.as_ref().is_some_and(|wait| wait.pokes != answer.number) {
+            return Err("the question is not open any more: the task asks another one".to_owned());
+        }
         let reply = terms.accept(by, answer.reply).map_err(|refusal| refusal.to_string())?;
         let index = ti.key.index;
         self.with_run(key, now, |life| life.take_answer(index, Some(by), reply));
@@ -55,7 +61,7 @@ impl Engine {
         let is_open = |attempt: &TryKey| {
             let tis = self.runs.get(&attempt.ti.run).map(|run| &run.tis);
             let ti = tis.and_then(|tis| tis.get(attempt.ti.index as usize));
-            ti.is_some_and(|ti| open_terms(ti.record.wait.as_deref()).is_some())
+            ti.is_some_and(|ti| open_terms(&ti.record).is_some())
         };
         let lost = asking.into_iter().filter(|attempt| !is_open(attempt));
         let closings = lost.map(|attempt| ClosingRecord { attempt, at: now, ending: Ending::Withdrawn });
@@ -91,6 +97,7 @@ impl Life<'_> {
         let terms = Box::new(approval.terms.clone());
         self.out.questions_asked.push(QuestionRecord {
             attempt: self.attempt(index),
+            number: 0,
             question,
             terms: terms.clone(),
             asked_at: self.now,
@@ -99,8 +106,24 @@ impl Life<'_> {
         self.fall_asleep(index, Wait { until: Awaited::Answer(terms), since: self.now, deadline, pokes: 0 });
     }
 
-    /// An answer counts: it ends the try, whatever it says. Without a user it is that of the timeout.
+    /// An answer counts: it ends the try, or wakes it, whatever it says. Without a user it is that of the timeout.
     pub(super) fn take_answer(&mut self, index: u32, by: Option<&str>, reply: Reply) {
+        if !self.goes_on(index) {
+            return self.end_by_answer(index, by, reply);
+        }
+        let (attempt, at) = (self.attempt(index), self.now);
+        let event = reply.event(by, at);
+        let ending = Ending::Answered { by: by.map(str::to_owned), reply };
+        self.out.questions_closed.push(ClosingRecord { attempt, at, ending });
+        self.resume(index, Resumption::Event(event));
+    }
+
+    // Its task goes on with the answer.
+    fn goes_on(&self, index: u32) -> bool {
+        self.run.tis[index as usize].record.wait.as_ref().is_some_and(|wait| wait.is_deferral())
+    }
+
+    fn end_by_answer(&mut self, index: u32, by: Option<&str>, reply: Reply) {
         let node = self.run.tis[index as usize].node;
         let graph = self.run.graph.clone();
         let task = (node < graph.len()).then(|| graph.task(node));
@@ -125,12 +148,14 @@ impl Life<'_> {
         self.end(index, outcome);
     }
 
-    /// Nobody has answered in time. Source: Airflow's `HITLTimeoutError`, after which a task with retries asks again.
+    /// Nobody has answered in time. Source: Airflow's `HITLTimeoutError`, after which a task with retries asks again; a task that goes on
+    /// raises it itself.
     pub(super) fn give_up_waiting(&mut self, index: u32) {
         let record = &self.run.tis[index as usize].record;
-        let default = open_terms(record.wait.as_deref()).and_then(Terms::by_default);
+        let default = open_terms(record).and_then(Terms::by_default);
         match default {
             Some(reply) => self.take_answer(index, None, reply),
+            None if self.goes_on(index) => self.resume(index, Resumption::Event(silence())),
             None => {
                 let asked = record.wait.as_ref().map_or(self.now, |wait| wait.since);
                 let waited = (self.now - asked).num_seconds().try_into().map_or(0, |seconds: u64| seconds);
@@ -158,9 +183,10 @@ pub(super) fn is_rejected(result: Option<&Value>) -> bool {
 }
 
 /// What may be answered now.
-fn open_terms(wait: Option<&Wait>) -> Option<&Terms> {
-    match &wait?.until {
-        Awaited::Answer(terms) => Some(terms),
+fn open_terms(ti: &TiRecord) -> Option<&Terms> {
+    let wait = ti.wait.as_ref().filter(|_| ti.state == TaskState::AwaitingInput)?;
+    match &wait.until {
+        Awaited::Answer(terms) | Awaited::Input(terms) => Some(terms),
         Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => None,
     }
 }

@@ -38,9 +38,9 @@ pub struct Decisions {
     pub questions_asked: Vec<QuestionRecord>,
     /// Questions that end. All of them were open, or are asked in the same turn.
     pub questions_closed: Vec<ClosingRecord>,
-    /// What instances leave for triggers; replaces what they left for an earlier one.
+    /// What instances leave for triggers and for people; replaces what they left for earlier ones.
     pub deferrals: Vec<DeferralRecord>,
-    /// With what instances go on that have waited for a trigger. Each has left something for one, here or before.
+    /// With what instances go on that have waited for a trigger or for people. Each has left something, here or before.
     pub resumptions: Vec<ResumptionRecord>,
     /// Instances of which nothing is left of a deferral.
     pub deferrals_closed: Vec<TiKey>,

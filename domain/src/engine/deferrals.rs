@@ -1,16 +1,16 @@
-//! Deferrals: a task leaves its worker to a trigger, and what that says wakes it.
+//! Deferrals: a task leaves its worker to a trigger or to people, and what these say wakes it.
 //!
 //! What the trigger is made of, and what the task goes on with, stands in the records and not in memory. A row of it is there exactly while
-//! the record of the instance has a wait for a trigger: from the deferral on, through the resumption, to the end of the try or its next deferral.
+//! the record of the instance has such a wait: from the deferral on, through the resumption, to the end of the try or its next deferral.
 
 use super::{
     Engine,
     life::Life,
-    record::{DeferralRecord, ResumptionRecord, TiRecord},
+    record::{DeferralRecord, QuestionRecord, ResumptionRecord, TiRecord},
     run::Run,
 };
 use crate::{
-    deferral::{Deferral, Fired, Resumption, TaskEnd, Word},
+    deferral::{Deferral, Fired, LeftTo, Resumption, TaskEnd, Word},
     id::TiKey,
     outcome::{Outcome, TryResult},
     state::TaskState,
@@ -18,14 +18,14 @@ use crate::{
 };
 
 impl Run {
-    /// The instances that have left something for a trigger.
+    /// The instances that have left something for a trigger, or for whoever goes on after an answer.
     pub fn deferring(&self) -> Vec<TiKey> {
         self.tis.iter().map(|ti| &ti.record).filter(|ti| is_deferring(ti)).map(|ti| ti.key).collect()
     }
 }
 
 fn is_deferring(ti: &TiRecord) -> bool {
-    ti.wait.as_ref().is_some_and(|wait| wait.is_for_trigger())
+    ti.wait.as_ref().is_some_and(|wait| wait.is_deferral())
 }
 
 impl Engine {
@@ -41,7 +41,7 @@ impl Engine {
 }
 
 impl Life<'_> {
-    /// A worker has left a try to the engine: to wait for a trigger, or for people.
+    /// A worker has left a try to the engine: to wait for a trigger or for people, or to put its question.
     pub(super) fn defer(&mut self, index: u32, mut outcome: Outcome) {
         match outcome.deferral.take() {
             Some(deferral) => self.defer_to(index, outcome, *deferral),
@@ -62,8 +62,22 @@ impl Life<'_> {
         let since = before.map_or(outcome.started_at, |wait| wait.since);
         let number = before.map_or(0, |wait| wait.pokes) + 1;
         let deadline = deferral.timeout.map(|timeout| self.now + timeout.delta());
-        let until = Awaited::Trigger { classpath: deferral.classpath.clone() };
         let (attempt, at) = (self.attempt(index), self.now);
+        let until = match &deferral.to {
+            LeftTo::Trigger { classpath, .. } => Awaited::Trigger { classpath: classpath.clone() },
+            LeftTo::People { question, terms } => {
+                let (question, terms, asked_at) = (question.clone(), terms.clone(), at);
+                self.out.questions_asked.push(QuestionRecord {
+                    attempt,
+                    number,
+                    question,
+                    terms: terms.clone(),
+                    asked_at,
+                    deadline,
+                });
+                Awaited::Input(terms)
+            }
+        };
         self.out.deferrals.push(DeferralRecord { attempt, number, deferral, at, deadline });
         self.fall_asleep(index, Wait { until, since, deadline, pokes: number });
     }
@@ -74,7 +88,7 @@ impl Life<'_> {
         let Some(record) = self.run.tis.get(index as usize).map(|ti| &ti.record) else { return };
         let is_awaited = record.state == TaskState::Deferred
             && record.try_number == fired.attempt.try_number
-            && record.wait.as_ref().is_some_and(|wait| wait.is_for_trigger() && wait.pokes == fired.number);
+            && record.wait.as_ref().is_some_and(|wait| wait.is_deferral() && wait.pokes == fired.number);
         if !is_awaited {
             return;
         }
@@ -101,11 +115,11 @@ impl Life<'_> {
         self.look_again(index);
     }
 
-    /// An instance waits for nothing any more. What it has left for a trigger, or after one, goes with that.
+    /// An instance waits for nothing any more. What it has left for a trigger or for people, or after these, goes with that.
     pub(super) fn forget_wait(&mut self, index: u32) {
         let record = &mut self.run.tis[index as usize].record;
         record.next_try_at = None;
-        if record.wait.take().is_some_and(|wait| wait.is_for_trigger()) {
+        if record.wait.take().is_some_and(|wait| wait.is_deferral()) {
             self.out.deferrals_closed.push(record.key);
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     id::{TiKey, TryKey},
     state::{RunState, TaskState},
     trigger_rule::is_without_counterpart,
+    wait::Awaited,
 };
 
 /// A run with everything that a change in it may touch.
@@ -256,7 +257,7 @@ impl Life<'_> {
             return;
         }
         // Whoever holds the trigger that it waits for is told, too.
-        if wait.is_none_or(|wait| wait.is_for_trigger()) {
+        if wait.is_none_or(|wait| matches!(wait.until, Awaited::Trigger { .. })) {
             self.out.stop.push(self.attempt(index));
         }
         let record = &mut self.run.tis[index as usize].record;

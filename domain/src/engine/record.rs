@@ -206,6 +206,8 @@ pub struct XComRecord {
 pub struct QuestionRecord {
     /// The try that asks.
     pub attempt: TryKey,
+    /// Which question of that try it is: see [`Wait::pokes`].
+    pub number: u32,
     /// What is asked, rendered.
     pub question: Question,
     /// What may be answered, and by whom.

@@ -244,7 +244,7 @@ impl Life<'_> {
         let record = &mut self.run.tis[index as usize].record;
         if record.state == TaskState::Scheduled {
             record.wait = wait;
-        } else if wait.is_some_and(|wait| wait.is_for_trigger()) {
+        } else if wait.is_some_and(|wait| wait.is_deferral()) {
             self.out.deferrals_closed.push(record.key);
         }
     }

@@ -44,12 +44,12 @@ impl Life<'_> {
 
     /// A try goes on without a worker until what it waits for happens.
     pub(super) fn fall_asleep(&mut self, index: u32, wait: Wait) {
-        // What it leaves for another trigger replaces what is there.
-        if !wait.is_for_trigger() {
+        // What it leaves for another trigger, or for people, replaces what is there.
+        if !wait.is_deferral() {
             self.forget_wait(index);
         }
         let state = match wait.until {
-            Awaited::Answer(_) => TaskState::AwaitingInput,
+            Awaited::Answer(_) | Awaited::Input(_) => TaskState::AwaitingInput,
             Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Trigger { .. } => {
                 TaskState::Deferred
             }
@@ -87,8 +87,8 @@ impl Life<'_> {
         };
         self.name_instance(index, outcome.rendered_map_index.as_deref());
         let record = &mut self.run.tis[index as usize].record;
-        // A task that goes on after a trigger goes on with what that said.
-        let until = record.wait.take().filter(|wait| wait.is_for_trigger());
+        // A task that goes on after a trigger or an answer goes on with what that said.
+        let until = record.wait.take().filter(|wait| wait.is_deferral());
         let until = until.map_or(Awaited::Poke, |wait| wait.until);
         let wait = Wait { until, since, deadline, pokes };
         let found = outcome.reason.as_deref().map(|reason| format!("{reason}; ")).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Life<'_> {
         let until = record.wait.as_ref().map(|wait| &wait.until);
         match until {
             Some(Awaited::Time(at)) if *at <= self.now => self.conclude(index, TryResult::Success, None),
-            Some(Awaited::Answer(_)) => self.give_up_waiting(index),
+            Some(Awaited::Answer(_) | Awaited::Input(_)) => self.give_up_waiting(index),
             Some(Awaited::Trigger { .. }) => self.resume(index, Resumption::TimedOut),
             Some(Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke) | None => {
                 let timeout = self.wait_for(index).map(|wait| wait.timeout).unwrap_or(crate::wait::TIMEOUT);

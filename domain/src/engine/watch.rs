@@ -164,7 +164,11 @@ impl Engine {
             Awaited::Run(other) => {
                 Some((TryKey { ti: record.key, try_number: record.try_number }, other.clone()))
             }
-            Awaited::Time(_) | Awaited::Poke | Awaited::Answer(_) | Awaited::Trigger { .. } => None,
+            Awaited::Time(_)
+            | Awaited::Poke
+            | Awaited::Answer(_)
+            | Awaited::Input(_)
+            | Awaited::Trigger { .. } => None,
         }
     }
 

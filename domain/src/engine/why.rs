@@ -276,7 +276,7 @@ fn of_instance(ti: &TiRecord, max_rounds: Option<u32>, now: DateTime<Utc>) -> Ve
 
 fn awaiting_input(ti: &TiRecord) -> Obstacle {
     let users = match ti.wait.as_ref().map(|wait| &wait.until) {
-        Some(Until::Answer(terms)) => terms.assigned_users.clone(),
+        Some(Until::Answer(terms) | Until::Input(terms)) => terms.assigned_users.clone(),
         Some(Until::Time(_) | Until::Run(_) | Until::Poke | Until::Trigger { .. }) | None => Vec::new(),
     };
     Obstacle::AwaitingInput { users, until: ti.wait.as_ref().and_then(|wait| wait.deadline) }

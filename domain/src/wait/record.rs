@@ -19,7 +19,8 @@ pub struct Wait {
     /// It has taken too long then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// How often a worker has looked, or has left it to a trigger, under this try number; fences what workers and triggers report of it.
+    /// How often a worker has looked, or has left it to a trigger or to people, under this try number; fences what workers, triggers and people say
+    /// of it.
     #[serde(default)]
     pub pokes: u32,
 }
@@ -36,6 +37,8 @@ pub enum Awaited {
     Poke,
     /// A person's answer on these terms.
     Answer(Box<Terms>),
+    /// The same for a task that goes on with the answer ([`crate::deferral`]); and while a worker goes on after it.
+    Input(Box<Terms>),
     /// The word of a trigger ([`crate::deferral`]); and while a worker goes on after it.
     Trigger {
         /// Its class.
@@ -135,16 +138,18 @@ impl Wait {
                 format!("waits for {} to be {}{latest}", run.words(), states.join(" or "))
             }
             Awaited::Poke => format!("looked {} times without success{latest}", self.pokes),
-            Awaited::Answer(terms) => format!("waits for {}{latest}", answer_of(&terms.assigned_users)),
+            Awaited::Answer(terms) | Awaited::Input(terms) => {
+                format!("waits for {}{latest}", answer_of(&terms.assigned_users))
+            }
             Awaited::Trigger { classpath } => format!("waits for the trigger {classpath}{latest}"),
         }
     }
 
-    /// It is for a trigger.
+    /// The records keep with what the task goes on afterwards.
     #[must_use]
-    pub const fn is_for_trigger(&self) -> bool {
+    pub const fn is_deferral(&self) -> bool {
         match &self.until {
-            Awaited::Trigger { .. } => true,
+            Awaited::Trigger { .. } | Awaited::Input(_) => true,
             Awaited::Time(_) | Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) => false,
         }
     }
@@ -157,7 +162,11 @@ impl Wait {
                 Some(deadline) if deadline.timestamp_millis() < at.timestamp_millis() => Some(deadline),
                 Some(_) | None => Some(*at),
             },
-            Awaited::Run(_) | Awaited::Poke | Awaited::Answer(_) | Awaited::Trigger { .. } => self.deadline,
+            Awaited::Run(_)
+            | Awaited::Poke
+            | Awaited::Answer(_)
+            | Awaited::Input(_)
+            | Awaited::Trigger { .. } => self.deadline,
         }
     }
 }

@@ -38,6 +38,7 @@ fn answer(stage: &Stage, options: &[&str]) -> Answer {
         run_id: "r".parse().unwrap(),
         task_id: ti.task_id.clone(),
         map_index: ti.map_index,
+        number: 0,
         try_number: ti.try_number,
         reply: Reply {
             chosen_options: options.iter().map(|&option| option.to_owned()).collect(),

@@ -17,6 +17,7 @@ use domain::{
     outcome::TryResult,
     span::Span,
     state::TaskState,
+    wait::Awaited,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -34,11 +35,24 @@ pub struct Asked {
 #[derive(Debug, Clone)]
 pub struct Sent {
     attempt: TryKey,
+    number: u32,
     by: String,
     reply: Reply,
 }
 
 const OPTIONS: [&str; 2] = ["Approve", "Reject"];
+
+/// What may be answered: of some the time may be up, and some are left to somebody.
+pub fn random_terms(chance: &mut Chance) -> Terms {
+    let options = OPTIONS.map(str::to_owned);
+    Terms {
+        defaults: if chance.one_in(2) { vec![options[chance.below(2) as usize].clone()] } else { Vec::new() },
+        options: options.to_vec(),
+        multiple: chance.one_in(3),
+        params: indexmap::IndexMap::new(),
+        assigned_users: if chance.one_in(3) { vec!["ada".into()] } else { Vec::new() },
+    }
+}
 
 /// A question, of which some are put by a worker, some time out, and some are left to somebody.
 pub fn random_approval(names: &[TaskId], is_mapped: bool, chance: &mut Chance) -> Operator {
@@ -53,13 +67,7 @@ pub fn random_approval(names: &[TaskId], is_mapped: bool, chance: &mut Chance) -
         _ => AfterAnswer::Branch(options.iter().map(|option| (option.clone(), target(chance))).collect()),
     };
     let subject = if chance.one_in(2) { "On {{ ds }}?" } else { "Well?" };
-    let terms = Terms {
-        options: options.to_vec(),
-        defaults: if chance.one_in(2) { vec![options[chance.below(2) as usize].clone()] } else { Vec::new() },
-        multiple: chance.one_in(3),
-        params: indexmap::IndexMap::new(),
-        assigned_users: if chance.one_in(3) { vec!["ada".into()] } else { Vec::new() },
-    };
+    let terms = random_terms(chance);
     let timeout = chance.one_in(2).then(|| Span::from_secs(600 + chance.below(4) * 900));
     let question = Question { subject: subject.into(), body: None };
     Operator::Approval(Box::new(Approval { question, terms, timeout, then }))
@@ -71,8 +79,12 @@ impl World {
         let wants_closed = faults && self.chance.one_in(6);
         let asked = self.records.questions.values();
         let asked = asked.filter(|asked| wants_closed || asked.closing.is_none());
-        let attempts: Vec<TryKey> = asked.map(|asked| asked.question.attempt).collect();
-        let Some(&attempt) = attempts.get(self.chance.below(attempts.len() as u64) as usize) else { return };
+        let asked: Vec<(TryKey, u32)> = asked.map(place).collect();
+        let Some(&(attempt, number)) = asked.get(self.chance.below(asked.len() as u64) as usize) else {
+            return;
+        };
+        // Of a task that asks again and again an earlier question may be answered.
+        let number = if faults && self.chance.one_in(8) { number.saturating_sub(1) } else { number };
         for _ in 0..=u64::from(faults && self.chance.one_in(3)) {
             let by = if self.chance.one_in(2) { "ada" } else { "bob" };
             let count = 1 + self.chance.below(2);
@@ -80,20 +92,20 @@ impl World {
             let known = if faults { &known[..] } else { &known[..2] };
             let chosen = (0..count).map(|_| known[self.chance.below(known.len() as u64) as usize].to_owned());
             let chosen = chosen.collect();
-            self.send(attempt, by, chosen);
+            self.send((attempt, number), by, chosen);
         }
     }
 
     /// Everybody who is asked answers well.
     pub fn reply_to_all(&mut self) {
         let open = self.records.questions.values().filter(|asked| asked.closing.is_none());
-        let open: Vec<TryKey> = open.map(|asked| asked.question.attempt).collect();
-        for attempt in open {
-            self.send(attempt, "ada", vec!["Approve".to_owned()]);
+        let open: Vec<(TryKey, u32)> = open.map(place).collect();
+        for question in open {
+            self.send(question, "ada", vec!["Approve".to_owned()]);
         }
     }
 
-    fn send(&mut self, attempt: TryKey, by: &str, chosen_options: Vec<String>) {
+    fn send(&mut self, (attempt, number): (TryKey, u32), by: &str, chosen_options: Vec<String>) {
         let (ti, run) = (&self.records.tis[&attempt.ti], &self.records.runs[&attempt.ti.run]);
         let remark = Some(self.sent.len().to_string());
         let reply = Reply { chosen_options, params_input: serde_json::Map::new(), remark };
@@ -104,9 +116,10 @@ impl World {
             task_id: ti.task_id.clone(),
             map_index: ti.map_index,
             try_number: attempt.try_number,
+            number,
             reply: reply.clone(),
         };
-        self.sent.push(Sent { attempt, by: by.into(), reply });
+        self.sent.push(Sent { attempt, number, by: by.into(), reply });
         let wish = Wish::Answer(answer);
         self.inbox.push_back(Message::Intent(Intent { by: by.into(), wish }));
     }
@@ -135,7 +148,9 @@ impl World {
         for question in &decisions.questions_asked {
             let asked = Asked { question: question.clone(), closing: None };
             let before = self.records.questions.insert(question.attempt, asked);
-            assert!(before.is_none(), "{question:?} was asked twice");
+            let is_another =
+                |before: &Asked| before.closing.is_some() && before.question.number < question.number;
+            assert!(before.as_ref().is_none_or(is_another), "{question:?} after {before:?}");
         }
         for closing in &decisions.questions_closed {
             let asked = self.records.questions.get_mut(&closing.attempt);
@@ -155,7 +170,10 @@ impl World {
             assert!(!reply.chosen_options.is_empty() && reply.chosen_options == question.terms.defaults);
             return;
         };
-        let to_it = self.sent.iter().filter(|sent| sent.attempt == closing.attempt);
+        let to_it = self
+            .sent
+            .iter()
+            .filter(|sent| (sent.attempt, sent.number) == (question.attempt, question.number));
         let first = to_it.clone().find(|sent| fits(&question.terms, sent));
         let first = first.unwrap_or_else(|| panic!("nobody gave {closing:?}"));
         assert_eq!((&first.by, &first.reply), (by, reply), "another answer to {question:?} came first");
@@ -168,7 +186,11 @@ impl World {
         let open = self.records.questions.iter().filter(|(_, asked)| asked.closing.is_none());
         let open: BTreeSet<TryKey> = open.map(|(attempt, _)| *attempt).collect();
         assert_eq!(open, awaiting, "open questions and who waits for an answer");
-        for old in before.iter().filter(|old| old.state == TaskState::AwaitingInput) {
+        let ends = |old: &&TiRecord| {
+            let until = old.wait.as_ref().map(|wait| &wait.until);
+            old.state == TaskState::AwaitingInput && matches!(until, Some(Awaited::Answer(_)))
+        };
+        for old in before.iter().filter(ends) {
             self.check_question_end(old);
         }
     }
@@ -195,6 +217,10 @@ impl World {
             assert_eq!(left["chosen_options"], Value::from(reply.chosen_options.clone()));
         }
     }
+}
+
+fn place(asked: &Asked) -> (TryKey, u32) {
+    (asked.question.attempt, asked.question.number)
 }
 
 fn attempt_of(ti: &TiRecord) -> TryKey {

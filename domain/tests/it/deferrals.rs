@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    deferral::{Deferral, Fired, MAX_BYTES, Resumption, TaskEnd, Word},
+    deferral::{Deferral, Fired, LeftTo, MAX_BYTES, Resumption, TaskEnd, Word},
     engine::{event::Event, obstacle, record::TiRecord},
     intent::{MarkTasks, Message, Wish},
     outcome::{Outcome, TryResult},
@@ -31,8 +31,7 @@ fn task() -> Stage {
 
 fn deferral(timeout: Option<u64>) -> Box<Deferral> {
     Box::new(Deferral {
-        classpath: "m.Trigger".into(),
-        kwargs: Map::new(),
+        to: LeftTo::Trigger { classpath: "m.Trigger".into(), kwargs: Map::new() },
         timeout: timeout.map(Span::from_secs),
         next_method: "execute_complete".into(),
         next_kwargs: Map::new(),
@@ -238,7 +237,7 @@ fn a_worker_that_is_lost_after_the_event_does_not_lose_the_event() {
     let attempt = stage.attempt("r", "t");
     stage.handle(Event::WorkerLost { worker: Uuid::nil(), tries: vec![attempt] });
     assert_eq!((stage.state("t"), number(&stage)), (Queued, 2));
-    assert!(stage.over.is_empty() && stage.ti("r", "t").wait.as_ref().unwrap().is_for_trigger());
+    assert!(stage.over.is_empty() && stage.ti("r", "t").wait.as_ref().unwrap().is_deferral());
     // What it asks then, too, is answered after the trigger.
     reschedule(&mut stage, 60);
     assert!(stage.over.is_empty() && stage.state("t") == UpForReschedule);
@@ -265,7 +264,8 @@ fn what_is_too_large_to_record_is_refused() {
     let mut outcome = deferred(&stage, None);
     let large = deferral(None);
     let kwargs = Map::from_iter([("text".to_owned(), Value::from("x".repeat(MAX_BYTES)))]);
-    outcome.deferral = Some(Box::new(Deferral { kwargs, ..*large }));
+    outcome.deferral =
+        Some(Box::new(Deferral { to: LeftTo::Trigger { classpath: "m.Trigger".into(), kwargs }, ..*large }));
     stage.handle(Event::Outcome(Box::new(outcome)));
     assert_eq!(stage.state("t"), Failed);
     assert!(stage.ti("r", "t").reason.as_deref().unwrap().contains("at most 1048576 are allowed"));

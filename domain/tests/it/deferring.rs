@@ -1,15 +1,16 @@
-//! Deferral in the simulated world: tasks that leave their workers to triggers, triggers that say something, twice or too late, and tasks that
+//! Deferral in the simulated world: tasks that leave their workers to triggers or to people, triggers that say something, twice or too late, and tasks that
 //! ask to be taken up again later.
 //!
-//! Held to after every turn: what is left for triggers is there exactly while somebody waits for one or goes on after one, under its
-//! number; each deferral is resumed once; and whoever goes on does so with what its trigger said first.
+//! Held to after every turn: what is left is there exactly while somebody waits for a trigger or for people, or goes on after these, under its
+//! number; each deferral is resumed once; and whoever goes on does so with what its trigger said first, or with the answer that counts.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    approval::{Ending, Question, silence},
     dag::{AirflowTask, Operator},
-    deferral::{Deferral, Fired, Resumption, TaskEnd, Word},
+    deferral::{Deferral, Fired, LeftTo, Resumption, TaskEnd, Word},
     engine::{
         decision::Decisions,
         record::{DeferralRecord, TiRecord},
@@ -24,7 +25,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{chance::Chance, world::World};
+use crate::{approving::random_terms, chance::Chance, world::World};
 
 /// What the records have of a deferral.
 #[derive(Debug, Clone)]
@@ -134,6 +135,9 @@ impl World {
     }
 
     fn check_resumption(&self, deferral: &DeferralRecord, resumption: &Resumption, now: DateTime<Utc>) {
+        if let LeftTo::People { .. } = deferral.deferral.to {
+            return self.check_answer(deferral, resumption, now);
+        }
         let said = self.records.deferrals.said.iter();
         let mut said =
             said.filter(|fired| (fired.attempt, fired.number) == (deferral.attempt, deferral.number));
@@ -146,16 +150,36 @@ impl World {
         assert!(fits, "nobody said {resumption:?} to {deferral:?}");
     }
 
+    // What was answered is checked where questions are.
+    fn check_answer(&self, deferral: &DeferralRecord, resumption: &Resumption, now: DateTime<Utc>) {
+        let asked = &self.records.questions[&deferral.attempt];
+        assert_eq!(asked.question.number, deferral.number, "{deferral:?} goes on after another question");
+        let event = match asked.closing.as_ref().map(|closing| &closing.ending) {
+            Some(Ending::Answered { by, reply }) => reply.event(by.as_deref(), now),
+            Some(Ending::Withdrawn) => {
+                assert!(deferral.deadline.is_some_and(|at| at <= now), "{asked:?} was given up too early");
+                assert!(asked.question.terms.defaults.is_empty(), "{asked:?} has defaults");
+                silence()
+            }
+            None => panic!("{deferral:?} goes on while its question is open"),
+        };
+        assert_eq!(*resumption, Resumption::Event(event));
+    }
+
     /// See the module's documentation.
     pub fn check_deferrals(&self) {
-        let waits = |ti: &&TiRecord| ti.wait.as_ref().is_some_and(|wait| wait.is_for_trigger());
+        let waits = |ti: &&TiRecord| ti.wait.as_ref().is_some_and(|wait| wait.is_deferral());
         let deferring: BTreeMap<TiKey, &TiRecord> =
             self.records.tis.values().filter(waits).map(|ti| (ti.key, ti)).collect();
         let left = &self.records.deferrals.left;
         assert!(left.keys().eq(deferring.keys()), "{left:#?} is left by {deferring:#?}");
         for (key, left) in left {
             let ti = deferring[key];
-            let is_asleep = ti.state == TaskState::Deferred;
+            let asleep = match left.deferral.deferral.to {
+                LeftTo::Trigger { .. } => TaskState::Deferred,
+                LeftTo::People { .. } => TaskState::AwaitingInput,
+            };
+            let is_asleep = ti.state == asleep;
             assert_eq!(is_asleep, left.resumption.is_none(), "{ti:?} with {left:?}");
             let number = ti.wait.as_ref().map(|wait| wait.pokes);
             let (attempt, told) = place(left);
@@ -170,10 +194,18 @@ fn place(left: &Left) -> (TryKey, u32) {
     (left.deferral.attempt, left.deferral.number)
 }
 
+fn random_trigger() -> LeftTo {
+    LeftTo::Trigger { classpath: "m.Trigger".to_owned(), kwargs: Map::new() }
+}
+
+fn random_question(chance: &mut Chance) -> LeftTo {
+    let question = Question { subject: "Well?".to_owned(), body: None };
+    LeftTo::People { question, terms: Box::new(random_terms(chance)) }
+}
+
 fn random_deferral(chance: &mut Chance) -> Deferral {
     Deferral {
-        classpath: "m.Trigger".to_owned(),
-        kwargs: Map::new(),
+        to: if chance.one_in(3) { random_question(chance) } else { random_trigger() },
         timeout: chance.one_in(2).then(|| Span::from_secs(chance.below(4) * 300)),
         next_method: "execute_complete".to_owned(),
         next_kwargs: Map::new(),

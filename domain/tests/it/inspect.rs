@@ -119,6 +119,7 @@ impl World {
             | Awaited::Run(_)
             | Awaited::Poke
             | Awaited::Answer(_)
+            | Awaited::Input(_)
             | Awaited::Trigger { .. } => {}
         }
         let deadline = wait.deadline.filter(|_| new.state.is_asleep() && !new.is_held && *new == *old);

@@ -21,6 +21,7 @@ mod deadlines;
 mod deferrals;
 mod deferring;
 mod guide;
+mod inputs;
 mod inspect;
 mod laws;
 mod leaving;

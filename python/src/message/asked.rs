@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{AssetRequest, Request, RunRequest, StateRequest, TaskRequest};
+use super::{AssetRequest, PeopleRequest, Request, RunRequest, StateRequest, TaskRequest};
 
 /// What a task asks or tells, by its subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,8 @@ pub enum Asked {
     States(StateRequest),
     /// Another socket to log to, which goes with the answer.
     Log,
-    /// A question to people, which nobody can be asked from here.
-    People,
+    /// Questions to people.
+    People(PeopleRequest),
 }
 
 /// Something that is no request.
@@ -40,10 +40,6 @@ pub enum Unclear {
     },
 }
 
-/// The requests of operators with a human in the loop, and what only triggers ask of these.
-const PEOPLE: [&str; 4] =
-    ["AwaitInputTask", "CreateHITLDetailPayload", "GetHITLDetailResponse", "UpdateHITLDetail"];
-
 /// One subject's way to read a request; `None` when it is about something else.
 type Reading = fn(&Value) -> Option<Result<Asked, String>>;
 
@@ -56,15 +52,13 @@ pub fn asked(body: &Value) -> Result<Asked, Unclear> {
     if kind == "ResendLoggingFD" {
         return Ok(Asked::Log);
     }
-    if PEOPLE.contains(&kind) {
-        return Ok(Asked::People);
-    }
-    let readings: [Reading; 5] = [
+    let readings: [Reading; 6] = [
         |body| read(body).map(|read| read.map(Asked::Task)),
         |body| read(body).map(|read| read.map(Asked::Records)),
         |body| read(body).map(|read| read.map(Asked::Runs)),
         |body| read(body).map(|read| read.map(Asked::Assets)),
         |body| read(body).map(|read| read.map(Asked::States)),
+        |body| read(body).map(|read| read.map(Asked::People)),
     ];
     for reading in readings {
         match reading(body) {

@@ -71,7 +71,7 @@ async fn every_request_of_a_task_is_known() {
         }
         body["type"] = json!(name);
         match asked(&body) {
-            Ok(Asked::People) => people.push(name),
+            Ok(Asked::People(_)) => people.push(name),
             Ok(_) => {}
             Err(unclear) => panic!("{unclear}: {body:#}"),
         }

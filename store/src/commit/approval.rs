@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use super::{MOST_ROWS, Sent, column, expect_all};
 use crate::{
     Error,
-    column::{ToJson, TryColumns, storable},
+    column::{ToJson, TryColumns, int, storable},
     hot::hot_query,
 };
 
@@ -34,14 +34,15 @@ async fn ask_chunk(conn: &AsyncPgConnection, asked: &[QuestionRecord]) -> Result
         run_key: &tries.run_key,
         index: &tries.index,
         try_number: &tries.try_number,
+        number: &column(asked, |row| int(row.number)),
         subject: &column(&subject, |text| &**text),
         body: &column(&body, |text| text.as_deref()),
         terms: &terms,
         asked_at: &column(asked, |row| row.asked_at),
         deadline: &column(asked, |row| row.deadline),
     };
-    query.execute(&mut &*conn).await?;
-    Ok(())
+    let done = query.execute(&mut &*conn).await?;
+    expect_all(done, asked.len(), "questions of these tries are open already")
 }
 
 async fn close_chunk(conn: &AsyncPgConnection, closed: &[ClosingRecord]) -> Result<(), Error> {
@@ -70,22 +71,29 @@ fn answer(closing: &ClosingRecord) -> Option<(Option<&str>, &Reply)> {
 }
 
 hot_query! {
+    /// Another question of the same try takes the place of the one before, which was closed.
     Ask {
         run_key: [i64] => Array<BigInt>,
         index: [i32] => Array<Integer>,
         try_number: [i32] => Array<Integer>,
+        number: [i32] => Array<Integer>,
         subject: [&'a str] => Array<Text>,
         body: [Option<&'a str>] => Array<Nullable<Text>>,
         terms: [ToJson] => Array<Json>,
         asked_at: [DateTime<Utc>] => Array<Timestamptz>,
         deadline: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
     }
-    "INSERT INTO approval (run_key, index, try_number, subject, body, terms, assigned_users, asked_at, deadline)
-     SELECT q.run_key, q.index, q.try_number, q.subject, q.body, q.terms,
+    "INSERT INTO approval (run_key, index, try_number, number, subject, body, terms, assigned_users, asked_at, deadline)
+     SELECT q.run_key, q.index, q.try_number, q.number, q.subject, q.body, q.terms,
             ARRAY(SELECT json_array_elements_text(q.terms -> 'assigned_users')), q.asked_at, q.deadline
-     FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::json[], $7::timestamptz[],
-                 $8::timestamptz[])
-          AS q (run_key, index, try_number, subject, body, terms, asked_at, deadline)"
+     FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::json[],
+                 $8::timestamptz[], $9::timestamptz[])
+          AS q (run_key, index, try_number, number, subject, body, terms, asked_at, deadline)
+     ON CONFLICT (run_key, index, try_number) DO UPDATE
+     SET number = excluded.number, subject = excluded.subject, body = excluded.body, terms = excluded.terms,
+         assigned_users = excluded.assigned_users, asked_at = excluded.asked_at, deadline = excluded.deadline,
+         closed_at = NULL, responded_by = NULL, reply = NULL
+     WHERE approval.closed_at IS NOT NULL"
 }
 
 hot_query! {

@@ -1,10 +1,10 @@
-//! What instances leave for triggers, and with what they go on.
+//! What instances leave for triggers and for people, and with what they go on.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    deferral::Resumption,
+    deferral::{LeftTo, Resumption},
     engine::{
         decision::Decisions,
         record::{DeferralRecord, ResumptionRecord},
@@ -12,7 +12,7 @@ use domain::{
     id::TiKey,
 };
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{MOST_ROWS, Sent, column, expect_all};
 use crate::{
@@ -30,9 +30,14 @@ pub(super) fn write<'a>(conn: &'a AsyncPgConnection, decisions: &'a Decisions, t
 
 async fn leave(conn: &AsyncPgConnection, left: &[DeferralRecord]) -> Result<(), Error> {
     let tries = TryColumns::of(&column(left, |row| row.attempt));
-    let classpath = column(left, |row| storable(&row.deferral.classpath));
+    let none = Map::new();
+    let triggers = left.iter().map(|row| match &row.deferral.to {
+        LeftTo::Trigger { classpath, kwargs } => (Some(storable(classpath)), kwargs),
+        LeftTo::People { .. } => (None, &none),
+    });
+    let (classpath, kwargs): (Vec<_>, Vec<_>) = triggers.unzip();
+    let kwargs = kwargs.into_iter().map(ToJson::of).collect::<Result<Vec<_>, _>>()?;
     let next_method = column(left, |row| storable(&row.deferral.next_method));
-    let kwargs = left.iter().map(|row| ToJson::of(&row.deferral.kwargs)).collect::<Result<Vec<_>, _>>()?;
     let next_kwargs = left.iter().map(|row| ToJson::of(&row.deferral.next_kwargs));
     let next_kwargs = next_kwargs.collect::<Result<Vec<_>, _>>()?;
     let query = Leave {
@@ -40,7 +45,7 @@ async fn leave(conn: &AsyncPgConnection, left: &[DeferralRecord]) -> Result<(), 
         index: &tries.index,
         try_number: &tries.try_number,
         number: &column(left, |row| int(row.number)),
-        classpath: &column(&classpath, |text| &**text),
+        classpath: &column(&classpath, |text| text.as_deref()),
         kwargs: &kwargs,
         next_method: &column(&next_method, |text| &**text),
         next_kwargs: &next_kwargs,
@@ -83,7 +88,7 @@ hot_query! {
         index: [i32] => Array<Integer>,
         try_number: [i32] => Array<Integer>,
         number: [i32] => Array<Integer>,
-        classpath: [&'a str] => Array<Text>,
+        classpath: [Option<&'a str>] => Array<Nullable<Text>>,
         kwargs: [ToJson] => Array<Json>,
         next_method: [&'a str] => Array<Text>,
         next_kwargs: [ToJson] => Array<Json>,

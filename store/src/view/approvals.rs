@@ -20,6 +20,9 @@ pub struct QuestionRow {
     /// The try that asks or asked.
     #[diesel(sql_type = Integer)]
     pub asked_by_try: i32,
+    /// Which question of that try it is.
+    #[diesel(sql_type = Integer)]
+    pub number: i32,
     #[diesel(sql_type = Text)]
     subject: String,
     #[diesel(sql_type = Nullable<Text>)]
@@ -87,7 +90,7 @@ pub struct ApprovalRow {
 
 const SELECT: &str = concat!(
     include_str!("api_ti.sql"),
-    ", a.try_number AS asked_by_try, a.subject, a.body, a.terms, a.asked_at, a.deadline, a.closed_at, a.responded_by, a.reply"
+    ", a.try_number AS asked_by_try, a.number, a.subject, a.body, a.terms, a.asked_at, a.deadline, a.closed_at, a.responded_by, a.reply"
 );
 
 // The question of the current try alone: what an instance that runs again once asked is history.
@@ -168,6 +171,6 @@ impl Store {
 
 hot_query! {
     One { run_key: i64 => BigInt, index: i32 => Integer, try_number: i32 => Integer }
-    "SELECT try_number AS asked_by_try, subject, body, terms, asked_at, deadline, closed_at, responded_by, reply
+    "SELECT try_number AS asked_by_try, number, subject, body, terms, asked_at, deadline, closed_at, responded_by, reply
      FROM approval WHERE run_key = $1 AND index = $2 AND try_number = $3"
 }

@@ -40,6 +40,7 @@ fn terms(users: &[&str]) -> Terms {
 fn asked(attempt: TryKey, users: &[&str], subject: &str) -> QuestionRecord {
     QuestionRecord {
         attempt,
+        number: 0,
         question: Question { subject: subject.to_owned(), body: Some("All of it\0".to_owned()) },
         terms: Box::new(terms(users)),
         asked_at: at(5),

@@ -1,10 +1,11 @@
 //! Deferrals: left once, taken by one live worker at a time, resumed once, and handed to the worker that goes on.
 
 use domain::{
-    deferral::{Deferral, Fired, Resumption, Word},
+    approval::{Ending, Question, Reply, Terms},
+    deferral::{Deferral, Fired, LeftTo, Resumption, Word},
     engine::{
         decision::Decisions,
-        record::{DeferralRecord, ResumptionRecord, TiRecord},
+        record::{ClosingRecord, DeferralRecord, QuestionRecord, ResumptionRecord, TiRecord},
     },
     id::QueueName,
     intent::Message,
@@ -26,8 +27,10 @@ fn map(value: &Value) -> Map<String, Value> {
 
 fn left(ti: &TiRecord, number: u32) -> DeferralRecord {
     let deferral = Deferral {
-        classpath: "m.Trigger".to_owned(),
-        kwargs: map(&json!({"zeta": 1, "a": [true]})),
+        to: LeftTo::Trigger {
+            classpath: "m.Trigger".to_owned(),
+            kwargs: map(&json!({"zeta": 1, "a": [true]})),
+        },
         timeout: None,
         next_method: "execute_complete".to_owned(),
         next_kwargs: map(&json!({"job": "j\u{0}1"})),
@@ -164,4 +167,63 @@ async fn a_run_takes_its_deferrals_with_it() {
     let (db, _, _) = deferring().await;
     db.execute("DELETE FROM dag_run").await;
     assert_eq!(db.text("SELECT count(*)::text FROM deferral").await.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn what_is_left_to_people_no_worker_takes() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let (_, tis) = queued_run(&db, &proof).await;
+    let terms = Box::new(Terms {
+        options: vec!["OK".to_owned()],
+        defaults: Vec::new(),
+        multiple: false,
+        params: [].into(),
+        assigned_users: Vec::new(),
+    });
+    let question = Question { subject: "Well?".to_owned(), body: None };
+    let until = Awaited::Input(terms.clone());
+    let wait = Wait { until, since: at(3), deadline: None, pokes: 1 };
+    let change =
+        changed(&tis[0], |ti| (ti.state, ti.wait) = (TaskState::AwaitingInput, Some(Box::new(wait))));
+    let (asleep, mut deferral) = (change.new.clone(), left(&tis[0], 1));
+    deferral.deferral.to = LeftTo::People { question: question.clone(), terms: terms.clone() };
+    let asked = |number| QuestionRecord {
+        attempt: try_of(&tis[0]),
+        number,
+        question: question.clone(),
+        terms: terms.clone(),
+        asked_at: at(5),
+        deadline: None,
+    };
+    let decisions = Decisions {
+        tis_changed: vec![change],
+        deferrals: vec![deferral],
+        questions_asked: vec![asked(1)],
+        ..Decisions::default()
+    };
+    commit(&db, &proof, decisions).await.unwrap();
+    let id = worker(&db).await;
+    assert!(take(&db, id, 10).await.is_empty(), "it is no trigger");
+    let again = Decisions { questions_asked: vec![asked(2)], ..Decisions::default() };
+    assert!(commit(&db, &proof, again.clone()).await.is_err(), "the first one is open");
+
+    let reply = Reply { chosen_options: vec!["OK".to_owned()], ..Reply::default() };
+    let event = reply.event(Some("ada"), at(9));
+    let ending = Ending::Answered { by: Some("ada".to_owned()), reply };
+    let resumption = Resumption::Event(event.clone());
+    let decisions = Decisions {
+        questions_closed: vec![ClosingRecord { attempt: try_of(&tis[0]), at: at(9), ending }],
+        ..resumed(&asleep, resumption)
+    };
+    commit(&db, &proof, decisions).await.unwrap();
+    let claimed = db.store.claim(id, &[try_of(&tis[0])]).await.unwrap().remove(0);
+    let resumed = claimed.resumption.unwrap();
+    assert_eq!((resumed.method.as_str(), &resumed.kwargs["event"]), ("execute_complete", &event));
+
+    // Another question of the same try takes the place of the first one.
+    commit(&db, &proof, again).await.unwrap();
+    let key = tis[0].key;
+    let found = db.store.question(key.run.0, 0, 1).await.unwrap().unwrap();
+    assert_eq!((found.number, found.is_open(), found.reply()), (2, true, None));
 }

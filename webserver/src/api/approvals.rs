@@ -132,8 +132,9 @@ pub(crate) fn planned(by: &str, ti: &TiRow, question: &QuestionRow, reply: Reply
     question.terms().accept(by, reply.clone()).map_err(refused)?;
     let (dag_id, run_id) = (DagId::new(&ti.dag_id)?, RunId::new(&ti.run_id)?);
     let try_number = u32::try_from(question.asked_by_try).unwrap_or_default();
-    let (task_id, map_index) = (TaskId::new(&ti.task_id)?, ti.map_index);
-    Ok(Wish::Answer(Answer { id: Uuid::new_v4(), dag_id, run_id, task_id, map_index, try_number, reply }))
+    let number = u32::try_from(question.number).unwrap_or_default();
+    let (id, task_id, map_index) = (Uuid::new_v4(), TaskId::new(&ti.task_id)?, ti.map_index);
+    Ok(Wish::Answer(Answer { id, dag_id, run_id, task_id, map_index, try_number, number, reply }))
 }
 
 fn refused(refusal: Refusal) -> Error {

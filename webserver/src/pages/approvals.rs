@@ -149,7 +149,10 @@ pub(crate) async fn answer(
     let (ti, question) = (&row.ti, &row.question);
     let task = paths::instance(&ti.dag_id, &ti.run_id, &ti.task_id, ti.map_index);
     let back = visit::back(sent.text("back"), &task);
-    if text("try_number") != question.asked_by_try.to_string() {
+    let number = sent.text("number").unwrap_or("0");
+    let is_other =
+        text("try_number") != question.asked_by_try.to_string() || number != question.number.to_string();
+    if is_other {
         let news = "The task asks anew since you looked: this is its question now.";
         return Ok(visit::go(&task, Mood::Warn, news));
     }

@@ -55,6 +55,7 @@ pub(crate) struct AnswerForm {
     pub(crate) task_id: String,
     pub(crate) map_index: i32,
     pub(crate) try_number: i32,
+    pub(crate) number: i32,
     pub(crate) options: Vec<OptionShown>,
     /// Several options may be chosen.
     pub(crate) multiple: bool,
@@ -195,6 +196,7 @@ fn answer_form(row: &ApprovalRow, size: Size, again: Option<&Again<'_>>) -> Answ
         task_id: ti.task_id.clone(),
         map_index: ti.map_index,
         try_number: question.asked_by_try,
+        number: question.number,
         options: terms.options.iter().enumerate().map(option).collect(),
         multiple: terms.multiple,
         fields: form::fields(&terms.params, sent, again.map_or(&nothing, |again| again.wrong)),

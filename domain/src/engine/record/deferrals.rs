@@ -1,4 +1,4 @@
-//! What instances leave for triggers, and with what they go on.
+//! What instances leave for triggers and for people, and with what they go on.
 
 use chrono::{DateTime, Utc};
 
@@ -7,7 +7,7 @@ use crate::{
     id::{TiKey, TryKey},
 };
 
-/// What an instance leaves for a trigger.
+/// What an instance leaves for a trigger, or for whoever goes on after an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeferralRecord {
     /// The try that defers.
@@ -18,11 +18,11 @@ pub struct DeferralRecord {
     pub deferral: Deferral,
     /// When.
     pub at: DateTime<Utc>,
-    /// Its trigger has taken too long then.
+    /// It has taken too long then.
     pub deadline: Option<DateTime<Utc>>,
 }
 
-/// With what an instance goes on that has waited for a trigger.
+/// With what an instance goes on that has waited for a trigger or for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResumptionRecord {
     /// The instance.

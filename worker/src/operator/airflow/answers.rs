@@ -1,6 +1,7 @@
 //! What a task asks, and the answers.
 
 mod assets;
+mod people;
 mod runs;
 mod states;
 mod trigger;
@@ -69,13 +70,11 @@ impl<'a> Answers<'a> {
             Ok(Asked::Runs(asking)) => self.of_runs(asking).await,
             Ok(Asked::Assets(asking)) => self.of_assets(asking).await,
             Ok(Asked::States(asking)) => self.of_states(asking).await,
+            Ok(Asked::People(asking)) => Ok(self.of_people(asking)),
             Ok(Asked::Log) => match self.another_log() {
                 Ok(descriptor) => return Answer::Log(descriptor),
                 Err(error) => Ok(Reply::refusal(500, &format!("there is no other socket: {error}"))),
             },
-            Ok(Asked::People) => {
-                Ok(self.refuse("Tradewind cannot put questions of Python tasks to people yet"))
-            }
             Err(unclear @ Unclear::Unknown(_)) => {
                 Ok(self.refuse(&format!("{unclear} to Tradewind: is this a newer Airflow?")))
             }

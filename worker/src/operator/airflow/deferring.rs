@@ -1,8 +1,8 @@
-//! A task that defers: what it says becomes what the records keep. Source: Airflow 3.3.2 `TIDeferredStatePayload` and the route that takes it.
+//! A task that defers, or that waits for people: what it says becomes what the records keep. Source: Airflow 3.3.2 `TIDeferredStatePayload` and the route that takes it.
 
-use domain::deferral::Deferral;
+use domain::deferral::{Deferral, LeftTo};
 use domain::span::Span;
-use python::message::DeferTask;
+use python::message::{AwaitInputTask, DeferTask};
 use serde_json::{Map, Value};
 
 /// What a task leaves that defers.
@@ -15,11 +15,27 @@ pub(super) fn deferral(told: DeferTask) -> Result<Deferral, String> {
         span(&text).ok_or_else(|| format!("the timeout of its trigger, {text:?}, is no length of time"))
     });
     let deferral = Deferral {
-        classpath,
-        kwargs: arguments(trigger_kwargs)?,
+        to: LeftTo::Trigger { classpath, kwargs: arguments(trigger_kwargs)? },
         timeout: timeout.transpose()?,
         next_method,
         next_kwargs: next_kwargs.unwrap_or_default(),
+    };
+    deferral.check().map(|()| deferral)
+}
+
+/// What a task leaves that waits for the answer to what it has asked.
+///
+/// # Errors
+/// What cannot be understood, or is too large, for people.
+pub(super) fn input(told: AwaitInputTask, asked: LeftTo) -> Result<Deferral, String> {
+    let timeout = told.timeout.map(|text| {
+        span(&text).ok_or_else(|| format!("the time for an answer, {text:?}, is no length of time"))
+    });
+    let deferral = Deferral {
+        to: asked,
+        timeout: timeout.transpose()?,
+        next_method: told.next_method,
+        next_kwargs: told.next_kwargs.unwrap_or_default(),
     };
     deferral.check().map(|()| deferral)
 }
@@ -104,8 +120,12 @@ mod tests {
             next_kwargs: None,
             rendered_map_index: None,
         };
-        assert_eq!(deferral(told(json!("{\"a\": 1}"))).unwrap().kwargs["a"], 1);
+        let kwargs = |given: Value| match deferral(told(given)).unwrap().to {
+            LeftTo::Trigger { kwargs, .. } => kwargs,
+            LeftTo::People { .. } => panic!("it is a trigger"),
+        };
+        assert_eq!(kwargs(json!("{\"a\": 1}"))["a"], 1);
         assert!(deferral(told(json!("gAAAAA"))).unwrap_err().contains("encrypted"));
-        assert!(deferral(told(Value::Null)).unwrap().kwargs.is_empty());
+        assert!(kwargs(Value::Null).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use chrono::{DateTime, Utc};
 use domain::asset::OutletEvent;
-use domain::deferral::Deferral;
+use domain::deferral::{Deferral, LeftTo};
 use domain::outcome::{MAX_XCOM_BYTES, TryResult};
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub(super) enum Last {
     MayRetry(Option<String>),
     /// It looks again then.
     LooksAgain(DateTime<Utc>),
-    /// A trigger goes on for it.
+    /// A trigger goes on for it, or people are asked.
     Defers(Box<Deferral>),
 }
 
@@ -34,6 +34,8 @@ pub(super) enum Last {
 pub(super) struct Told {
     /// Its end, if it has come to it.
     pub(super) last: Option<Last>,
+    /// What it has asked people, until it waits for the answer.
+    pub(super) question: Option<LeftTo>,
     /// What it left.
     pub(super) xcoms: IndexMap<String, Value>,
     /// How many bytes that is.
