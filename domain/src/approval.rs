@@ -4,6 +4,8 @@
 //! `scheduler_job_runner.check_awaiting_input_timeouts` and the answer of `routes/public/hitl.py`. Params are stricter here: Airflow takes
 //! every answer and lets the task fail over its params later.
 
+mod event;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+pub use self::event::silence;
 use crate::{
     dag::Param,
     id::{DagId, RunId, TaskId},
@@ -164,15 +167,6 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// What wakes a task of an Airflow DAG file that has asked. Source: Airflow 3.3.2 `HITLDetail.as_resume_event_payload`.
-    #[must_use]
-    pub fn event(&self, by: Option<&str>, at: DateTime<Utc>) -> Value {
-        let mut event = self.result(by, at);
-        event["responded_at"] = moment(at);
-        event["timedout"] = by.is_none().into();
-        event
-    }
-
     /// What the task leaves for others under `return_value`, in Airflow's form. Without a user it is the answer of the timeout.
     #[must_use]
     pub fn result(&self, by: Option<&str>, at: DateTime<Utc>) -> Value {
@@ -183,26 +177,6 @@ impl Reply {
             "responded_by_user": by.map(|name| json!({"id": name, "name": name})),
         })
     }
-}
-
-/// What wakes a task of an Airflow DAG file that nobody has answered in time. Source: Airflow 3.3.2
-/// `scheduler_job_runner.check_awaiting_input_timeouts`.
-#[must_use]
-pub fn silence() -> Value {
-    json!({
-        "error": "The Human-in-the-loop response timeout has passed without a response.",
-        "error_type": "timeout",
-    })
-}
-
-/// A moment as Airflow's serializer writes it. Source: Airflow 3.3.2 `sdk/serde/serializers/datetime.py`.
-fn moment(at: DateTime<Utc>) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "Python's timestamps are such numbers, too")]
-    let timestamp = at.timestamp_micros() as f64 / 1e6;
-    json!({
-        "__classname__": "datetime.datetime", "__version__": 2,
-        "__data__": {"timestamp": timestamp, "tz": ["UTC", "pendulum.tz.timezone.Timezone", 1, true]},
-    })
 }
 
 /// An answer to the question of one try.
@@ -449,15 +423,6 @@ mod tests {
         assert!(told(&|terms| terms.defaults.push("a".into())).starts_with("it has several defaults"));
         let all = |terms: &mut Terms| terms.assigned_users = vec!["ada".into(); MAX_USERS + 1];
         assert_eq!(told(&all), "it is left to 201 users; at most 200 can be named");
-    }
-
-    #[test]
-    fn an_event_has_airflows_form() {
-        let at = "2026-01-02T03:04:05.25Z".parse().unwrap();
-        let event = reply(&["a"], json!({"n": 1})).event(Some("ada"), at);
-        assert_eq!(event["responded_at"]["__data__"]["timestamp"], 1_767_323_045.25);
-        assert_eq!((&event["timedout"], &event["responded_by_user"]["id"]), (&json!(false), &json!("ada")));
-        assert_eq!(reply(&["a"], json!({})).event(None, at)["timedout"], true);
     }
 
     #[test]
