@@ -293,7 +293,7 @@ hot_query! {
         try_number: [i32] => Array<Integer>,
         lease: f64 => Double,
     }
-    include_str!("claim/claim.sql")
+    concat!(include_str!("claim/claim.sql"), include_str!("consumed_events.sql"), include_str!("claim/of_run.sql"))
 }
 
 hot_query! {

@@ -18,6 +18,8 @@ use crate::{
 
 /// The pool of every task that names none; it can be resized but not deleted.
 pub const DEFAULT: &str = "default_pool";
+/// How many slots it has until somebody resizes it (`migrations/2026-11-21-000001_spine`).
+pub const DEFAULT_SLOTS: i32 = 128;
 
 /// What a person says about a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! What must never be in here: SQL and Redis commands of the platform, decisions about runs and tasks (the engine's), and
 //! anything that the scheduler or the web server would have to know.
 
+mod asked;
 mod assignment;
 mod attempt;
 mod backend;

@@ -222,10 +222,9 @@ struct Has {
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT r.*, CASE WHEN r.run_type = 'asset_triggered' THEN (",
-            include_str!("asset_events.sql"),
-            ") END AS asset_events
-             FROM (SELECT key, dag_id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after,
+            "SELECT r.*, ",
+            include_str!("../consumed_events.sql"),
+            "FROM (SELECT key, dag_id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after,
                           started_at, ended_at, clear_number, conf, triggered_by, note FROM dag_run ",
             $which,
             ") r"

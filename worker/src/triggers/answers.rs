@@ -4,10 +4,9 @@ use python::message::{Reply, Request, TaskRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::asked;
 use crate::backend::{Backend, Unavailable};
-use crate::output::secrets_in_json;
 use crate::station::Station;
-use crate::template::{secrets_of_connection, secrets_of_variable};
 
 /// The answer to a question, and what is a secret from now on. Nobody can tell which trigger has asked.
 pub(crate) async fn answer(body: Value, station: &Station, backend: &dyn Backend) -> (Reply, Vec<String>) {
@@ -45,25 +44,17 @@ async fn of_records(
 ) -> Result<Reply, Unavailable> {
     Ok(match asking {
         Request::GetVariable { key } => {
-            let value = match station.overrides.variable(&key) {
-                Some(value) => Some(value),
-                None => backend.variable(&key).await?,
-            };
-            secrets.extend(value.iter().flat_map(|value| secrets_of_variable(&key, value)));
-            Reply::variable(&key, value.as_deref())
+            let (reply, found) = asked::variable(station, backend, &key).await?;
+            secrets.extend(found);
+            reply
         }
         Request::GetConnection { conn_id } => {
-            let found = match station.overrides.connection(&conn_id) {
-                Some(Ok(connection)) => Some(connection),
-                Some(Err(error)) => return Ok(Reply::refusal(500, &error)),
-                None => backend.connection(&conn_id).await?,
-            };
-            secrets.extend(found.iter().flat_map(secrets_of_connection));
-            Reply::connection(&conn_id, found.map(|connection| connection.json()).as_ref())
+            let (reply, found) = asked::connection(station, backend, &conn_id).await?;
+            secrets.extend(found);
+            reply
         }
         Request::MaskSecret { value, name } => {
-            let is_secret = name.is_none_or(|name| runtime::secret::is_secret_name(&name));
-            secrets.extend(secrets_in_json(&value, is_secret));
+            secrets.extend(asked::hidden(&value, name.as_deref()));
             Reply::noted()
         }
         Request::GetVariableKeys { .. } | Request::PutVariable { .. } | Request::DeleteVariable { .. } => {

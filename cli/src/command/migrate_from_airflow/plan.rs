@@ -175,7 +175,8 @@ fn of_pool(pool: AirflowPool, here: &[Pool], overwrite: bool) -> Step {
         policy: known.and_then(|known| known.policy.as_deref()?.parse().ok()),
     };
     // The default pool is always here, so it counts as new while it is as it was made.
-    let is_untouched = known.is_some_and(|known| pool.name == store::pool::DEFAULT && known.slots == 128);
+    let is_untouched = known
+        .is_some_and(|known| pool.name == store::pool::DEFAULT && known.slots == store::pool::DEFAULT_SLOTS);
     let verdict = verdict(known.is_some(), is_same, overwrite || is_untouched);
     let action = if known.is_some() { Action::ChangePool(new) } else { Action::CreatePool(new) };
     step("pool", pool.name, verdict, action)

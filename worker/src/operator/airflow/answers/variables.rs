@@ -7,15 +7,18 @@ use serde_json::json;
 use store::Store;
 
 use super::Answers;
+use crate::asked;
 use crate::backend::Unavailable;
-use crate::output::secrets_in_json;
-use crate::template::{secrets_of_connection, secrets_of_variable};
+use crate::template::secrets_of_variable;
 
 impl Answers<'_> {
     pub(super) async fn of_records(&self, asking: Request) -> Result<Reply, Unavailable> {
+        let (station, backend) = (self.on.station, self.on.backend);
         Ok(match asking {
-            Request::GetVariable { key } => self.variable(&key).await?,
-            Request::GetConnection { conn_id } => self.connection(&conn_id).await?,
+            Request::GetVariable { key } => self.shown(asked::variable(station, backend, &key).await?),
+            Request::GetConnection { conn_id } => {
+                self.shown(asked::connection(station, backend, &conn_id).await?)
+            }
             Request::GetVariableKeys { prefix, limit, offset } => {
                 let number = |number: Option<u64>, usual| number.map_or(usual, clamped);
                 let (limit, offset) = (number(limit, 1_000), number(offset, 0));
@@ -30,31 +33,16 @@ impl Answers<'_> {
             }
             Request::DeleteVariable { key } => self.delete_variable(&key).await?,
             Request::MaskSecret { value, name } => {
-                let is_secret = name.is_none_or(|name| runtime::secret::is_secret_name(&name));
-                self.on.output.hide(secrets_in_json(&value, is_secret));
+                self.on.output.hide(asked::hidden(&value, name.as_deref()));
                 Reply::noted()
             }
             Request::DagFileParsingResult { .. } => Reply::refusal(400, "this is a task, not a DAG file"),
         })
     }
 
-    async fn variable(&self, key: &str) -> Result<Reply, Unavailable> {
-        let value = match self.on.station.overrides.variable(key) {
-            Some(value) => Some(value),
-            None => self.on.backend.variable(key).await?,
-        };
-        self.on.output.hide(value.iter().flat_map(|value| secrets_of_variable(key, value)));
-        Ok(Reply::variable(key, value.as_deref()))
-    }
-
-    async fn connection(&self, conn_id: &str) -> Result<Reply, Unavailable> {
-        let found = match self.on.station.overrides.connection(conn_id) {
-            Some(Ok(connection)) => Some(connection),
-            Some(Err(error)) => return Ok(Reply::refusal(500, &error)),
-            None => self.on.backend.connection(conn_id).await?,
-        };
-        self.on.output.hide(found.iter().flat_map(secrets_of_connection));
-        Ok(Reply::connection(conn_id, found.map(|connection| connection.json()).as_ref()))
+    fn shown(&self, (reply, secrets): (Reply, Vec<String>)) -> Reply {
+        self.on.output.hide(secrets);
+        reply
     }
 
     async fn put_variable(
