@@ -90,6 +90,7 @@ impl Store {
         };
         let row: Option<StandingRow> = query.get_result(&mut conn).await.optional()?;
         Ok(row.map(|row| Standing {
+            run: RunKey(row.key),
             logical_date: row.logical_date,
             unmet: row.unmet.into_iter().map(|task_id| task_id.0).collect(),
         }))
@@ -137,6 +138,8 @@ impl RunRow {
 
 #[derive(QueryableByName)]
 struct StandingRow {
+    #[diesel(sql_type = BigInt)]
+    key: i64,
     #[diesel(sql_type = Timestamptz)]
     logical_date: DateTime<Utc>,
     #[diesel(sql_type = Array<Text>)]
@@ -179,7 +182,7 @@ hot_query! {
 
 hot_query! {
     Before { dag_id: str => Text, before: DateTime<Utc> => Timestamptz, without_manual: bool => Bool }
-    "SELECT r.logical_date, ARRAY(
+    "SELECT r.key, r.logical_date, ARRAY(
          SELECT DISTINCT t.task_id FROM task_instance t
          WHERE t.run_key = r.key AND t.state NOT IN ('success', 'skipped', 'removed') ORDER BY t.task_id
      ) AS unmet

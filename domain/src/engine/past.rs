@@ -1,7 +1,7 @@
 //! Waiting for the previous run: `depends_on_past` and `wait_for_downstream`.
 //!
-//! The previous run is the one with the next earlier logical date; in a DAG that catches up manual runs do not count. While it is
-//! active, its tasks' counts are looked up and their ends wake those that wait. One that has ended is not in memory: the records are
+//! The previous run is the one with the next earlier logical date, and of several with that date the newest; in a DAG that catches up
+//! manual runs do not count. While it is active, its tasks' counts are looked up and their ends wake those that wait. One that has ended is not in memory: the records are
 //! asked once for each run, and whatever ends later hands its standing over. Source: Airflow 3.3.2 `ti_deps/deps/prev_dagrun_dep.py`.
 
 use std::{
@@ -15,7 +15,7 @@ use super::{
     Engine,
     graph::Graph,
     plan::DagState,
-    record::{PastQuestion, Standing},
+    record::{PastQuestion, RunRecord, Standing},
     run::Run,
 };
 use crate::{
@@ -118,12 +118,21 @@ pub fn past_of<'a>(
         .filter_map(|(_, key)| runs.get(key))
         .find(|run| !(without_manual && run.record.run_type == RunType::Manual));
     match (active, ended) {
-        (Some(active), Some(ended)) if active.record.logical_date < Some(ended.logical_date) => {
-            Past::Ended(ended)
-        }
+        (Some(active), Some(ended)) if place(&active.record) < Some(ended.place()) => Past::Ended(ended),
         (Some(active), _) => Past::Active(active),
         (None, Some(ended)) => Past::Ended(ended),
         (None, None) => Past::None,
+    }
+}
+
+// Where a run stands among those of its DAG, in the order in which each is the previous one of the next.
+fn place(run: &RunRecord) -> Option<(DateTime<Utc>, RunKey)> {
+    run.logical_date.map(|date| (date, run.key))
+}
+
+impl Standing {
+    const fn place(&self) -> (DateTime<Utc>, RunKey) {
+        (self.logical_date, self.run)
     }
 }
 
@@ -169,7 +178,7 @@ impl Run {
     fn standing(&self) -> Option<Standing> {
         let unmet = (0..self.nodes.len()).filter(|&node| self.nodes[node].unmet > 0);
         let unmet = unmet.map(|node| self.graph.task(node).task_id.clone()).collect();
-        self.record.logical_date.map(|logical_date| Standing { logical_date, unmet })
+        self.record.logical_date.map(|logical_date| Standing { run: self.record.key, logical_date, unmet })
     }
 }
 
@@ -232,21 +241,25 @@ impl Engine {
         }
     }
 
-    // The active runs for which this one is the previous.
+    // The active runs for which this one is the previous. Several may have the same date; a newer one of this run's date does not
+    // matter, since whoever is woken for nothing goes on waiting.
     fn successors(&self, key: RunKey) -> Vec<RunKey> {
         let Some(run) = self.runs.get(&key) else { return Vec::new() };
         let Some((dag, date)) = self.dags.get(&run.record.dag_id).zip(run.record.logical_date) else {
             return Vec::new();
         };
-        let mut found = Vec::new();
-        for (_, next) in dag.dated.range((Bound::Excluded((date, RunKey(i64::MAX))), Bound::Unbounded)) {
+        let (mut found, mut last) = (Vec::new(), None);
+        for (at, next) in dag.dated.range((Bound::Excluded((date, RunKey(i64::MAX))), Bound::Unbounded)) {
             let Some(other) = self.runs.get(next) else { continue };
+            if last.is_some_and(|last| last < *at) {
+                break;
+            }
             let skips_manual = ignores_manual(other);
             if other.graph.looks_back && !(skips_manual && run.record.run_type == RunType::Manual) {
                 found.push(*next);
             }
             if !(skips_manual && other.record.run_type == RunType::Manual) {
-                break;
+                last = Some(*at);
             }
         }
         found
@@ -255,6 +268,6 @@ impl Engine {
 
 // The one about the later run; of two about the same, the first.
 fn later(one: Option<Standing>, other: Option<Standing>) -> Option<Standing> {
-    let date = |standing: &Option<Standing>| standing.as_ref().map(|standing| standing.logical_date);
-    if date(&one) >= date(&other) { one } else { other }
+    let place = |standing: &Option<Standing>| standing.as_ref().map(Standing::place);
+    if place(&one) >= place(&other) { one } else { other }
 }

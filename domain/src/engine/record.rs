@@ -360,13 +360,16 @@ pub struct RunSnapshot {
 /// How a run stands that has ended, as far as the next one waits for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
+    /// The run. Of several with the same logical date the newest is the previous one of those that come later.
+    pub run: RunKey,
     /// Its logical date.
     pub logical_date: DateTime<Utc>,
     /// The tasks that have an instance which is neither success, skipped nor removed.
     pub unmet: BTreeSet<TaskId>,
 }
 
-/// A question to the records: of the finished runs of a DAG whose logical date is before a given one, the latest.
+/// A question to the records: of the finished runs of a DAG whose logical date is before a given one, the latest; of
+/// several with the same date, the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastQuestion {
     /// The run that wants to know; goes back with the answer.

@@ -334,7 +334,8 @@ fn the_first_run_waits_for_none_before_it_the_next_for_the_first() {
     let mut stage = Stage::new(&yaml);
     create(&mut stage, 1, Order { reprocess: Reprocess::Failed, ..four() });
     let unmet = [("t".parse().unwrap())].into();
-    let standing = domain::engine::record::Standing { logical_date: at("2025-12-30T23:00:00Z"), unmet };
+    let run = domain::id::RunKey(0);
+    let standing = domain::engine::record::Standing { run, logical_date: at("2025-12-30T23:00:00Z"), unmet };
     for question in std::mem::take(&mut stage.questions) {
         stage.handle(Event::Past { run: question.run, before: Some(standing.clone()) });
     }

@@ -287,7 +287,7 @@ pub fn waits_for_past(records: &Records, run: &RunRecord, task: &Task) -> Option
             && other.logical_date < run.logical_date
             && counts
     };
-    let previous = records.runs.values().filter(earlier).max_by_key(|run| run.logical_date)?;
+    let previous = records.runs.values().filter(earlier).max_by_key(|run| (run.logical_date, run.key))?;
     let waited_for = |ti: &&TiRecord| {
         let is_downstream = dag.task(ti.task_id.as_str()).unwrap().upstream.contains(&task.task_id);
         ti.task_id == task.task_id || (task.wait_for_downstream && is_downstream)

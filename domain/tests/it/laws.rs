@@ -230,6 +230,35 @@ tasks:
 }
 
 #[test]
+fn of_two_runs_of_the_same_date_the_newest_is_the_previous_one() {
+    let mut stage = Stage::new("tasks: {load: {bash: l, depends_on_past: true}}");
+    let load = |stage: &Stage, run| stage.ti(run, "load").state;
+    for (run, day) in [("one", 1), ("one-again", 1), ("two", 2), ("two-again", 2)] {
+        stage.trigger(run, Some(day));
+    }
+    stage.end("one", "load", TryResult::Success, None, None);
+    assert_eq!((load(&stage, "two"), load(&stage, "two-again")), (Untouched, Untouched));
+    stage.end("one-again", "load", TryResult::Success, None, None);
+    assert_eq!((load(&stage, "two"), load(&stage, "two-again")), (Queued, Queued));
+}
+
+#[test]
+fn the_end_of_an_older_run_of_the_same_date_does_not_matter() {
+    let mut stage =
+        Stage::new("tasks: {first: {bash: f}, load: {bash: l, depends_on: first, depends_on_past: true}}");
+    for (run, day) in [("one", 1), ("one-again", 1), ("two", 2)] {
+        stage.trigger(run, Some(day));
+    }
+    for (run, result) in [("one-again", TryResult::Success), ("one", TryResult::Failed)] {
+        stage.end(run, "first", TryResult::Success, None, None);
+        stage.end(run, "load", result, None, None);
+    }
+    assert_eq!((stage.run_state("one"), stage.run_state("one-again")), (RunState::Failed, RunState::Success));
+    stage.end("two", "first", TryResult::Success, None, None);
+    assert_eq!(stage.ti("two", "load").state, Queued);
+}
+
+#[test]
 fn a_skip_can_wait_for_the_previous_run_too() {
     let yaml = "
 tasks:
@@ -284,6 +313,7 @@ fn a_previous_run_that_ended_long_ago_is_asked_for() {
     let question = stage.questions.pop().unwrap();
     assert_eq!((stage.state("load"), question.without_manual), (Untouched, false));
     let standing = domain::engine::record::Standing {
+        run: domain::id::RunKey(0),
         logical_date: "2026-01-08T00:00:00Z".parse().unwrap(),
         unmet: ["other".parse().unwrap()].into(),
     };

@@ -209,9 +209,9 @@ impl World {
                 && run.logical_date.is_some_and(|date| date < question.before)
                 && !(question.without_manual && run.run_type == RunType::Manual)
         };
-        let run = self.records.runs.values().filter(before).max_by_key(|run| run.logical_date)?;
+        let run = self.records.runs.values().filter(before).max_by_key(|run| (run.logical_date, run.key))?;
         let unmet = self.tis(run.key).filter(|ti| blocks_next(ti.state)).map(|ti| ti.task_id.clone());
-        Some(Standing { logical_date: run.logical_date?, unmet: unmet.collect() })
+        Some(Standing { run: run.key, logical_date: run.logical_date?, unmet: unmet.collect() })
     }
 
     pub fn dag(&self, run: &RunRecord) -> Arc<Dag> {

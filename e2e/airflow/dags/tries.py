@@ -34,12 +34,12 @@ with DAG("tries", schedule=None, start_date=pendulum.datetime(2020, 1, 1), catch
 
         time.sleep(60)
 
-    @task(trigger_rule="all_failed")
-    def count(ti=None):
-        return ti.xcom_pull(task_ids="second_time", key="seen")
+    @task
+    def left_behind(ti=None):
+        return [ti.xcom_pull(task_ids="second_time", key=key) for key in ("seen", "return_value")]
 
-    second_time()
-    [for_good(), never(), too_long()] >> count()
+    second_time() >> left_behind()
+    [for_good(), never(), too_long()] >> EmptyOperator(task_id="count", trigger_rule="all_failed")
     BashOperator(task_id="skips", bash_command="exit 99") >> EmptyOperator(task_id="behind")
     BashOperator(task_id="fails", bash_command="exit 3", retries=0)
     EmptyOperator(task_id="no_process")

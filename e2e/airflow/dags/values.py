@@ -55,14 +55,15 @@ with DAG(
         ti.xcom_push(key="text", value=text)
         ti.xcom_push(key="number", value=17)
 
-    read(several()["two"])
+    reads = read(several()["two"])
     kinds()
     context()
-    PythonOperator(
+    pushed = PythonOperator(
         task_id="pushed",
         python_callable=push,
         op_kwargs={"text": "{{ twice(params.word) | shout }} {{ macros.ds_add(ds, 3) }} {{ dag.dag_id }} {{ task.task_id }}"},
     )
+    pushed >> reads
     BashOperator(
         task_id="shell",
         bash_command="echo \"$WHO {{ ds }} {{ params.size }} {{ data_interval_end | ds }} {{ ti.try_number }}\"",

@@ -145,6 +145,8 @@ async fn the_run_before_is_the_newest_finished_one_of_an_earlier_date() {
         ended(2, 10, RunType::Manual),
         run(3, &flights, 20),
         ended(4, 30, RunType::Scheduled),
+        ended(5, 40, RunType::Scheduled),
+        ended(6, 40, RunType::OperatorTriggered),
     ];
     let tis = vec![
         ti(1, 0, "a", TaskState::Success),
@@ -158,13 +160,14 @@ async fn the_run_before_is_the_newest_finished_one_of_an_earlier_date() {
         let dag_id = dag_id("flights");
         let question = PastQuestion { run: RunKey(9), dag_id, before: at(minutes), without_manual };
         let found = db.store.standing(&question).await.unwrap();
-        found.map(|found| (found.logical_date, found.unmet.into_iter().collect::<Vec<_>>()))
+        found.map(|found| (found.run.0, found.logical_date, found.unmet.into_iter().collect::<Vec<_>>()))
     };
     assert_eq!(ask(0, false).await, None);
-    assert_eq!(ask(10, false).await, Some((at(0), vec![task_id("b")])));
-    assert_eq!(ask(30, false).await, Some((at(10), vec![task_id("a")])));
-    assert_eq!(ask(30, true).await, Some((at(0), vec![task_id("b")])));
-    assert_eq!(ask(31, true).await, Some((at(30), vec![])));
+    assert_eq!(ask(10, false).await, Some((1, at(0), vec![task_id("b")])));
+    assert_eq!(ask(30, false).await, Some((2, at(10), vec![task_id("a")])));
+    assert_eq!(ask(30, true).await, Some((1, at(0), vec![task_id("b")])));
+    assert_eq!(ask(31, true).await, Some((4, at(30), vec![])));
+    assert_eq!(ask(41, false).await, Some((6, at(40), vec![])), "of the same date the newest");
 }
 
 #[tokio::test]
