@@ -149,7 +149,7 @@ impl Run {
         run.persisted = self.persisted;
         run.dirty = true;
         run.lengths = self.lengths;
-        (run.past, run.late) = (self.past, self.late);
+        (run.past, run.late, run.forsaken) = (self.past, self.late, self.forsaken);
         run.take_in(self.tis);
         run.translate(&self.graph, self.choices);
         run
@@ -206,8 +206,10 @@ impl Run {
 
     fn remove_orphans(&mut self, orphans: &[u32]) {
         for &index in orphans {
-            let ti = &mut self.tis[index as usize];
-            if ti.record.state != TaskState::Removed && !ti.record.state.is_finished() {
+            let state = self.tis[index as usize].record.state;
+            if state != TaskState::Removed && !state.is_finished() {
+                self.forsake(index);
+                let ti = &mut self.tis[index as usize];
                 ti.record.state = TaskState::Removed;
                 ti.record.wait = None;
                 self.touch(index);

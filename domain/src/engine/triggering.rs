@@ -13,6 +13,7 @@ use super::{
     intents::{Refusal, check_free},
     life::Life,
     plan::NewRun,
+    run::Run,
 };
 use crate::{
     dag::Operator,
@@ -244,16 +245,24 @@ impl Engine {
     }
 }
 
+impl Run {
+    /// Notes the run that an instance has started and waits for: nobody will.
+    pub(super) fn forsake(&mut self, index: u32) {
+        let wait = self.tis[index as usize].record.wait.as_ref();
+        if let Some(Awaited::Run(OtherRun { dag_id, which: Which::Id(run_id), .. })) =
+            wait.map(|wait| &wait.until)
+        {
+            self.forsaken.push((dag_id.clone(), run_id.clone()));
+        }
+    }
+}
+
 impl Life<'_> {
     /// Notes the run that an instance has started and waits for, when something ends the wait from outside. Whoever marks the instance as
     /// success wants things to go on, and the run may, too.
     pub(super) fn forsake(&mut self, index: u32, state: TaskState) {
-        let record = &self.run.tis[index as usize].record;
-        let wait = record.wait.as_ref().filter(|_| state != TaskState::Success);
-        if let Some(Awaited::Run(OtherRun { dag_id, which: Which::Id(run_id), .. })) =
-            wait.map(|wait| &wait.until)
-        {
-            self.run.forsaken.push((dag_id.clone(), run_id.clone()));
+        if state != TaskState::Success {
+            self.run.forsake(index);
         }
     }
 

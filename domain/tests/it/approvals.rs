@@ -348,17 +348,8 @@ fn it_says_for_whose_answer_it_waits() {
 fn another_version_without_the_task_withdraws_the_question() {
     let mut stage = approval("");
     let parsed = load("dag_id: play\ntasks: {b: {bash: b}}");
-    let record = domain::engine::record::DagRecord {
-        version: domain::engine::record::VersionId(9),
-        dag: std::sync::Arc::new(parsed.dags[0].dag.clone()),
-        is_paused: false,
-        is_stale: false,
-        cursor: None,
-        disabled: std::collections::BTreeSet::new(),
-        failed_runs: 0,
-        taken: std::collections::BTreeSet::new(),
-        assets: domain::engine::record::AssetStanding::default(),
-    };
+    let version = domain::engine::record::VersionId(9);
+    let record = crate::stage::record(version, std::sync::Arc::new(parsed.dags[0].dag.clone()));
     stage.handle(Event::Dag(Box::new(record)));
     stage.ask(Wish::AdoptVersion { dag_id: stage.dag_id(), run_id: "r".parse().unwrap() });
     assert_eq!(stage.state("q"), TaskState::Removed);

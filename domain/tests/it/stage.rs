@@ -65,6 +65,21 @@ pub struct Stage {
     dag_id: DagId,
 }
 
+/// A version of a DAG that nothing else is recorded of.
+pub fn record(version: VersionId, dag: Arc<Dag>) -> DagRecord {
+    DagRecord {
+        version,
+        dag,
+        is_paused: false,
+        is_stale: false,
+        cursor: None,
+        disabled: BTreeSet::new(),
+        failed_runs: 0,
+        taken: BTreeSet::new(),
+        assets: AssetStanding::default(),
+    }
+}
+
 impl Stage {
     pub fn new(yaml: &str) -> Self {
         let parsed = dagfile::parse(yaml.as_bytes(), "play.yaml", &|_| Err("no files here".into()));
@@ -77,17 +92,7 @@ impl Stage {
         let dags: Vec<Arc<Dag>> = dags.into_iter().map(Arc::new).collect();
         let dag = Arc::clone(&dags[0]);
         let dag_id = dag.dag_id.clone();
-        let record = |(number, dag): (i64, Arc<Dag>)| DagRecord {
-            version: VersionId(number),
-            dag,
-            is_paused: false,
-            is_stale: false,
-            cursor: None,
-            disabled: BTreeSet::new(),
-            failed_runs: 0,
-            taken: BTreeSet::new(),
-            assets: AssetStanding::default(),
-        };
+        let record = |(number, dag)| record(VersionId(number), dag);
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let queues = vec![QueueName::default_queue()];
         let snapshot = Snapshot {

@@ -1,10 +1,16 @@
 //! Waits and triggered runs, one law at a time.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    engine::{event::Event, record::RunAnswer, triggering::Origin},
+    engine::{
+        event::Event,
+        record::{RunAnswer, VersionId},
+        triggering::Origin,
+    },
     id::{DagId, RunId},
-    intent::{MarkTasks, Wish},
+    intent::{Clear, Intent, MarkTasks, Wish},
     outcome::TryResult,
     span::Span,
     state::{RunState, RunType, TaskState},
@@ -12,7 +18,10 @@ use domain::{
 };
 use test_case::test_case;
 
-use crate::stage::Stage;
+use crate::{
+    dagfile::load,
+    stage::{Stage, record},
+};
 
 fn begun(yaml: &str) -> Stage {
     let mut stage = Stage::new(yaml);
@@ -275,6 +284,29 @@ fn a_try_may_wait_for_its_run(result: TryResult, end: TaskState) {
     assert_eq!(stage.states(&["t", "after"]), [TaskState::Deferred, TaskState::None]);
     stage.end("mine", "x", result, None, None);
     assert_eq!(stage.state("t"), end);
+}
+
+#[test_case(TRIGGER, false; "which has the task")]
+#[test_case(TRIGGER, true; "which has it, after a clearing")]
+#[test_case("dag_id: a\ntasks: {after: {bash: x}}", false; "which does not have it")]
+fn another_version_does_not_lose_a_run_that_nobody_waits_for(yaml: &str, clears: bool) {
+    let mut stage = begun(TRIGGER);
+    start(&mut stage, "r", request(Some("mine"), waiting()));
+    let changed = record(VersionId(9), Arc::new(load(yaml).dags[0].dag.clone()));
+    stage.engine.handle(Event::Dag(Box::new(changed)), stage.now);
+    let ask = |stage: &mut Stage, wish| {
+        stage.engine.handle(Event::Intent(Box::new(Intent { by: "ada".into(), wish })), stage.now);
+    };
+    if clears {
+        let selection = stage.selection("r", &["t"]);
+        ask(&mut stage, Wish::Clear(Clear { selection, only_failed: false }));
+    }
+    let wish = Wish::AdoptVersion { dag_id: stage.dag_id(), run_id: "r".parse().unwrap() };
+    ask(&mut stage, wish);
+    stage.poll();
+    let goes_on = stage.state("t") == TaskState::Deferred;
+    assert_eq!(goes_on, yaml == TRIGGER && !clears);
+    assert_eq!(stage.run_state("mine"), if goes_on { RunState::Running } else { RunState::Failed });
 }
 
 #[test]
