@@ -138,7 +138,7 @@ async fn triggers_ask_about_runs_as_tasks_do() {
     let Some(standalone) = standalone(&dags, &files, "defers").await else { return };
     let date = json!("2026-02-01T00:00:00Z");
     start(&standalone, "defers", date.clone(), json!({})).await;
-    for task in ["for_run", "for_task", "for_group"] {
+    for task in ["for_run", "for_task", "for_group", "for_plain"] {
         let path = format!("/dags/defers/dagRuns/r/taskInstances/{task}");
         standalone.until("it is deferred", &path, |ti| ti["state"] == "deferred").await;
     }
@@ -146,11 +146,13 @@ async fn triggers_ask_about_runs_as_tasks_do() {
     let run = "defers/dagRuns/r";
     ended(&standalone, "defers", "r").await;
     let expected = json!({
-        "for_run": "success", "for_task": "success", "for_group": "success",
-        "calls": "success", "asks": "success", "leaves": "success",
+        "for_run": "success", "for_task": "success", "for_group": "success", "for_plain": "success",
+        "calls": "success", "asks": "success", "leaves": "success", "states": "success",
     });
     let found = states(&standalone, run).await;
     assert_eq!(found, expected, "{}\n{}", log(&standalone, run, "asks").await, standalone.process.said());
+    let groups = json!({"plain": ["bare", "deep.down"], "deep": ["deep.down"]});
+    assert_eq!(result(&standalone, run, "states").await, groups);
     let left = json!([
         {"by": "leaves"}, 3, null, "DAG run not found on DAG 'child' with ID 'nobody'",
         "run 'called' of DAG 'child' has no instance -1 of task 'nobody'",
@@ -169,7 +171,7 @@ async fn check_answers(standalone: &Standalone, run: &str) {
         "GetVariableKeys": ["VariableKeysResult", ["asked"], 1], "DeleteVariable": done,
         "GetConnection": ["ErrorResponse", "CONNECTION_NOT_FOUND", {"conn_id": "missing"}],
         "SetXCom": null, "GetXCom": ["XComResult", "by_trigger", [1]], "DeleteXCom": null,
-        "GetTICount": ["TICount", 2],
+        "GetTICount": ["TICount", 4],
         "GetTaskStates": ["TaskStatesResult", {"called": {"inner.more": "success"}}],
         "GetDagRunState": ["DagRunStateResult", "success"], "GetDRCount": ["DRCount", 1],
         // Airflow's triggers do not understand the answer, whoever gives it: it is not among those that they expect.

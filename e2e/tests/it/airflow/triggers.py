@@ -32,6 +32,22 @@ with DAG("child", schedule=None):
 
         more()
 
+    with TaskGroup("plain", prefix_group_id=False):
+
+        @task
+        def bare():
+            return "bare"
+
+        with TaskGroup("deep"):
+
+            @task
+            def down():
+                return "down"
+
+            down()
+
+        bare()
+
     work()
 
 with DAG("defers", schedule=None):
@@ -39,6 +55,7 @@ with DAG("defers", schedule=None):
         "run": {},
         "task": {"external_task_id": "work"},
         "group": {"external_task_group_id": "inner"},
+        "plain": {"external_task_group_id": "plain"},
     }
     for name, what in ways.items():
         ExternalTaskSensor(
@@ -69,4 +86,10 @@ with DAG("defers", schedule=None):
         except AirflowRuntimeError as error:
             return error.error.detail["message"]
 
-    calls >> [Asks(task_id="asks"), leaves()]
+    @task
+    def states(ti=None):
+        of = {"dag_id": "child", "run_ids": ["called"]}
+        groups = {group: ti.get_task_states(task_group_id=group, **of) for group in ("plain", "deep")}
+        return {group: sorted(found["called"]) for group, found in groups.items()}
+
+    calls >> [Asks(task_id="asks"), leaves(), states()]
