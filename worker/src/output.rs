@@ -8,6 +8,7 @@ mod carried;
 mod last_line;
 mod lines;
 mod live;
+mod shown;
 mod spool;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,7 @@ pub(crate) use carried::Before;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
 pub(crate) use runtime::mask::{Masker, secrets_in_json};
+pub(crate) use shown::{shortened, shown};
 pub(crate) use spool::{Spool, Spooled};
 
 /// A stream of a process.
@@ -90,17 +92,19 @@ impl Output {
 
     /// A remark of the worker's own.
     pub(crate) fn note(&self, text: &str) {
-        let mut state = self.state();
-        for line in text.lines() {
-            self.emit(&mut state, Stream::Tradewind, line.as_bytes());
-        }
+        self.say(Stream::Tradewind, text);
     }
 
     /// A line as if the task had written it to its standard output or error.
     pub(crate) fn line(&self, source: Source, text: &str) {
+        self.say(source.stream(), text);
+    }
+
+    // Secrets are hidden before the text is split: one may have several lines, too short to be known by themselves.
+    fn say(&self, stream: Stream, text: &str) {
         let mut state = self.state();
-        for line in text.lines() {
-            self.emit(&mut state, source.stream(), line.as_bytes());
+        for line in state.masker.text(text).lines() {
+            self.emit(&mut state, stream, line.as_bytes());
         }
     }
 

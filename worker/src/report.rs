@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use queue::{Bell, Queue};
 use serde_json::{Map, Value};
 use store::Store;
+use store::masked_xcom::Masked;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub(crate) enum Report {
     Outcome(Box<Outcome>),
     /// What its templates became.
     Rendered(TryKey, Map<String, Value>),
+    /// What is shown of an XCom that comes with its outcome.
+    Masked(Box<Masked>),
     /// Its process.
     Pid(TryKey, u32),
 }
@@ -116,6 +119,7 @@ impl Processes {
 struct Batch {
     outcomes: Vec<Outcome>,
     rendered: HashMap<TryKey, Map<String, Value>>,
+    masked: Vec<Masked>,
 }
 
 impl Batch {
@@ -128,6 +132,7 @@ impl Batch {
                     batch.outcomes.push(*outcome);
                 }
                 Report::Rendered(attempt, fields) => drop(batch.rendered.insert(attempt, fields)),
+                Report::Masked(masked) => batch.masked.push(*masked),
                 Report::Pid(attempt, pid) => processes.began(attempt, pid),
             }
         }
@@ -135,6 +140,10 @@ impl Batch {
     }
 
     async fn write(self, store: &Store, queue: &Queue) {
+        // With its outcome an XCom can be seen: what is to be shown of it must be there.
+        for masked in &self.masked {
+            let _ = insist("what is shown of an XCom", || store.mask_xcom(masked)).await;
+        }
         // The outcomes first: somebody waits for what follows from them.
         if !self.outcomes.is_empty() {
             post(store, self.outcomes).await;
