@@ -48,7 +48,7 @@ impl Masker {
         let secret = secret.trim();
         let is_long_enough = secret.chars().nth(SHORTEST - 1).is_some();
         if is_long_enough && !secret.eq_ignore_ascii_case(NO_SECRET) && !self.secrets.contains(secret) {
-            self.secrets.extend(forms(secret));
+            self.secrets.extend(forms(secret).into_iter().filter(|form| form.len() >= SHORTEST));
         }
     }
 
@@ -89,6 +89,15 @@ impl Masker {
     /// As [`Masker::json`].
     pub fn object(&self, map: &Map<String, Value>) -> Map<String, Value> {
         map.iter().map(|(key, item)| (self.text(key), self.json(item))).collect()
+    }
+
+    /// How many bytes at the end of `text`, in which secrets are hidden already, may be the beginning of another one.
+    pub fn begun(&self, text: &[u8]) -> usize {
+        let begun = |secret: &String| {
+            let most = text.len().min(secret.len() - 1);
+            (1..=most).rev().find(|length| text.ends_with(&secret.as_bytes()[..*length]))
+        };
+        self.secrets.iter().filter_map(begun).max().unwrap_or_default()
     }
 
     /// Whether there is a secret in `text`.
@@ -209,6 +218,16 @@ mod tests {
         let whole = "a -----BEGIN KEY-----\\nMIIEvAIBADANBg\\nkqhkiG9w0BAQ\\n-----END KEY----- b";
         assert_eq!(masker.text(whole), "a *** b", "and where it stands in one line");
         assert_eq!(masker.text(&whole.replace("\\n", "\n")), "a *** b");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_is_noticed() {
+        let masker = masker(&["hunter2000", "terrier"]);
+        assert_eq!(masker.begun(b"x hunter200"), 9);
+        assert_eq!(masker.begun(b"x hunter"), 6, "of both the longer one");
+        assert_eq!(masker.begun(b"t"), 1);
+        assert_eq!(masker.begun(b""), 0);
+        assert_eq!(Masker::default().begun(b"hunter"), 0);
     }
 
     #[test]

@@ -14,8 +14,14 @@ const LEFT_IN_URLS: [&str; 5] = ["", "/", "!'()*", "!$&'()*+,;=:", "!$&'()*+,;=:
 
 /// All forms of `secret`, itself among them.
 pub(super) fn forms(secret: &str) -> BTreeSet<String> {
-    let escapes: [fn(&str) -> String; 6] =
-        [json, json_ascii, repr, |text| in_apostrophes(&repr(text)), ascii, |text| in_apostrophes(&ascii(text))];
+    let escapes: [fn(&str) -> String; 6] = [
+        json,
+        json_ascii,
+        repr,
+        |text| in_apostrophes(&repr(text)),
+        ascii,
+        |text| in_apostrophes(&ascii(text)),
+    ];
     let mut forms = BTreeSet::from([secret.to_owned()]);
     forms.extend(escapes.iter().map(|escape| escape(secret)));
     if secret.len() > LONG {
@@ -117,9 +123,7 @@ fn percent_encoded_in_lower_case(text: &str, left: &str) -> String {
 fn encoded(text: &str, left: &str, encode: impl Fn(u8) -> String) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let is_left = |byte: u8| is_plain(byte) || left.as_bytes().contains(&byte);
-    text.bytes()
-        .map(|byte| if is_left(byte) { char::from(byte).to_string() } else { encode(byte) })
-        .collect()
+    text.bytes().map(|byte| if is_left(byte) { char::from(byte).to_string() } else { encode(byte) }).collect()
 }
 
 fn html(text: &str, apostrophe: &str) -> String {

@@ -125,7 +125,11 @@ async fn what_is_secret_in_an_xcom_is_masked_for_people_and_not_for_tasks() {
     let object = json!({"hunter2": [2], "b": null});
     write(
         &db,
-        vec![("a", -1, "list", list.clone()), ("a", -1, "object", object.clone()), ("b", 3, "list", list.clone())],
+        vec![
+            ("a", -1, "list", list.clone()),
+            ("a", -1, "object", object.clone()),
+            ("b", 3, "list", list.clone()),
+        ],
     )
     .await;
     let mask = async |map_index: i32, key: &str, value: &Value, shown: Value| {
@@ -159,7 +163,11 @@ async fn what_is_secret_in_an_xcom_is_masked_for_people_and_not_for_tasks() {
     let ask = Ask { limit: 10, ..Ask::default() };
     let (rows, total) = db.store.api_xcoms(&ask, true).await.unwrap();
     let values: Vec<String> = rows.iter().map(|row| row.value().unwrap().to_string()).collect();
-    assert_eq!((total, values.iter().filter(|value| value.contains("hunter2")).count()), (3, 1), "{values:?}");
+    assert_eq!(
+        (total, values.iter().filter(|value| value.contains("hunter2")).count()),
+        (3, 1),
+        "{values:?}"
+    );
     assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "list").await.unwrap(), Some(list));
 }
 
