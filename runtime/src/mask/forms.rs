@@ -32,13 +32,18 @@ pub(super) fn forms(secret: &str) -> BTreeSet<String> {
         forms.iter().flat_map(|form| escapes.iter().map(|escape| escape(form))).collect();
     forms.extend(twice);
     forms.extend([python_bytes(secret), in_apostrophes(&python_bytes(secret))]);
-    for left in LEFT_IN_URLS {
-        let upper = percent_encoded(secret, left);
+    // A value in an address may be JSON: the extra of a connection is.
+    for (text, left) in [secret.to_owned(), json(secret), json_ascii(secret)]
+        .iter()
+        .flat_map(|text| LEFT_IN_URLS.map(|left| (text, left)))
+    {
+        let upper = percent_encoded(text, left);
         forms.insert(upper.replace("%20", "+"));
-        let lower = percent_encoded_in_lower_case(secret, left);
+        let lower = percent_encoded_in_lower_case(text, left);
         forms.insert(lower.replace("%20", "+"));
         forms.extend([upper, lower]);
     }
+    forms.insert(json_in_html(secret));
     forms.extend(["&#39;", "&#x27;", "&#34;"].map(|quote| html(secret, quote)));
     // By Python's `shlex.quote`, and by a shell that tells what it runs.
     forms.extend(["'\"'\"'", "'\\''"].map(|quote| secret.replace('\'', quote)));
@@ -66,6 +71,12 @@ fn json_ascii(text: &str) -> String {
         }
         form
     })
+}
+
+/// As Jinja's filter `tojson` has it.
+fn json_in_html(text: &str) -> String {
+    let escapes = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\'', "\\u0027")];
+    escapes.iter().fold(json_ascii(text), |form, (letter, escape)| form.replace(*letter, escape))
 }
 
 fn escaped_units(units: &[u16], form: &mut String) {
@@ -178,6 +189,8 @@ mod tests {
     #[test_case(r#"p@ss w/\u00f6'\"\\\u20ac\ud83d\udd11%\t."# ; "json")]
     #[test_case(r#"p@ss w/ö'\"\\€🔑%\t."# ; "json of all characters")]
     #[test_case(r#"p@ss w/\\u00f6'\\\"\\\\\\u20ac\\ud83d\\udd11%\\t."# ; "json in json")]
+    #[test_case(r#"p@ss w/\u00f6\u0027\"\\\u20ac\ud83d\udd11%\t."# ; "tojson")]
+    #[test_case("p%40ss+w%2F%5Cu00f6%27%5C%22%5C%5C%5Cu20ac%5Cud83d%5Cudd11%25%5Ct." ; "json in an address")]
     #[test_case(r#"p@ss w/ö\\\'"\\\\€🔑%\\t."# ; "repr in repr")]
     #[test_case("p%40ss%20w%2F%C3%B6%27%22%5C%E2%82%AC%F0%9F%94%91%25%09." ; "quote with nothing safe")]
     #[test_case("p%40ss%20w/%C3%B6%27%22%5C%E2%82%AC%F0%9F%94%91%25%09." ; "quote")]
