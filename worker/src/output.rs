@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::clock::Clock;
 use runtime::logs::{LogLine, Stream};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use last_line::LastLine;
@@ -60,6 +61,8 @@ struct State {
     stderr: Lines,
     last: LastLine,
     masker: Masker,
+    /// What templates became, as it is and as it was shown.
+    rendered: Option<(Map<String, Value>, Map<String, Value>)>,
     /// Lines in the format of logs that the spool has not taken yet.
     fresh: Vec<u8>,
     /// The length of the whole log so far.
@@ -74,6 +77,7 @@ impl Output {
             stderr: Lines::default(),
             last: LastLine::default(),
             masker: Masker::default(),
+            rendered: None,
             fresh: Vec::new(),
             length: 0,
         };

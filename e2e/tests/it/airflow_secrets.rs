@@ -79,10 +79,9 @@ async fn no_secret_is_shown_in_any_form() {
     let forms = include_str!("airflow/forms.py");
     fs::write(dags.path().join("forms.py"), forms).unwrap();
     fs::write(dags.path().join("leaks.py"), include_str!("airflow/leaks.py")).unwrap();
-    let said = Command::new(environment.interpreter())
-        .args(["-c", forms])
-        .args([PASSWORD, NESTED, API_KEY, TOKEN, MIRRORED]);
-    let said = said.output().unwrap();
+    let mut command = Command::new(environment.interpreter());
+    command.args(["-c", forms]).args([PASSWORD, NESTED, API_KEY, TOKEN, MIRRORED]);
+    let said = command.output().unwrap();
     let forms: Vec<String> = serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
     assert!(forms.len() > 40 && forms.iter().any(|form| form == PASSWORD), "{forms:#?}");
 
@@ -93,7 +92,9 @@ async fn no_secret_is_shown_in_any_form() {
     assert!(standalone.api("POST", "/connections", Some(connection)).await.0.is_success());
     let mirrored: String = MIRRORED.chars().rev().collect();
     let settings = json!({"deep": [{"token": TOKEN}]}).to_string();
-    for (key, value) in [("api_key", API_KEY), ("mirrored", &mirrored), ("settings", &settings)] {
+    for (key, value) in
+        [("api_key", API_KEY), ("mirrored", mirrored.as_str()), ("settings", settings.as_str())]
+    {
         let (status, answer) =
             standalone.api("POST", "/variables", Some(json!({"key": key, "value": value}))).await;
         assert!(status.is_success(), "{answer:#}");

@@ -187,6 +187,9 @@ impl Worker {
             artifacts: Some(self.archive.store()),
         };
         let end = whole.run().await;
+        if let Some(fields) = output.shown_anew() {
+            term.reports.send(Report::Hidden(attempt, fields));
+        }
         for (key, value) in &end.done.xcoms {
             if let Some(masked) = assignment.masked_xcom(key, value, &output) {
                 term.reports.send(Report::Masked(Box::new(masked)));

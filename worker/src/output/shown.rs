@@ -11,7 +11,19 @@ const LONGEST_FIELD: usize = 64 << 10;
 impl Output {
     /// What templates became, fit to be shown.
     pub(crate) fn shown(&self, fields: &Map<String, Value>) -> Map<String, Value> {
-        shown(fields, &self.state().masker)
+        let mut state = self.state();
+        let shown = shown(fields, &state.masker);
+        state.rendered = Some((fields.clone(), shown.clone()));
+        shown
+    }
+
+    /// The same, if something in it is known to be secret by now that was not when it was shown: a task may first be given a text and learn
+    /// then what it is.
+    pub(crate) fn shown_anew(&self) -> Option<Map<String, Value>> {
+        let state = self.state();
+        let (fields, before) = state.rendered.as_ref()?;
+        let now = shown(fields, &state.masker);
+        (now != *before).then_some(now)
     }
 
     /// A value as it is shown, if it has a secret in it.
@@ -48,9 +60,25 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use runtime::clock::Clock;
     use serde_json::json;
 
+    use super::super::Sink;
     use super::*;
+
+    #[test]
+    fn what_is_secret_later_is_hidden_later() {
+        let output = Output::new(Clock::system(), Sink::Echo(Arc::new(|_, _| ())));
+        assert_eq!(output.shown_anew(), None);
+        let fields = Map::from_iter([("a".to_owned(), json!("hunter2 and hunter3"))]);
+        output.hide(["hunter2".to_owned()]);
+        assert_eq!(output.shown(&fields)["a"], "*** and hunter3");
+        assert_eq!(output.shown_anew(), None);
+        output.hide(["hunter3".to_owned()]);
+        assert_eq!(output.shown_anew().unwrap()["a"], "*** and ***");
+    }
 
     #[test]
     fn what_is_cut_off_is_no_half_of_a_secret() {

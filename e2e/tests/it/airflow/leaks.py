@@ -83,5 +83,7 @@ with DAG("leaks", schedule=None):
     def reads(early=None, ti=None):
         return ti.xcom_pull(task_ids="leaves", key="named") == secrets()
 
+    says()
+    breaks()
     leaves() >> reads()
     takes.expand(text=gives())
