@@ -222,6 +222,11 @@ impl<'a> Answers<'a> {
         let Some(records) = self.on.backend.records().filter(|_| !is_held_back) else {
             return Ok(Reply::noted());
         };
+        let masked = self.on.assignment.masked_xcom(&of.key, &value, self.on.output);
+        if let Some(masked) = &masked {
+            let mask = |store: Store| async move { store.mask_xcom(masked).await };
+            records.ask("what is shown of the XCom", &of.key, mask).await?;
+        }
         let (attempt, key, value) = (self.on.assignment.attempt, of.key.as_str(), &value);
         let leave = |store: Store| async move { store.leave_xcom(attempt, key, value).await };
         if records.ask("the XCom", key, leave).await? {
