@@ -15,14 +15,10 @@ import resource
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 
-from tradewind_bridge import arguments, context, moved, reading
-
-PREFIX = struct.Struct(">I")
-DESCRIPTORS = 4
+from tradewind_bridge import arguments, context, kept, moved, nests, orphans, reading, wire
 
 
 def main():
@@ -30,10 +26,10 @@ def main():
     try:
         entries, start = prepare(sys.argv[1:])
     except BaseException as error:  # whatever it is, whoever started us must learn of it
-        say(control, {"unfit": {"reason": f"{type(error).__name__}: {error}"}})
+        wire.say(control, {"unfit": {"reason": f"{type(error).__name__}: {error}"}})
         raise
     threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    say(control, {"ready": {"threads": threads}})
+    wire.say(control, {"ready": {"threads": threads}})
     # What is alive now lives for ever: collecting it in a child would only copy its pages.
     gc.collect()
     gc.freeze()
@@ -152,42 +148,81 @@ def rehearse(task_runner):
 
 
 def serve(control, entries, start):
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    children, orphans = set(), Orphans()
+    server = Server(control, entries, start)
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
-        if woken in ready:
-            os.read(woken, 4096)
-            tell_ends(control, children)
-            orphans.end_with(children)
-        if control in ready:
-            order, descriptors = hear(control)
-            if order is None:
+        server.turn()
+
+
+class Server:
+    def __init__(self, control, entries, start):
+        self.control, self.entries, self.start = control, entries, start
+        self.woken, self.wake = os.pipe()
+        os.set_blocking(self.wake, False)
+        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.children, self.orphans = set(), orphans.Orphans()
+        self.nests = nests.Nests(self.hatch, self.fork, control)
+
+    def turn(self):
+        """Waits until there is something to do, and does it."""
+        ready, _, _ = select.select([self.control, self.woken, *self.nests.links()], [], [], self.nests.patience())
+        for link in ready:
+            if link in self.nests.by_link:
+                self.nests.hear(link, self.children)
+        if self.woken in ready:
+            os.read(self.woken, 4096)
+            tell_ends(self.control, self.children)
+            self.orphans.end_with(self.children | self.nests.tasks())
+        if self.control in ready:
+            body, descriptors = wire.hear(self.control)
+            if body is None:
                 os._exit(0)
+            order = json.loads(body)
             if order["target"] == "parse":
-                orphans.adopt()
-            try:
-                pid = os.fork()
-            except OSError as error:
-                say(control, {"refused": {"launch": order["launch"], "reason": str(error)}})
-                close_all(descriptors)
-                continue
-            if pid == 0:
-                become_child(control, (woken, wake), order, descriptors, entries, start)
-            close_all(descriptors)
-            children.add(pid)
-            say(control, {"launched": {"launch": order["launch"], "pid": pid}})
+                self.orphans.adopt()
+            if not self.nests.take(body, order, descriptors):
+                self.fork(order, descriptors)
+        self.nests.retire_old()
+
+    def fork(self, order, descriptors):
+        """Starts a child that begins from nothing."""
+        try:
+            pid = os.fork()
+        except OSError as error:
+            wire.say(self.control, {"refused": {"launch": order["launch"], "reason": str(error)}})
+            wire.close_all(descriptors)
+            return
+        if pid == 0:
+            self.leave()
+            become_child(order, descriptors, self.entries, self.start)
+        wire.close_all(descriptors)
+        self.children.add(pid)
+        wire.say(self.control, {"launched": {"launch": order["launch"], "pid": pid}})
+
+    def hatch(self, link, others, order):
+        """Starts a child that reads the file of an order and then takes orders itself."""
+        # Should it die, its children are ours.
+        self.orphans.adopt()
+        pid = os.fork()
+        if pid == 0:
+            wire.close_all(others)
+            self.leave()
+            os.environ.clear()
+            os.environ.update(order["environment"])
+            kept.become(link, order, self.start, self.entries["task"])
+        return pid
+
+    def leave(self):
+        """A child has nothing of the server."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        self.control.close()
+        wire.close_all([self.woken, self.wake])
+        self.nests.forget()
 
 
-def become_child(control, pipe, order, descriptors, entries, start):
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setpgid(0, 0)
-    control.close()
-    close_all(pipe)
+def become_child(order, descriptors, entries, start):
     os.environ.clear()
     os.environ.update(order["environment"])
     requests, stdout, stderr = (socket.socket(fileno=descriptor) for descriptor in descriptors[:3])
@@ -206,41 +241,6 @@ def become_child(control, pipe, order, descriptors, entries, start):
     start(requests, stdout, stderr, descriptors[3], target)
 
 
-class Orphans:
-    """What a DAG file has started and what left its group: a daemon. It is ended when the child is that it may come from.
-
-    What tasks leave behind is the worker's business.
-    """
-
-    PR_SET_CHILD_SUBREAPER = 36
-
-    def __init__(self):
-        self.adopts, self.suspects = False, {}
-
-    def adopt(self):
-        """From now on orphans below this process become its children (Linux)."""
-        if not self.adopts and sys.platform == "linux":
-            import ctypes
-
-            self.adopts = ctypes.CDLL(None).prctl(self.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-
-    def end_with(self, children):
-        """Some child has ended, these still run. Nobody can tell whose an orphan is: it ends with the last one that was there."""
-        found = self.found(children) if self.adopts else set()
-        self.suspects = {pid: self.suspects.get(pid, children) & children for pid in found}
-        for pid, suspects in self.suspects.items():
-            if not suspects:
-                os.kill(pid, signal.SIGKILL)
-
-    @staticmethod
-    def found(children):
-        try:
-            with open(f"/proc/self/task/{os.getpid()}/children") as file:
-                return {int(pid) for pid in file.read().split()} - children
-        except OSError:  # a kernel that does not tell
-            return set()
-
-
 def tell_ends(control, children):
     while True:
         try:
@@ -251,32 +251,4 @@ def tell_ends(control, children):
             return
         if pid in children:
             children.discard(pid)
-            say(control, {"ended": {"pid": pid, "status": status}})
-
-
-def hear(control):
-    prefix, descriptors = b"", []
-    while len(prefix) < PREFIX.size:
-        part, received, _, _ = socket.recv_fds(control, PREFIX.size - len(prefix), DESCRIPTORS)
-        if not part:
-            return None, []
-        prefix += part
-        descriptors += received
-    (left,) = PREFIX.unpack(prefix)
-    body = bytearray()
-    while left > len(body):
-        part = control.recv(left - len(body))
-        if not part:
-            return None, []
-        body += part
-    return json.loads(body), descriptors
-
-
-def say(control, packet):
-    body = json.dumps(packet).encode()
-    control.sendall(PREFIX.pack(len(body)) + body)
-
-
-def close_all(descriptors):
-    for descriptor in descriptors:
-        os.close(descriptor)
+            wire.say(control, {"ended": {"pid": pid, "status": status}})

@@ -1,0 +1,45 @@
+"""Packets: a length of four bytes, then JSON. Descriptors travel beside the length."""
+
+import json
+import os
+import socket
+import struct
+
+PREFIX = struct.Struct(">I")
+DESCRIPTORS = 4
+
+
+def hear(control):
+    """The next packet as bytes, and its descriptors; `None` at the end."""
+    prefix, descriptors = b"", []
+    while len(prefix) < PREFIX.size:
+        part, received, _, _ = socket.recv_fds(control, PREFIX.size - len(prefix), DESCRIPTORS)
+        if not part:
+            return None, []
+        prefix += part
+        descriptors += received
+    (left,) = PREFIX.unpack(prefix)
+    body = bytearray()
+    while left > len(body):
+        part = control.recv(left - len(body))
+        if not part:
+            return None, []
+        body += part
+    return bytes(body), descriptors
+
+
+def say(control, packet):
+    body = json.dumps(packet).encode()
+    control.sendall(PREFIX.pack(len(body)) + body)
+
+
+def hand_on(control, body, descriptors):
+    """Sends the bytes of a packet that was heard, with what came beside it."""
+    prefix = PREFIX.pack(len(body))
+    sent = socket.send_fds(control, [prefix], descriptors)
+    control.sendall(prefix[sent:] + body)
+
+
+def close_all(descriptors):
+    for descriptor in descriptors:
+        os.close(descriptor)

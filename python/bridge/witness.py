@@ -1,0 +1,264 @@
+"""What the reading of a DAG file depended on: whether what came of it holds for another task, and for how long.
+
+A file is read anew for every task. What was read once may serve for others only where nobody can tell the difference, so whoever is
+in doubt says no: a file that asks for the time, for chance, for a variable, for the network, or that changes anything outside of
+its process, is read by each task itself.
+"""
+
+import datetime
+import os
+import signal
+import stat
+import sys
+import threading
+
+import _random
+
+MOST_THINGS = 2_000
+# Whatever happens in their own name tells of no file's wish: they write the log, and look at sources.
+BYSTANDERS = ("logging", "structlog", "warnings", "linecache", "inspect", "traceback", "airflow.sdk._shared.configuration",
+              "airflow.configuration", "airflow._shared.configuration")
+IMPORTER = "<frozen importlib._bootstrap_external>"
+
+CLOCKS = {"now", "utcnow", "today"}
+MOMENTS = {
+    "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime", "gmtime",
+             "strftime", "ctime", "asctime"},
+    "posix": {"urandom", "getrandom", "getpid", "getppid", "times", "getloadavg", "sched_getaffinity", "statvfs", "readlink",
+              "umask", "nice", "pipe", "dup", "dup2"},
+    "_thread": {"start_new_thread"},
+    "_uuid": {"generate_time_safe"},
+}
+LOOKS = {"stat", "lstat", "access"}
+# Audit events that are looked at; all of the others tell nothing of what is without.
+DEEDS = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "pty.",
+    "sqlite3.", "urllib.", "http.client.", "ftplib.", "smtplib.", "imaplib.", "poplib.", "telnetlib.", "os.kill", "os.killpg",
+    "signal.pthread_kill", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod",
+    "os.chown", "os.utime", "os.lockf", "os.setxattr", "os.removexattr", "fcntl.", "shutil.", "tempfile.", "resource.",
+    "sys.setprofile", "sys.settrace", "sys.addaudithook", "syslog.", "webbrowser.",
+)
+HARMLESS = {"socket.gethostname", "subprocess.Popen.__init__"}
+
+
+class Witness:
+    """Watches this process while it reads a file."""
+
+    def __init__(self, folder):
+        self.root = os.path.join(os.path.abspath(folder), "")
+        self.libraries = tuple({os.path.join(os.path.realpath(path), "") for path in (sys.prefix, sys.base_prefix)} | {
+            os.path.join(path, "") for path in (sys.prefix, sys.base_prefix)})
+        self.doubt = None
+        self.looked_at, self.names = {}, {}
+        self.watches = False
+
+    def __enter__(self):
+        self.before = standing()
+        self.plain = os.environ._data
+        os.environ._data = Noted(self.plain, self)
+        sys.addaudithook(self.heard)
+        self.watches = True
+        sys.setprofile(self.called)
+        return self
+
+    def __exit__(self, *_):
+        self.watches = False
+        sys.setprofile(None)
+        os.environ._data = dict(os.environ._data)
+        for what, was in self.before.items():
+            if standing()[what] != was:
+                self.doubts(f"it changes {what}")
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and self.mentions(b"random"):
+            self.doubts("it may draw from numpy's chance")
+
+    def doubts(self, reason):
+        if self.doubt is None:
+            self.doubt = reason
+
+    def mentions(self, word):
+        for path, seen in self.looked_at.items():
+            if seen is None or not stat.S_ISREG(seen[0]):
+                continue
+            try:
+                with open(path, "rb") as file:
+                    if word in file.read(1 << 20):
+                        return True
+            except OSError:
+                return True
+        return False
+
+    def heard(self, event, args):
+        """An audit hook."""
+        if not self.watches:
+            return
+        if event == "open":
+            self.opened(*args)
+        elif event in ("os.listdir", "os.scandir", "glob.glob"):
+            if event != "glob.glob":
+                self.looks_at(args[0])
+        elif event.startswith(DEEDS) and event not in HARMLESS and not self.is_importing():
+            self.watches = False
+            try:
+                if self.is_of_the_file(sys._getframe(1)):
+                    self.doubts(f"it does something outside of its process ({event})")
+            finally:
+                self.watches = True
+
+    def opened(self, path, mode, flags):
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        writes = not mode.startswith("r") or "+" in mode if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
+        if not writes:
+            self.looks_at(path)
+        elif not self.is_importing():
+            self.doubts("it writes a file")
+
+    def looks_at(self, path):
+        """What a path names is part of what came of the file."""
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        path = os.path.abspath(os.fsdecode(path))
+        if path.endswith(".pyc") and not path.startswith(self.libraries):
+            path = source_of(path)
+        if path.startswith(self.libraries) or path in self.looked_at:
+            return
+        seen = self.looked_at[path] = look(path)
+        if len(self.looked_at) > MOST_THINGS:
+            self.doubts("it looks at very many files")
+        if seen is not None and not (stat.S_ISREG(seen[0]) or stat.S_ISDIR(seen[0])) or path.startswith(("/proc/", "/sys/", "/dev/")):
+            self.doubts(f"it reads {path}")
+
+    def called(self, frame, event, function):
+        """A profile function: sees calls of what is written in C, and so the clock."""
+        if event != "c_call" or not self.watches:
+            return
+        name = function.__name__
+        module = getattr(function, "__module__", None)
+        if name in CLOCKS:
+            owner = function.__self__
+            is_asking = isinstance(owner, type) and issubclass(owner, datetime.date)
+        elif module in MOMENTS:
+            is_asking = name in MOMENTS[module]
+        else:
+            is_asking = isinstance(getattr(function, "__self__", None), _random.Random)
+        if not is_asking and not (name in LOOKS and module == "posix"):
+            return
+        self.watches = False
+        try:
+            if is_asking:
+                if self.is_of_the_file(frame):
+                    self.doubts(f"it depends on when or where it is read (`{name}` in {frame.f_code.co_filename}:{frame.f_lineno})")
+            else:
+                self.stats(frame)
+        finally:
+            self.watches = True
+
+    def stats(self, frame):
+        """Somebody looks whether there is a file. What path that is, only the caller knows."""
+        if frame.f_code.co_filename == IMPORTER or not self.is_of_the_file(frame):
+            return
+        caller = frame.f_globals.get("__name__")
+        if caller == "posixpath":  # `realpath` and the like follow links
+            return
+        known = frame.f_locals
+        if caller in ("genericpath", "pathlib"):
+            for name in ("path", "s", "filename", "self"):
+                if name in known:
+                    return self.looks_at(known[name])
+        self.doubts(f"it looks at files in {frame.f_code.co_filename}:{frame.f_lineno}")
+
+    def is_of_the_file(self, frame):
+        """Whether what happens here happens for code that is not Python's, Airflow's or ours: for the file or what it imports."""
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name.startswith(BYSTANDERS) and name.split(".")[0] != "airflow" or name.startswith(BYSTANDERS[-3:]):
+                return False
+            if name.startswith("tradewind_bridge.kept"):
+                return False
+            if name.startswith("unusual_prefix_") or frame.f_code.co_name == "<module>":
+                return True
+            frame = frame.f_back
+        return True
+
+    @staticmethod
+    def is_importing():
+        frame = sys._getframe(2)
+        for _ in range(4):
+            if frame is None:
+                return False
+            if frame.f_code.co_filename == IMPORTER:
+                return True
+            frame = frame.f_back
+        return False
+
+
+class Noted(dict):
+    """The environment. Which of it was read is noted."""
+
+    def __init__(self, data, witness):
+        super().__init__(data)
+        self.witness, self.own = witness, set()
+
+    def note(self, key):
+        if self.witness.watches and key not in self.own:
+            self.witness.names[os.fsdecode(key)] = True
+
+    def __getitem__(self, key):
+        self.note(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key):
+        self.note(key)
+        return super().__contains__(key)
+
+    def __setitem__(self, key, value):
+        self.own.add(key)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key):
+        self.note(key)
+        self.own.add(key)
+        super().__delitem__(key)
+
+    def __iter__(self):
+        if self.witness.watches and self.witness.is_of_the_file(sys._getframe(1)):
+            self.witness.doubts("it reads the whole environment")
+        return super().__iter__()
+
+
+def standing():
+    """What a process has beside its memory, and what a child of it would not have or would have to share."""
+    try:
+        threads = len(os.listdir("/proc/self/task"))
+    except OSError:
+        threads = threading.active_count()
+    return {"the number of threads": threads, "open files": open_files(), "timers": signal.getitimer(signal.ITIMER_REAL)[0] > 0}
+
+
+def open_files():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # that of the listing itself
+            continue
+    return found
+
+
+def source_of(path):
+    import importlib.util
+
+    try:
+        return importlib.util.source_from_cache(path)
+    except ValueError:
+        return path
+
+
+def look(path):
+    """What tells one state of a file from another; `None` when there is none."""
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [about.st_mode, about.st_mtime_ns, about.st_size, about.st_ino]
