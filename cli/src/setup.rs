@@ -61,7 +61,9 @@ pub fn admission(config: &Config) -> Result<AdmissionRecord> {
 
 /// The Python environment that Airflow DAG files are read and run in; it need not exist.
 pub fn python(config: &Config) -> python::Environment {
-    python::Environment::of(config.home.path()).with_compat(*config.airflow_compat)
+    python::Environment::of(config.home.path())
+        .with_compat(*config.airflow_compat)
+        .with_kept_files(*config.airflow_kept_files)
 }
 
 /// The configuration of a command, which says on the standard error what is strange about it.

@@ -4,6 +4,7 @@ It is a task's process in everything until the file has been read: Airflow's own
 child goes on from there with sockets of its own in their places, so that for the code of the file nothing has happened between.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -21,60 +22,61 @@ MOST_PRINTED = 32 << 10
 
 def become(link, order, start, run):
     """Reads the file of an order; never returns. `link` leads to the fork server."""
-    streams = [socket.socketpair() for _ in range(4)]
-    for _, theirs in streams:
+    pairs = [socket.socketpair() for _ in range(wire.DESCRIPTORS)]
+    # Should more be printed than anybody hears, that is an error and not an endless wait.
+    for _, theirs in pairs:
         theirs.setblocking(False)
-    heard, ends = [ours for ours, _ in streams], [theirs for _, theirs in streams]
-    log = ends[3].detach()
-    keeper = Keeper(link, order, heard, [0, 1, 2, log])
+    heard, ends = [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
+    log = ends.pop().detach()
+    # Where Airflow's frame puts a task's streams beside where they are.
+    places = [(0, ends[0].fileno()), (1, ends[1].fileno()), (2, ends[2].fileno()), (log,)]
+    keeper = Keeper(link, order, heard, places)
 
     def target():
         if keeper.read() and keeper.serve():
             run()
 
-    start(*ends[:3], log, target)
+    start(*ends, log, target)
 
 
 class Keeper:
     def __init__(self, link, order, heard, places):
         self.link, self.heard, self.places = link, heard, places
-        self.file, self.bundle, self.folder = order["file"], order["bundle"], order["folder"]
+        self.file, self.folder = order["file"], order["folder"]
         self.given = dict(order["environment"])
         self.children = {}
 
     def read(self):
-        """Reads the file, and tells the fork server whether what came of it can be used again, and how long."""
-        from airflow.sdk.execution_time import task_runner
-
+        """Reads the file, and tells the fork server whether what came of it may serve again, and for how long."""
         witnessing = witness.Witness(self.folder)
-        path = self.prepare()
-        self.printed()
-        task_runner.__getattr__ = lambda name: self.asked(witnessing, name)
+        bag = None
         try:
-            with witnessing:
-                bag = path()
-        except BaseException as error:
+            make = self.prepare()
+            self.printed()
+            with witnessing, unanswered(witnessing):
+                bag = make()
+        except BaseException as error:  # whatever it is: a task that reads the file itself shall tell
             witnessing.doubts(f"{type(error).__name__}: {error}")
-        finally:
-            del task_runner.__getattr__
-        said = self.printed()
-        if not hasattr(os, "pidfd_open"):
-            witnessing.doubts("this system cannot wait for its children")
-        if witnessing.doubt is None and (bag.import_errors or not bag.dags):
-            witnessing.doubts("nothing came of it")
-        if any(len(text) >= MOST_PRINTED for text in said):
-            witnessing.doubts("it prints very much")
+        self.said = self.printed()
+        self.judge(witnessing, bag)
+        files = witnessing.looked_at
         if witnessing.doubt is not None:
-            wire.say(self.link, {"apart": {"reason": witnessing.doubt, "files": witnessing.looked_at}})
+            wire.say(self.link, {"apart": {"reason": witnessing.doubt, "files": files}})
             return False
-        self.said = said
         self.changes = changed(self.given, dict(os.environ))
         self.install(bag)
         gc.collect()
         gc.freeze()
-        names = {name: self.given.get(name) for name in witnessing.names}
-        wire.say(self.link, {"kept": {"files": witnessing.looked_at, "environment": names}})
+        wire.say(self.link, {"kept": {"files": files, "environment": {name: self.given.get(name) for name in witnessing.names}}})
         return True
+
+    def judge(self, witnessing, bag):
+        if bag is not None and (bag.import_errors or not bag.dags):
+            witnessing.doubts("nothing comes of it")
+        if any(name.startswith("_AIRFLOW_PARSING_CONTEXT") for name in witnessing.names):
+            witnessing.doubts("it asks for which task it is read")
+        if any(len(text) >= MOST_PRINTED for text in self.said):
+            witnessing.doubts("it prints very much")
 
     def prepare(self):
         """Finds the file as Airflow's task runner does. Source: Airflow 3.3.2 `task_runner.parse`."""
@@ -82,25 +84,18 @@ class Keeper:
         from airflow.dag_processing.dagbag import BundleDagBag
 
         os.chdir(self.folder)
-        bundle = DagBundlesManager().get_bundle(name=self.bundle, version=None)
+        bundle = DagBundlesManager().get_bundle(name=self.file["bundle"], version=None)
         bundle.initialize()
         self.arguments = {
-            "dag_folder": os.fspath(pathlib.Path(bundle.path, self.file)), "safe_mode": False, "load_op_links": False,
-            "bundle_path": bundle.path, "bundle_name": self.bundle,
+            "dag_folder": os.fspath(pathlib.Path(bundle.path, self.file["path"])), "safe_mode": False, "load_op_links": False,
+            "bundle_path": bundle.path, "bundle_name": self.file["bundle"],
         }
         return lambda: BundleDagBag(**self.arguments)
-
-    @staticmethod
-    def asked(witnessing, name):
-        # There is nobody who could answer it, and the answer may be another one for the next task.
-        if name == "SUPERVISOR_COMMS":
-            witnessing.doubts("it asks for a variable, a connection or something else of the records")
-        raise AttributeError(f"module 'airflow.sdk.execution_time.task_runner' has no attribute {name!r}")
 
     def install(self, bag):
         from airflow.dag_processing import dagbag
 
-        make, log = dagbag.BundleDagBag, self.places[3]
+        make, log = dagbag.BundleDagBag, self.places[3][0]
 
         def found(*args, **kwargs):
             if args or kwargs != self.arguments:
@@ -120,6 +115,12 @@ class Keeper:
 
     def serve(self):
         """Forks a child for each order. True in the child; false when there will be no other order and no child is left."""
+        try:
+            return self.turns()
+        except (BrokenPipeError, ConnectionError):  # the fork server has ended; the tasks go on
+            return False
+
+    def turns(self):
         more = True
         while more or self.children:
             ready, _, _ = select.select([*self.children, *([self.link] if more else [])], [], [])
@@ -157,8 +158,9 @@ class Keeper:
         for stream in self.heard:
             stream.close()
         wire.close_all(self.children)
-        for descriptor, place in zip(descriptors, self.places):
-            os.dup2(descriptor, place)
+        for descriptor, places in zip(descriptors, self.places):
+            for place in places:
+                os.dup2(descriptor, place)
         wire.close_all(descriptors)
         os.environ.clear()
         os.environ.update(order["environment"])
@@ -170,6 +172,23 @@ class Keeper:
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed()
+
+
+@contextlib.contextmanager
+def unanswered(witnessing):
+    """Nobody answers what is asked meanwhile: the answer may be another one for the next task."""
+    from airflow.sdk.execution_time import task_runner
+
+    def asked(name):
+        if name == "SUPERVISOR_COMMS":
+            witnessing.doubts("it asks for a variable, a connection or something else of the records")
+        raise AttributeError(f"module {task_runner.__name__!r} has no attribute {name!r}")
+
+    task_runner.__getattr__ = asked
+    try:
+        yield
+    finally:
+        del task_runner.__getattr__
 
 
 def changed(before, after):

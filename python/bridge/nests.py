@@ -3,21 +3,23 @@
 import collections
 import json
 import os
-import select
+import signal
 import socket
 import time
 
 from tradewind_bridge import wire, witness
 
-# Most of them, each for a file. The one that was used least lately gives way.
-MOST = 8
-# How long what was read is good at most, in seconds, and how long a file is remembered that was read once.
+# How long what was read is good at most, and how long a file is remembered that was read once; in seconds.
 LIFE = 60
-# How long a file is left alone that cannot be kept.
+# How long reading a file may take before the tasks that wait for it do so themselves.
+PATIENCE = 15
+# How long a file is left alone that cannot be kept while it stays as it is.
 PAUSE = 600
+# One that became stale with fewer tasks than this was not worth its while, and is left alone for a shorter time.
+WORTH, SHORT_PAUSE = 3, 60
 MOST_REMEMBERED = 1_000
-# A nest that became stale with fewer tasks than this was not worth its while.
-WORTH = 3
+# What a process of ours does not take in so many seconds it never will.
+STUCK = 5
 
 
 class Nest:
@@ -33,73 +35,78 @@ class Nest:
     def is_ready(self):
         return self.files is not None
 
-    def fits(self, environment):
-        """Whether a task with this environment would read the same."""
-        return all(environment.get(name) == value for name, value in self.environment.items()) and self.is_fresh()
+    @property
+    def ends_at(self):
+        return self.born + (LIFE if self.is_ready else PATIENCE)
 
     def is_fresh(self):
         return all(witness.look(path) == seen for path, seen in self.files.items())
 
+    def is_for(self, environment):
+        """Whether a task with this environment would read the same."""
+        return all(environment.get(name) == value for name, value in self.environment.items())
+
+    def end(self):
+        """Ends it now. Its tasks go on as children of the fork server."""
+        os.kill(self.pid, signal.SIGKILL)
+
 
 class Nests:
-    def __init__(self, hatch, cold, control):
-        self.hatch, self.cold, self.control = hatch, cold, control
-        self.by_file, self.by_link = {}, {}
+    def __init__(self, most, hatch, cold, control):
+        self.most, self.hatch, self.cold, self.control = most, hatch, cold, control
+        # Those that take tasks, by file; all whose process has not ended, by pid.
+        self.by_file, self.by_pid = {}, {}
         self.seen, self.left_alone = collections.OrderedDict(), collections.OrderedDict()
 
     def links(self):
-        return list(self.by_link)
-
-    def forget(self):
-        """In a child of the fork server: closes all that belongs to them."""
-        for link, nest in self.by_link.items():
-            link.close()
-            for _, _, descriptors in nest.waiting.values():
-                wire.close_all(descriptors)
-
-    def tasks(self):
-        return set().union(*(nest.tasks | {nest.pid} for nest in self.by_link.values()))
+        return {nest.link: nest for nest in self.by_pid.values() if nest.link is not None}
 
     def patience(self):
-        """How long until one of them is too old, in seconds."""
-        born = min((nest.born for nest in self.by_file.values()), default=None)
-        return None if born is None else max(0.0, born + LIFE - time.monotonic())
+        """How long until one of them has had its time, in seconds."""
+        ends = [nest.ends_at for nest in self.by_file.values()]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def retire_old(self):
-        for nest in list(self.by_file.values()):
-            if time.monotonic() - nest.born >= LIFE and nest.is_ready:
-                self.retire(nest)
+        for nest in [nest for nest in self.by_file.values() if nest.ends_at <= time.monotonic()]:
+            self.retire(nest)
+            if not nest.is_ready:
+                self.leave_alone(nest.file, {}, PAUSE)
+                nest.end()
 
     def take(self, body, order, descriptors):
-        """Whether a task is the business of a nest now."""
-        file, now = order.get("file"), time.monotonic()
-        if file is None or self.is_left_alone(file):
+        """Whether a task is the business of one of them now."""
+        if self.most == 0 or order.get("file") is None:
+            return False
+        file = order["file"]["path"]
+        if self.is_left_alone(file):
             return False
         nest = self.by_file.get(file)
-        if nest is not None and nest.is_ready and not nest.fits(dict(order["environment"])):
-            if nest.is_fresh():  # another task's environment is no reason to read it anew
-                return False
+        if nest is not None and nest.is_ready and not nest.is_fresh():
             self.retire(nest)
             if nest.served < WORTH:
-                self.leave_alone(file, {})
+                self.leave_alone(file, {}, SHORT_PAUSE)
+                return False
             nest = None
-        if nest is None:
-            if now - self.seen.get(file, -LIFE) >= LIFE:
-                remember(self.seen, file, now)
-                return False
-            nest = self.make(file, order, descriptors)
-            if nest is None:
-                return False
-        nest.used = now
+        nest = nest or self.make(file, order, descriptors)
+        if nest is None or nest.is_ready and not nest.is_for(dict(order["environment"])):
+            return False
+        nest.used = time.monotonic()
         nest.waiting[order["launch"]] = (body, order, descriptors)
         if nest.is_ready:
             self.send(nest, order["launch"])
         return True
 
     def make(self, file, order, descriptors):
-        if len(self.by_file) >= MOST:
+        """A process for a file, unless this is the first task of it for a while: what is needed once is not kept."""
+        now = time.monotonic()
+        before = self.seen.get(file, -LIFE)
+        remember(self.seen, file, now)
+        if now - before >= LIFE:
+            return None
+        if len(self.by_file) >= self.most:
             self.retire(min(self.by_file.values(), key=lambda nest: nest.used))
         ours, theirs = socket.socketpair()
+        ours.settimeout(STUCK)
         try:
             pid = self.hatch(theirs, [ours.fileno(), *descriptors], order)
         except OSError:
@@ -107,7 +114,7 @@ class Nests:
             return None
         finally:
             theirs.close()
-        nest = self.by_file[file] = self.by_link[ours] = Nest(file, pid, ours)
+        nest = self.by_file[file] = self.by_pid[pid] = Nest(file, pid, ours)
         return nest
 
     def send(self, nest, launch):
@@ -115,8 +122,9 @@ class Nests:
         try:
             wire.hand_on(nest.link, body, descriptors)
             nest.served += 1
-        except OSError:  # it has died, and that is told
-            pass
+        except OSError:  # it has died or is stuck; what waits for it is seen to at its end
+            self.retire(nest)
+            nest.end()
 
     def retire(self, nest):
         """It takes no other task, and ends when its last one has."""
@@ -124,60 +132,91 @@ class Nests:
             del self.by_file[nest.file]
         try:
             nest.link.shutdown(socket.SHUT_WR)
-        except OSError:
+        except OSError:  # it has ended
             pass
 
-    def hear(self, link, children):
-        nest = self.by_link[link]
+    def hear(self, nest, children):
+        """Takes in what one of them says, or that it will say nothing more."""
         try:
-            body, _ = wire.hear(link)
+            body, _ = wire.hear(nest.link)
         except OSError:
             body = None
         if body is None:
-            return self.bury(nest)
+            self.retire(nest)
+            nest.link.close()
+            nest.link = None
+            self.without(nest)
+            return
         ((kind, said),) = json.loads(body).items()
         if kind == "kept":
-            nest.files, nest.environment = said["files"], said["environment"]
-            for launch, (_, order, _) in list(nest.waiting.items()):
-                if nest.fits(dict(order["environment"])):
-                    self.send(nest, launch)
-                else:
-                    self.cold(*nest.waiting.pop(launch)[1:])
+            self.open(nest, said)
         elif kind == "apart":
-            self.leave_alone(nest.file, said["files"])
+            self.retire(nest)
+            self.leave_alone(nest.file, said["files"], PAUSE)
             wire.say(self.control, {"apart": {"file": nest.file, "reason": said["reason"]}})
-            self.bury(nest)
+            self.without(nest)
         else:
+            if kind == "ended":
+                nest.tasks.discard(said["pid"])
+                children.discard(said["pid"])
+            else:
+                wire.close_all(nest.waiting.pop(said["launch"])[2])
             if kind == "launched":
                 nest.tasks.add(said["pid"])
                 children.add(said["pid"])
-            elif kind == "ended":
-                nest.tasks.discard(said["pid"])
-                children.discard(said["pid"])
-            if kind != "ended":
-                wire.close_all(nest.waiting.pop(said["launch"])[2])
             wire.say(self.control, {kind: said})
 
-    def bury(self, nest):
-        """It is no more. What waited for it does without."""
-        self.retire(nest)
+    def open(self, nest, said):
+        nest.files, nest.environment = said["files"], said["environment"]
+        for launch, (_, order, descriptors) in list(nest.waiting.items()):
+            if nest.is_for(dict(order["environment"])):
+                self.send(nest, launch)
+            else:
+                del nest.waiting[launch]
+                self.cold(order, descriptors)
+
+    def without(self, nest):
+        """What waits for it reads the file itself."""
         while nest.waiting:
             _, (_, order, descriptors) = nest.waiting.popitem()
             self.cold(order, descriptors)
-        del self.by_link[nest.link]
-        nest.link.close()
+
+    def ended(self, pid, children):
+        """The process of one of them has ended: the tasks that it had are children of the fork server now, or ended unseen."""
+        nest = self.by_pid[pid]
+        while nest.link is not None:
+            self.hear(nest, children)
+        del self.by_pid[pid]
+        for task in nest.tasks:
+            if not is_running(task):
+                children.discard(task)
+                wire.say(self.control, {"ended": {"pid": task, "status": signal.SIGKILL}})
+
+    def forget(self):
+        """In a child of the fork server: closes all that belongs to them."""
+        for nest in self.by_pid.values():
+            if nest.link is not None:
+                nest.link.close()
+            for _, _, descriptors in nest.waiting.values():
+                wire.close_all(descriptors)
 
     def is_left_alone(self, file):
         until, files = self.left_alone.get(file, (0, {}))
-        if time.monotonic() >= until:
-            return False
-        if all(witness.look(path) == seen for path, seen in files.items()):
+        if time.monotonic() < until and all(witness.look(path) == seen for path, seen in files.items()):
             return True
-        del self.left_alone[file]
+        self.left_alone.pop(file, None)
         return False
 
-    def leave_alone(self, file, files):
-        remember(self.left_alone, file, (time.monotonic() + PAUSE, files))
+    def leave_alone(self, file, files, pause):
+        remember(self.left_alone, file, (time.monotonic() + pause, files))
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def remember(what, key, value):

@@ -14,10 +14,12 @@ import threading
 
 import _random
 
-MOST_THINGS = 2_000
-# Whatever happens in their own name tells of no file's wish: they write the log, and look at sources.
-BYSTANDERS = ("logging", "structlog", "warnings", "linecache", "inspect", "traceback", "airflow.sdk._shared.configuration",
-              "airflow.configuration", "airflow._shared.configuration")
+MOST_THINGS = 500
+# Their reasons are their own: they write the log, look at sources, and read the configuration.
+BYSTANDERS = (
+    "logging", "structlog", "warnings", "linecache", "airflow.configuration", "airflow._shared.configuration",
+    "airflow.sdk._shared.configuration",
+)
 IMPORTER = "<frozen importlib._bootstrap_external>"
 
 CLOCKS = {"now", "utcnow", "today"}
@@ -54,8 +56,7 @@ class Witness:
 
     def __enter__(self):
         self.before = standing()
-        self.plain = os.environ._data
-        os.environ._data = Noted(self.plain, self)
+        os.environ._data = Noted(os.environ._data, self)
         sys.addaudithook(self.heard)
         self.watches = True
         sys.setprofile(self.called)
@@ -65,9 +66,9 @@ class Witness:
         self.watches = False
         sys.setprofile(None)
         os.environ._data = dict(os.environ._data)
-        for what, was in self.before.items():
-            if standing()[what] != was:
-                self.doubts(f"it changes {what}")
+        after = standing()
+        for what in (what for what, was in self.before.items() if after[what] != was):
+            self.doubts(f"it changes {what}")
         numpy = sys.modules.get("numpy")
         if numpy is not None and self.mentions(b"random"):
             self.doubts("it may draw from numpy's chance")
@@ -92,26 +93,24 @@ class Witness:
         """An audit hook."""
         if not self.watches:
             return
+        frame = sys._getframe(1)
+        # What Python keeps of the sources that it imports tells nothing.
+        is_importing = frame.f_code.co_filename == IMPORTER
         if event == "open":
-            self.opened(*args)
-        elif event in ("os.listdir", "os.scandir", "glob.glob"):
-            if event != "glob.glob":
-                self.looks_at(args[0])
-        elif event.startswith(DEEDS) and event not in HARMLESS and not self.is_importing():
-            self.watches = False
-            try:
-                if self.is_of_the_file(sys._getframe(1)):
-                    self.doubts(f"it does something outside of its process ({event})")
-            finally:
-                self.watches = True
+            self.opened(*args, is_importing)
+        elif event in ("os.listdir", "os.scandir"):
+            self.looks_at("." if args[0] is None else args[0])
+        elif event.startswith(DEEDS) and event not in HARMLESS and not is_importing:
+            if self.is_of_the_file(frame):
+                self.doubts(f"it does something outside of its process ({event})")
 
-    def opened(self, path, mode, flags):
+    def opened(self, path, mode, flags, is_importing):
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         writes = not mode.startswith("r") or "+" in mode if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
         if not writes:
             self.looks_at(path)
-        elif not self.is_importing():
+        elif not is_importing:
             self.doubts("it writes a file")
 
     def looks_at(self, path):
@@ -168,26 +167,14 @@ class Witness:
                     return self.looks_at(known[name])
         self.doubts(f"it looks at files in {frame.f_code.co_filename}:{frame.f_lineno}")
 
-    def is_of_the_file(self, frame):
-        """Whether what happens here happens for code that is not Python's, Airflow's or ours: for the file or what it imports."""
+    @staticmethod
+    def is_of_the_file(frame):
+        """Whether this happens for the file, or for something that it imports: and not for what reads files, or a bystander."""
         while frame is not None:
             name = frame.f_globals.get("__name__", "")
-            if name.startswith(BYSTANDERS) and name.split(".")[0] != "airflow" or name.startswith(BYSTANDERS[-3:]):
+            if name == "tradewind_bridge.kept" or any(name == other or name.startswith(f"{other}.") for other in BYSTANDERS):
                 return False
-            if name.startswith("tradewind_bridge.kept"):
-                return False
-            if name.startswith("unusual_prefix_") or frame.f_code.co_name == "<module>":
-                return True
-            frame = frame.f_back
-        return True
-
-    @staticmethod
-    def is_importing():
-        frame = sys._getframe(2)
-        for _ in range(4):
-            if frame is None:
-                return False
-            if frame.f_code.co_filename == IMPORTER:
+            if frame.f_code.co_name == "<module>":
                 return True
             frame = frame.f_back
         return False

@@ -17,6 +17,8 @@ pub const KNOWN: &str = "3.3.";
 const STANDARD: &str = "apache-airflow-providers-standard";
 /// Tells the fork server whether it lets children understand older files.
 const COMPAT: &str = "TRADEWIND_AIRFLOW_COMPAT";
+/// Tells the fork server for how many DAG files it keeps what was read.
+const KEPT_FILES: &str = "TRADEWIND_AIRFLOW_KEPT_FILES";
 /// How long a check may take: it imports Airflow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,8 @@ pub struct Environment {
     folder: PathBuf,
     /// What older versions of Airflow had is understood, too.
     compat: bool,
+    /// For so many DAG files a fork server keeps a process that has read it.
+    kept_files: u8,
 }
 
 /// What is in an environment that can be used.
@@ -87,7 +91,7 @@ impl Environment {
     /// The environment in a folder of its own, whether or not it has been made.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder, compat: true }
+        Self { folder, compat: true, kept_files: 0 }
     }
 
     /// Whether files written for Airflow 1.10 and 2 are understood: imports, arguments and context keys that Airflow 3 removed. They
@@ -95,6 +99,13 @@ impl Environment {
     #[must_use]
     pub fn with_compat(self, compat: bool) -> Self {
         Self { compat, ..self }
+    }
+
+    /// For how many DAG files a fork server keeps what was read of them, for tasks that follow each other. For none unless this says
+    /// otherwise.
+    #[must_use]
+    pub fn with_kept_files(self, kept_files: u8) -> Self {
+        Self { kept_files, ..self }
     }
 
     /// Its folder.
@@ -207,6 +218,7 @@ impl Environment {
             ("SHLVL", "1"),
             ("PYTHONUNBUFFERED", "1"),
             (COMPAT, if self.compat { "on" } else { "off" }),
+            (KEPT_FILES, &self.kept_files.to_string()),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }

@@ -19,4 +19,4 @@ pub use channel::{Channel, Fault};
 pub use environment::{AIRFLOW, Environment, Found, KNOWN, Unfit};
 pub use frame::{MAX_FRAME, Malformed};
 pub use parse::{Answers, Failure, Limits, Old, Parsed, Request as ParseRequest, Touched, parse};
-pub use zygote::{Child, Ending, Error, Launch, Setup, Target, Zygote};
+pub use zygote::{Child, DagFile, Ending, Error, Launch, Setup, Target, Zygote};

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::OwnedWriteHalf;
 
 use crate::channel::send_with;
-use crate::zygote::Target;
+use crate::zygote::{DagFile, Target};
 
 /// Longest packet, in bytes: an environment may be large.
 const MAX_PACKET: usize = 8 << 20;
@@ -21,6 +21,8 @@ pub(crate) struct Order<'a> {
     pub(crate) folder: &'a str,
     /// Most bytes of memory that the child may map.
     pub(crate) memory: Option<u64>,
+    /// The DAG file that the child will read first.
+    pub(crate) file: Option<DagFile<'a>>,
 }
 
 /// From the fork server.
@@ -49,6 +51,13 @@ pub(crate) enum Said {
         /// Which order that was.
         launch: u64,
         /// Why.
+        reason: String,
+    },
+    /// Every task reads this DAG file itself.
+    Apart {
+        /// Its path below the folder of DAG files.
+        file: String,
+        /// Why what was read once does not serve for others.
         reason: String,
     },
     /// A child has ended.

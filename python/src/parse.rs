@@ -148,6 +148,7 @@ pub async fn parse(
         environment: request.environment,
         folder: request.folder,
         memory: limits.memory,
+        file: None,
     };
     let child = zygote.launch(&launch).await?;
     let printed = Tail::new(limits.output);

@@ -23,7 +23,7 @@ use crate::packet::{self, Order, Said};
 /// What makes the modules and starts the fork server.
 const PROGRAM: &str = include_str!("../bridge/boot.py");
 /// The bridge's modules. Each comes after those that it imports.
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 13] = [
     ("notices", include_str!("../bridge/notices.py")),
     ("names", include_str!("../bridge/names.py")),
     ("stand_ins", include_str!("../bridge/stand_ins.py")),
@@ -31,6 +31,11 @@ const MODULES: [(&str, &str); 8] = [
     ("arguments", include_str!("../bridge/arguments.py")),
     ("context", include_str!("../bridge/context.py")),
     ("reading", include_str!("../bridge/reading.py")),
+    ("wire", include_str!("../bridge/wire.py")),
+    ("orphans", include_str!("../bridge/orphans.py")),
+    ("witness", include_str!("../bridge/witness.py")),
+    ("kept", include_str!("../bridge/kept.py")),
+    ("nests", include_str!("../bridge/nests.py")),
     ("zygote", include_str!("../bridge/zygote.py")),
 ];
 /// How long it may take to import Airflow.
@@ -61,6 +66,15 @@ pub struct Setup {
     pub preload: Vec<String>,
 }
 
+/// A DAG file as Airflow names it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct DagFile<'a> {
+    /// The name of the bundle that it belongs to.
+    pub bundle: &'a str,
+    /// Its path in there.
+    pub path: &'a str,
+}
+
 /// What a child is started with.
 #[derive(Debug, Clone)]
 pub struct Launch<'a> {
@@ -72,6 +86,8 @@ pub struct Launch<'a> {
     pub folder: &'a str,
     /// Most bytes of memory that it may map; none is no limit.
     pub memory: Option<u64>,
+    /// The DAG file of a task: where the server has kept what was read of it, the task need not read it.
+    pub file: Option<DagFile<'a>>,
 }
 
 /// A child that runs. It leads a process group of its own.
@@ -201,7 +217,9 @@ impl Zygote {
                 )));
             }
             Ok(Ok(Some(Said::Unfit { reason }))) => return Err(Error::Unfit(reason)),
-            Ok(Ok(Some(Said::Launched { .. } | Said::Refused { .. } | Said::Ended { .. }))) => {
+            Ok(Ok(Some(
+                Said::Launched { .. } | Said::Refused { .. } | Said::Ended { .. } | Said::Apart { .. },
+            ))) => {
                 return Err(Error::Unfit("the fork server spoke out of turn".to_owned()));
             }
             Ok(Ok(None)) => return Err(Error::Gone(shared.words_after_its_end(&mut server).await)),
@@ -242,6 +260,7 @@ impl Zygote {
             environment: launch.environment,
             folder: launch.folder,
             memory: launch.memory,
+            file: launch.file,
         };
         packet::send(&mut *self.control.lock().await, &order, &[&requests, &out, &err, &log]).await?;
         match launched.await {
@@ -343,6 +362,9 @@ impl Shared {
                 if let Some(child) = state.running.remove(&pid) {
                     let _given_up = child.send(ExitStatus::from_raw(status));
                 }
+            }
+            Said::Apart { file, reason } => {
+                tracing::info!(file, reason, "every task reads this DAG file itself");
             }
             Said::Ready { .. } | Said::Unfit { .. } => tracing::warn!("the fork server spoke out of turn"),
         }

@@ -25,6 +25,10 @@ pub use value::{Given, Listed, Origin, Value};
 use crate::secret::{MASK, Secret};
 use value::{Expected, Sources};
 
+/// Default of [`Config::airflow_kept_files`], and the most.
+const KEPT_FILES: u8 = 8;
+const MOST_KEPT_FILES: u8 = 64;
+
 /// What was given on the command line, unread. Secrets have no flag: other users of the machine can see command
 /// lines. It cannot be printed, because a URL in it may hold a password.
 #[derive(Clone, Default)]
@@ -86,6 +90,8 @@ pub struct Config {
     pub fair_share: Value<bool>,
     /// `TRADEWIND_AIRFLOW_COMPAT`, default on: files written for Airflow 1.10 and 2 are understood.
     pub airflow_compat: Value<bool>,
+    /// `TRADEWIND_AIRFLOW_KEPT_FILES`, default 8: for so many Airflow DAG files a worker keeps what it has read.
+    pub airflow_kept_files: Value<u8>,
     /// `TRADEWIND_ADMIN_PASSWORD`, default none: the password of the user `admin`, set at the first start.
     pub admin_password: Value<Option<Secret>>,
     /// `TRADEWIND_LOG`, default `info`.
@@ -163,6 +169,9 @@ impl Config {
             airflow_compat: from
                 .find(&setting::AIRFLOW_COMPAT, None, parse_switch)?
                 .unwrap_or_else(|| Value::default(true)),
+            airflow_kept_files: from
+                .find(&setting::AIRFLOW_KEPT_FILES, None, parse_kept_files)?
+                .unwrap_or_else(|| Value::default(KEPT_FILES)),
             admin_password: from.optional(&setting::ADMIN_PASSWORD, None, parse_password)?,
             log: from.or_default(&setting::LOG, None, LogFilter::parse)?,
             log_format: from.or_default(&setting::LOG_FORMAT, None, LogFormat::parse)?,
@@ -193,6 +202,7 @@ impl Config {
             self.fair_share.listed(&setting::FAIR_SHARE, shown),
             self.airflow_compat
                 .listed(&setting::AIRFLOW_COMPAT, |on| if *on { "on" } else { "off" }.to_owned()),
+            self.airflow_kept_files.listed(&setting::AIRFLOW_KEPT_FILES, shown),
             self.admin_password.listed(&setting::ADMIN_PASSWORD, |password| {
                 password.as_ref().map_or_else(String::new, hidden)
             }),
@@ -232,6 +242,11 @@ fn parse_switch(text: &str) -> Result<bool, Expected> {
         "off" | "false" => Ok(false),
         _ => Err(Expected::new("on or off")),
     }
+}
+
+fn parse_kept_files(text: &str) -> Result<u8, Expected> {
+    let number = text.trim().parse().ok().filter(|number| *number <= MOST_KEPT_FILES);
+    number.ok_or_else(|| Expected::new(format!("a whole number from 0 to {MOST_KEPT_FILES}")))
 }
 
 fn parse_password(text: &str) -> Result<Secret, Expected> {

@@ -21,7 +21,15 @@ impl Ground {
 
     /// With or without the understanding of older files.
     pub async fn lay_with(compat: bool) -> Option<Self> {
-        let environment = environment().await?.with_compat(compat);
+        Self::lay_on(environment().await?.with_compat(compat)).await
+    }
+
+    /// With what was read of so many files kept.
+    pub async fn lay_keeping(files: u8) -> Option<Self> {
+        Self::lay_on(environment().await?.with_kept_files(files)).await
+    }
+
+    async fn lay_on(environment: Environment) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let variables = variables(&environment, folder.path());
         let setup =

@@ -6,5 +6,6 @@ mod airflow;
 mod asking;
 mod compat;
 mod ground;
+mod kept;
 mod parsing;
 mod serving;

@@ -37,8 +37,13 @@ async fn the_environment_is_one_that_is_known() {
 async fn children_run_side_by_side_and_their_ends_are_told() {
     let Some(ground) = Ground::lay().await else { return };
     let environment = ground.variables();
-    let launch =
-        Launch { target: Target::Parse, environment: &environment, folder: ground.root(), memory: None };
+    let launch = Launch {
+        target: Target::Parse,
+        environment: &environment,
+        folder: ground.root(),
+        memory: None,
+        file: None,
+    };
     let mut children = Vec::new();
     for _ in 0..3 {
         children.push(ground.zygote.launch(&launch).await.unwrap());
@@ -57,8 +62,13 @@ async fn children_run_side_by_side_and_their_ends_are_told() {
 async fn the_death_of_the_server_is_noticed_and_told() {
     let Some(ground) = Ground::lay().await else { return };
     let environment = ground.variables();
-    let launch =
-        Launch { target: Target::Parse, environment: &environment, folder: ground.root(), memory: None };
+    let launch = Launch {
+        target: Target::Parse,
+        environment: &environment,
+        folder: ground.root(),
+        memory: None,
+        file: None,
+    };
     let child = ground.zygote.launch(&launch).await.unwrap();
     let orphan = Pid::from_raw(child.pid as i32);
     kill(Pid::from_raw(ground.zygote.pid() as i32), Signal::SIGKILL).unwrap();

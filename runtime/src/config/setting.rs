@@ -123,6 +123,13 @@ pub static AIRFLOW_COMPAT: Setting = plain(
     None,
     "Whether Airflow DAG files may use what Airflow 3 removed: on or off.",
 );
+/// For how many DAG files what was read of them is kept.
+pub static AIRFLOW_KEPT_FILES: Setting = plain(
+    "airflow_kept_files",
+    "TRADEWIND_AIRFLOW_KEPT_FILES",
+    None,
+    "For how many Airflow DAG files a worker keeps what it has read, for tasks that follow each other; 0 for none.",
+);
 /// The first user's password.
 pub static ADMIN_PASSWORD: Setting = secret(
     "admin_password",
@@ -142,7 +149,7 @@ pub static LOG_FORMAT: Setting = plain(
 );
 
 /// All of them, in the order of `config list`.
-pub fn all() -> [&'static Setting; 17] {
+pub fn all() -> [&'static Setting; 18] {
     [
         &HOME,
         &DATABASE_URL,
@@ -158,6 +165,7 @@ pub fn all() -> [&'static Setting; 17] {
         &POLICY,
         &FAIR_SHARE,
         &AIRFLOW_COMPAT,
+        &AIRFLOW_KEPT_FILES,
         &ADMIN_PASSWORD,
         &LOG,
         &LOG_FORMAT,

@@ -28,6 +28,7 @@ fn defaults() {
         ("info".to_owned(), "auto".to_owned())
     );
     assert!(config.policy.is_none() && *config.fair_share && *config.airflow_compat);
+    assert_eq!(*config.airflow_kept_files, 8);
     assert!(config.warnings.is_empty());
     assert!(config.list().iter().all(|listed| listed.origin == Origin::Default));
 }
@@ -96,6 +97,7 @@ fn secrets_are_masked_wherever_they_are_shown() {
 #[test_case("TRADEWIND_LOG", "scheduler=", "scheduler=debug")]
 #[test_case("TRADEWIND_LOG_FORMAT", "xml", "auto, text or json")]
 #[test_case("TRADEWIND_AIRFLOW_COMPAT", "maybe", "on or off")]
+#[test_case("TRADEWIND_AIRFLOW_KEPT_FILES", "65", "a whole number from 0 to 64")]
 #[test_case("TRADEWIND_LOGS_URL", "ftp://host/logs", "s3://")]
 #[test_case("TRADEWIND_LOGS_URL", "file://host/logs", "file:///")]
 #[test_case("TRADEWIND_LOGS_URL", "s3://key:secret@bucket", "without credentials")]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use python::message::Reply;
-use python::{Channel, Ending as Death, Launch, Target};
+use python::{Channel, DagFile, Ending as Death, Launch, Target};
 use serde_json::{Map, Value, json};
 
 use self::answers::{Answer, Answers};
@@ -68,7 +68,9 @@ async fn supervise(on: &On<'_>) -> Result<Done, String> {
     };
     let own = on.station.base.of(on.assignment, on.params, places, &indexmap::IndexMap::new());
     let environment = nursery.environment(own);
-    let launch = Launch { target: Target::Task, environment: &environment, folder: &folder, memory: None };
+    let file = on.assignment.dag.python_file.as_ref().map(|path| DagFile { bundle: BUNDLE, path });
+    let launch =
+        Launch { target: Target::Task, environment: &environment, folder: &folder, memory: None, file };
     let child = zygote.launch(&launch).await.map_err(|error| error.to_string())?;
     let pid = child.pid;
     let group = Group::led_by(pid).ok_or("the fork server gave no process")?;

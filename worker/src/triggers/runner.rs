@@ -55,8 +55,13 @@ impl<'a> Runner<'a> {
         let nursery = &station.nursery;
         let zygote = nursery.zygote().await?;
         let (environment, folder) = (nursery.bare_environment(), nursery.folder());
-        let launch =
-            Launch { target: Target::Trigger, environment: &environment, folder: &folder, memory: None };
+        let launch = Launch {
+            target: Target::Trigger,
+            environment: &environment,
+            folder: &folder,
+            memory: None,
+            file: None,
+        };
         let child = zygote.launch(&launch).await.map_err(|error| error.to_string())?;
         let pid = child.pid;
         let group = Group::led_by(pid).ok_or("the fork server gave no process")?;
