@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast Airflow itself and Tradewind are with the same DAG files, one after the other on this machine.
 
-    bench.py [--only PART ...] [--short] [--python FOLDER]          PART is one of: fan chains shells memory parse
+    bench.py [--only PART ...] [--alone] [--short] [--python FOLDER]          PART is one of: fan chains shells memory parse
 
 Both have the same number of places for tasks and otherwise what they come with. Where Airflow cannot be installed nothing is measured, and that is said. Exit
 status: 0, or 1 when a goal is missed.
@@ -101,6 +101,29 @@ def family(roots):
         found |= more
 
 
+def processor_time(pids):
+    """What these processes, and their children that have ended, have used of the processors; in seconds."""
+    total = 0
+    for pid in pids:
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        total += sum(int(ticks) for ticks in fields[11:15])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def cost(platform, dag_id, count):
+    """How long a run takes and what it costs: seconds, and milliseconds of processor time for each of its tasks.
+
+    The database is not counted where it is a child of nobody here.
+    """
+    roots = [process.pid for process in platform.processes.running]
+    before = processor_time(family(roots))
+    took = seconds(platform, dag_id, "measured")
+    return took, (processor_time(family(roots)) - before) * 1000 / count
+
+
 def memory_of_a_task(platform):
     """What one running task adds to the private memory of all processes together; in MB."""
     api = platform.api
@@ -128,12 +151,15 @@ def runs(start, work, python, dags, only, sizes):
         seconds(platform, "warm", "warm")
         told = {}
         if "fan" in only:
-            told["fan"] = sizes.fan / seconds(platform, "fan", "measured")
+            took, told["fan_cost"] = cost(platform, "fan", sizes.fan)
+            told["fan"] = sizes.fan / took
         if "chains" in only:
-            told["chain_short"] = seconds(platform, "chain_short", "measured") / sizes.short_chain
+            took, told["chain_cost"] = cost(platform, "chain_short", sizes.short_chain)
+            told["chain_short"] = took / sizes.short_chain
             told["chain_long"] = seconds(platform, "chain_long", "measured") / sizes.long_chain
         if "shells" in only:
-            told["shells"] = sizes.shells / seconds(platform, "shells", "measured")
+            took, told["shells_cost"] = cost(platform, "shells", sizes.shells)
+            told["shells"] = sizes.shells / took
         if "memory" in only:
             told["memory"] = memory_of_a_task(platform)
         return told
@@ -172,6 +198,8 @@ def computing(python):
 
 def line(what, unit, theirs, ours, goal=None, more_is_better=True):
     """Prints one figure of both; says whether the goal is met."""
+    if ours is not None and theirs is None:
+        print(f"{what:58} {'':10} {ours:10.3g}  {unit}")
     if theirs is None or ours is None:
         return True
     ratio = ours / theirs if more_is_better else theirs / ours
@@ -184,11 +212,14 @@ def table(theirs, ours, alone, sizes):
     print(f"\n{'':58} {'Airflow':>10} {'Tradewind':>10}")
     met = [
         line(f"{sizes.fan} no-op Python tasks at once", "tasks/s", theirs.get("fan"), ours.get("fan"), 10),
+        line("  processor time for each of them", "ms", theirs.get("fan_cost"), ours.get("fan_cost"), None, False),
         line(f"{sizes.shells} BashOperators", "tasks/s", theirs.get("shells"), ours.get("shells")),
+        line("  processor time for each of them", "ms", theirs.get("shells_cost"), ours.get("shells_cost"), None, False),
         line(f"chain of {sizes.short_chain} fibo(10): per task", "s", theirs.get("chain_short"), ours.get("chain_short"), 20, False),
+        line("  processor time for each of them", "ms", theirs.get("chain_cost"), ours.get("chain_cost"), None, False),
     ]
-    if "chain_long" in theirs:
-        line(f"chain of {sizes.long_chain} fibo(33): per task", "s", theirs["chain_long"], ours["chain_long"], None, False)
+    if "chain_long" in ours:
+        line(f"chain of {sizes.long_chain} fibo(33): per task", "s", theirs.get("chain_long"), ours["chain_long"], None, False)
         print(f"  the work of such a task alone: {alone:.2f} s")
     line("private memory of a running task", "MB", theirs.get("memory"), ours.get("memory"), None, False)
     if "memory" in ours:
@@ -203,6 +234,7 @@ def table(theirs, ours, alone, sizes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--alone", action="store_true", help="Tradewind without Airflow beside it: before and after a change")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "target/airflow-diff", help="where everything is made")
     parser.add_argument("--python", type=pathlib.Path, help="the folder of an environment with Airflow, instead of one of its own")
     parser.add_argument("--short", action="store_true", help="a little of everything: whether it works, not how fast it is")
@@ -220,11 +252,13 @@ def main():
     shutil.copytree(HERE / "speed", dags)
     sizes.write(dags)
     print(f"load before: {os.getloadavg()[0]:.2f}; {os.cpu_count()} processors", flush=True)
-    theirs, ours = ({}, {}) if set(options.only) == {"parse"} else tuple(
-        runs(start, work, python, dags, options.only, sizes) for start in (Airflow, Tradewind)
-    )
+    theirs, ours = {}, {}
+    sides = [(Tradewind, ours)] if options.alone else [(Airflow, theirs), (Tradewind, ours)]
+    if set(options.only) != {"parse"}:
+        for start, told in sides:
+            told.update(runs(start, work, python, dags, options.only, sizes))
     if "parse" in options.only:
-        for start, told in ((Airflow, theirs), (Tradewind, ours)):
+        for start, told in sides:
             told.update(parses(start, work, python, dags, sizes.files))
     met = table(theirs, ours, computing(python), sizes)
     return 0 if met or options.short else 1

@@ -33,8 +33,9 @@ def become(link, order, start, run):
     keeper = Keeper(link, order, heard, places)
 
     def target():
-        if keeper.read() and keeper.serve():
-            run()
+        if not keeper.becomes_a_task():
+            os._exit(0)  # what the file wants to be done at the end is for its tasks to do
+        run()
 
     start(*ends, log, target)
 
@@ -45,6 +46,13 @@ class Keeper:
         self.file, self.folder = order["file"], order["folder"]
         self.given = dict(order["environment"])
         self.children = {}
+
+    def becomes_a_task(self):
+        """True in each child; false when the file cannot be kept, or when no other order will come and no child is left."""
+        try:
+            return self.read() and self.serve()
+        except (BrokenPipeError, ConnectionError):  # the fork server has ended; the tasks go on
+            return False
 
     def read(self):
         """Reads the file, and tells the fork server whether what came of it may serve again, and for how long."""
@@ -114,13 +122,7 @@ class Keeper:
         return [drained(stream) for stream in self.heard[1:]]
 
     def serve(self):
-        """Forks a child for each order. True in the child; false when there will be no other order and no child is left."""
-        try:
-            return self.turns()
-        except (BrokenPipeError, ConnectionError):  # the fork server has ended; the tasks go on
-            return False
-
-    def turns(self):
+        """Forks a child for each order."""
         more = True
         while more or self.children:
             ready, _, _ = select.select([*self.children, *([self.link] if more else [])], [], [])

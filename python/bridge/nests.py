@@ -75,7 +75,7 @@ class Nests:
 
     def take(self, body, order, descriptors):
         """Whether a task is the business of one of them now."""
-        if self.most == 0 or order.get("file") is None:
+        if self.most == 0 or order["file"] is None or order["memory"] is not None:
             return False
         file = order["file"]["path"]
         if self.is_left_alone(file):

@@ -26,12 +26,11 @@ CLOCKS = {"now", "utcnow", "today"}
 MOMENTS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime", "gmtime",
              "strftime", "ctime", "asctime"},
-    "posix": {"urandom", "getrandom", "getpid", "getppid", "times", "getloadavg", "sched_getaffinity", "statvfs", "readlink",
-              "umask", "nice", "pipe", "dup", "dup2"},
+    "posix": {"urandom", "getrandom", "getpid", "getppid", "times", "getloadavg", "sched_getaffinity", "statvfs", "umask", "nice", "pipe", "dup", "dup2"},
     "_thread": {"start_new_thread"},
     "_uuid": {"generate_time_safe"},
 }
-LOOKS = {"stat", "lstat", "access"}
+LOOKS = {"stat", "lstat", "access", "readlink"}
 # Audit events that are looked at; all of the others tell nothing of what is without.
 DEEDS = (
     "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "pty.",
@@ -93,15 +92,15 @@ class Witness:
         """An audit hook."""
         if not self.watches:
             return
-        frame = sys._getframe(1)
-        # What Python keeps of the sources that it imports tells nothing.
-        is_importing = frame.f_code.co_filename == IMPORTER
-        if event == "open":
-            self.opened(*args, is_importing)
-        elif event in ("os.listdir", "os.scandir"):
+        if event in ("os.listdir", "os.scandir"):
             self.looks_at("." if args[0] is None else args[0])
-        elif event.startswith(DEEDS) and event not in HARMLESS and not is_importing:
-            if self.is_of_the_file(frame):
+        elif event == "open" or event.startswith(DEEDS) and event not in HARMLESS:
+            frame = sys._getframe(1)
+            # What Python keeps of the sources that it imports tells nothing.
+            is_importing = frame.f_code.co_filename == IMPORTER
+            if event == "open":
+                self.opened(*args, is_importing)
+            elif not is_importing and self.is_of_the_file(frame):
                 self.doubts(f"it does something outside of its process ({event})")
 
     def opened(self, path, mode, flags, is_importing):

@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 
-from tradewind_bridge import arguments, context, kept, moved, nests, orphans, reading, wire
+from tradewind_bridge import arguments, context, kept, moved, nests, orphans, reading, rehearsal, wire
 
 
 def main():
@@ -55,7 +55,7 @@ def prepare(preload):
             importlib.import_module(name)
         except ImportError:
             continue
-    warm(task_runner)
+    rehearsal.warm(task_runner)
     reading.install(processor)
     if os.environ.get("TRADEWIND_AIRFLOW_COMPAT") != "off":
         for part in (moved, arguments, context):
@@ -72,79 +72,6 @@ def run_triggers():
     sys.path.append(os.getcwd())
 
     TriggerRunnerSupervisor.run_in_process()
-
-
-def warm(task_runner):
-    from airflow.sdk.execution_time import comms
-    from pydantic import JsonValue, TypeAdapter
-
-    # Building the validator of all messages takes longer than everything else that a child does.
-    known = {id(kind): TypeAdapter(kind) for kind in (comms.ToTask, JsonValue)}
-    for module in (comms, task_runner):
-        if getattr(module, "TypeAdapter", None) is TypeAdapter:
-            module.TypeAdapter = Adapters(TypeAdapter, known)
-    rehearse(task_runner)
-
-
-class Adapters:
-    """Pydantic's `TypeAdapter`, but those that every child needs are there already."""
-
-    def __init__(self, make, known):
-        self.make, self.known = make, known
-
-    def __call__(self, kind, *args, **kwargs):
-        if not args and not kwargs and id(kind) in self.known:
-            return self.known[id(kind)]
-        return self.make(kind, *args, **kwargs)
-
-    def __getitem__(self, kind):
-        return self.make[kind]
-
-
-REHEARSAL = """
-from airflow.sdk import dag, task
-
-@dag(schedule=None)
-def rehearsal():
-    @task
-    def act():
-        return 1
-
-    act()
-
-rehearsal()
-"""
-
-
-def rehearse(task_runner):
-    """Reads one small DAG file and renders one template, so that what is imported on the way is there."""
-    import pathlib
-    import tempfile
-
-    from airflow.dag_processing.dagbag import BundleDagBag
-    from airflow.sdk.api.client import get_hostname
-    from airflow.sdk.listener import get_listener_manager
-    from airflow.sdk.plugins_manager import integrate_macros_plugins
-    from airflow.serialization.serialized_objects import DagSerialization
-
-    integrate_macros_plugins()
-    get_listener_manager()
-    get_hostname()
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder, "rehearsal.py")
-        file.write_text(REHEARSAL)
-        before = set(sys.modules)
-        bag = BundleDagBag(
-            dag_folder=str(file), bundle_path=pathlib.Path(folder), bundle_name="rehearsal", safe_mode=False,
-            load_op_links=False,
-        )
-        dag = bag.dags["rehearsal"]
-        DagSerialization.to_dict(dag)
-        dag.get_template_env().from_string("{{ 1 }}").render()
-        sys.path[:] = [entry for entry in sys.path if entry != folder]
-        for name in set(sys.modules) - before:
-            if name.startswith("unusual_prefix_"):
-                del sys.modules[name]
 
 
 def most_kept():

@@ -99,7 +99,7 @@ fn dag(top: &str, name: &str, body: &str) -> String {
 #[tokio::test]
 async fn a_file_is_read_once_for_tasks_that_follow_each_other_and_none_sees_another() {
     let Some(ground) = Ground::lay_keeping(8).await else { return };
-    let top = "import os, random, sys, logging\nprint(\"read by\", __name__.split(\"_\")[0])\nos.environ[\"OF_THE_FILE\"] = \"set\"\n\
+    let top = "import atexit, os, random, sys, logging\natexit.register(print, \"bye\")\nprint(\"read by\", __name__.split(\"_\")[0])\nos.environ[\"OF_THE_FILE\"] = \"set\"\n\
                seen = []\nlogging.getLogger(\"of.the.file\").setLevel(logging.ERROR)";
     let body = "import numbers\nseen.append(1)\n\
         print(\"seen\", len(seen), os.environ[\"OF_THE_FILE\"], os.environ[\"OWN\"], \"LEFT\" in os.environ, os.getcwd())\n\
@@ -121,6 +121,11 @@ async fn a_file_is_read_once_for_tasks_that_follow_each_other_and_none_sees_anot
             root.display()
         );
         assert!(ran.printed.starts_with(&expected), "{} is not {expected}", ran.printed);
+        assert!(
+            ran.printed.ends_with("\nbye\n") && ran.printed.matches("bye").count() == 1,
+            "{}",
+            ran.printed
+        );
         assert!(ran.log.contains("loud") && !ran.log.contains("quiet"), "{}", ran.log);
     }
     let shapes: Vec<Vec<String>> = ran.iter().map(|ran| ran.log.lines().map(shape).collect()).collect();
@@ -170,8 +175,13 @@ async fn what_has_changed_is_read_by_the_next_task() {
 }
 
 /// Tops of files, by what they depend on beside files.
-const APART: [(&str, &str); 21] = [
+const APART: [(&str, &str); 23] = [
     ("a folder that is made", "import os\nos.makedirs('/tmp', exist_ok=True)"),
+    (
+        "a connection",
+        "from airflow.sdk import Connection\ntry:\n    Connection.get('none')\nexcept Exception:\n    pass",
+    ),
+    ("a secret", "from airflow.sdk.log import mask_secret\nmask_secret('hidden')"),
     ("a link", "import os\nos.readlink('/proc/self')"),
     ("the age of a file", "import os\nage = os.stat(__file__).st_mtime"),
     ("a signal", "import signal\nsignal.setitimer(signal.ITIMER_REAL, 60)"),
