@@ -334,7 +334,7 @@ impl World {
         before.iter().for_each(|old| self.check_wait(old));
         self.check_questions(&before);
         self.check_deferrals();
-        before.iter().for_each(|old| self.check_forsaken(old));
+        before.iter().for_each(|old| self.check_forsaken(old, decisions));
         self.check_rounds(&before, decisions);
         self.check_begun_anew(&before);
         self.check_triggered(decisions);
