@@ -1,5 +1,6 @@
 //! DAG files, good ones and bad ones, through Airflow's own parser.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Re
         file: &file,
         folder: ground.root(),
         bundle: "dags",
+        last_runs: &BTreeMap::new(),
         callbacks: &[],
         environment: &environment,
     };

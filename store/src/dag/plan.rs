@@ -57,6 +57,8 @@ pub(super) struct Plan<'a> {
     pub(super) new_versions: Vec<Save<'a>>,
     /// DAGs that came back as they were.
     pub(super) revived: Vec<Save<'a>>,
+    /// DAGs that are as they were, but their timetables were asked and may have answered something else.
+    pub(super) asked: Vec<Save<'a>>,
     /// DAGs that are as they were.
     pub(super) same: Vec<Save<'a>>,
     /// DAGs that went away.
@@ -108,6 +110,7 @@ impl<'a> Plan<'a> {
                 self.new_versions.push(save)
             }
             Some(known) if known.is_stale => self.revived.push(save),
+            Some(_) if save.loaded.dag.schedule.listed().is_some() => self.asked.push(save),
             Some(_) => self.same.push(save),
             None => self.new_versions.push(save),
         }
