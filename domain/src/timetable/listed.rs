@@ -70,6 +70,17 @@ struct Form {
     fault: Option<String>,
 }
 
+/// Which time a run by hand is about is for a program to say that cannot be asked just now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "only the timetable {class} knows the data interval of a run with a logical date that somebody gives: \
+     leave the logical date out, or give data_interval_start and data_interval_end, too"
+)]
+pub struct UnknownInterval {
+    /// The path of its class.
+    pub class: String,
+}
+
 impl Listing {
     /// Most runs that are asked for at once.
     pub const MOST: usize = 200;

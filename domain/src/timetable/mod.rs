@@ -78,7 +78,7 @@ pub use self::{
     every::Every,
     interval::Interval,
     jitter::Jitter,
-    listed::{Listed, Listing, Program},
+    listed::{Listed, Listing, Program, UnknownInterval},
     overlap::Overlap,
 };
 
@@ -235,6 +235,17 @@ impl Timetable {
     #[must_use]
     pub fn manual_interval(&self, run_after: DateTime<Utc>) -> Option<DataInterval> {
         law::manual_interval(self, run_after)
+    }
+
+    /// The data interval of a run that a person starts with a logical date.
+    ///
+    /// # Errors
+    /// For [`Timetable::Listed`]: only its program would know.
+    pub fn given_interval(&self, logical_date: DateTime<Utc>) -> Result<DataInterval, UnknownInterval> {
+        match self.listed() {
+            Some(listed) => Err(UnknownInterval { class: listed.program().class.clone() }),
+            None => Ok(self.manual_interval(logical_date).unwrap_or(DataInterval::exact(logical_date))),
+        }
     }
 
     /// The program whose rules these are, if they are those of one.

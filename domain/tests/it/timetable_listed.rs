@@ -126,6 +126,14 @@ fn a_program_that_does_not_get_on_is_left_where_it_stopped(hours: &[i64], told: 
 }
 
 #[test]
+fn the_interval_of_a_run_by_hand_is_not_made_up() {
+    let timetable = timetable(listing(at(0), &[run(0)], false));
+    let refused = timetable.given_interval(at(7)).unwrap_err().to_string();
+    assert!(refused.contains("shop.OpeningHours") && refused.contains("data_interval_start"), "{refused}");
+    assert_eq!(Timetable::Null.given_interval(at(7)), Ok(DataInterval::exact(at(7))));
+}
+
+#[test]
 fn an_interval_that_ends_before_it_starts_is_none() {
     let upside_down = NextRun { data_interval: DataInterval { start: at(2), end: at(1) }, ..run(1) };
     let listing = listing(at(0), &[run(0), upside_down, run(5)], false);

@@ -46,9 +46,9 @@ impl Store {
 }
 
 /// Writes the answers beside the newest versions, whose ids by DAG are in `new` when they were just made.
-pub(super) async fn write(
+pub(super) async fn write<'a>(
     conn: &mut AsyncPgConnection,
-    saves: impl Iterator<Item = &Save<'_>>,
+    saves: impl Iterator<Item = &'a Save<'a>>,
     new: &HashMap<String, i64>,
 ) -> Result<(), Error> {
     let (mut ids, mut listings) = (Vec::new(), Vec::new());
