@@ -67,7 +67,8 @@ impl Timetables {
         let files: Vec<&str> = self.asked.keys().map(String::as_str).collect();
         let progress = store.progress_of(&files).await?;
         let present: HashSet<&str> = progress.iter().map(|progress| progress.file.as_str()).collect();
-        let by_id = progress.iter().map(|progress| (&progress.dag_id, progress)).collect();
+        let by_id: HashMap<&DagId, &Progress> =
+            progress.iter().map(|progress| (&progress.dag_id, progress)).collect();
         self.asked.retain(|file, _| present.contains(file.as_str()));
         let outworn = self.asked.iter().filter(|(_, asked)| asked.again <= Instant::now());
         let outworn = outworn.filter(|(_, asked)| asked.is_outworn(&by_id, now));

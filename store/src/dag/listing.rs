@@ -101,7 +101,8 @@ impl From<Row> for Progress {
 hot_query! {
     ProgressOf { files: [&'a str] => Array<Text> }
     "SELECT d.dag_id, d.file, d.is_paused, d.cursor_start, d.cursor_end,
-            (SELECT r.run_after FROM dag_run r WHERE r.dag_id = d.dag_id AND r.logical_date = d.cursor_start) AS run_after
+            (SELECT max(r.run_after) FROM dag_run r
+             WHERE r.dag_id = d.dag_id AND r.logical_date = d.cursor_start AND r.run_type = 'scheduled') AS run_after
      FROM dag d WHERE d.file = ANY($1) AND NOT d.is_stale"
 }
 

@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn the_timetable_of_a_plugin_may_answer_something_else_each_time() {
+        let mut listed = dag("a", "ann");
+        let schedule = json!({"class": "shop.OpeningHours", "summary": "opening hours"});
+        Arc::make_mut(&mut listed.dag).schedule = serde_json::from_value(schedule).unwrap();
+        let records = [known(&listed, "a.yaml", false)];
+        let files = [file("a.yaml", vec![listed])];
+        let plan = plan(&files, &records);
+        assert_eq!((shape(&plan), plan.asked.len()), ([0; 5], 1));
+    }
+
+    #[test]
     fn a_dag_vanishes_only_from_a_file_without_errors() {
         let records = [known(&dag("a", "ann"), "a.yaml", false)];
         assert_eq!(shape(&plan(&[file("a.yaml", vec![])], &records)), [0, 0, 0, 1, 0]);

@@ -1,4 +1,4 @@
 from airflow.sdk import DAG
 from shop import Unknown
 
-DAG("unknown", schedule=Unknown(1))
+dag = DAG("unknown", schedule=Unknown(1))
