@@ -38,7 +38,7 @@ class Hours(Timetable):
 
 class Late(PriorityWeightStrategy):
     def get_weight(self, ti):
-        return 10 + ti.try_number + len(ti.task.task_id)
+        return 10 + (ti.try_number or 0) + len(ti.task.task_id)
 
 
 class Hours_(AirflowPlugin):
