@@ -25,6 +25,7 @@ mod inputs;
 mod inspect;
 mod laws;
 mod leaving;
+mod listing;
 mod looping;
 mod makespan;
 mod mapping;
