@@ -85,7 +85,7 @@ async fn plugins_say_when_runs_are_due_and_what_tasks_weigh() {
     assert_eq!(listing["runs"], json!([run(0), run(1), run(2), run(3), run(4)]));
     assert_eq!((&listing["fault"], &listing["has_more"]), (&json!("ValueError: closed"), &json!(false)));
 
-    let last = BTreeMap::from([("shop".to_owned(), [2, 3, 3].map(|half| half * 60 * MINUTE))]);
+    let last = BTreeMap::from([("shop".to_owned(), [2, 3, 3].map(|hour| hour * 60 * MINUTE))]);
     let next = read_on(&ground, "shop.py", FILE, &last, Limits::default()).await.unwrap();
     assert_eq!(next.dags[0]["tradewind"]["timetable"]["listing"]["runs"], json!([run(3), run(4)]));
     let seen = next.dags[0]["dag"]["tags"].to_string();

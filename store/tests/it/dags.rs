@@ -186,7 +186,10 @@ async fn another_answer_of_a_timetable_is_told_but_is_no_new_version() {
 
     let none = db.store.progress_of(&["shop.py", "other.py"]).await.unwrap();
     assert_eq!((none.len(), none[0].last, none[0].is_paused), (1, None, false));
-    db.execute("UPDATE dag SET cursor_start = 'epoch', cursor_end = '1970-01-02Z', is_paused = true").await;
+    db.execute(
+        "UPDATE dag SET cursor_start = 'epoch', cursor_end = '1970-01-02 00:00:00Z', is_paused = true",
+    )
+    .await;
     let progress = db.store.progress_of(&["shop.py"]).await.unwrap();
     let last = progress[0].last.unwrap();
     assert_eq!(
