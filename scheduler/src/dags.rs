@@ -78,6 +78,8 @@ pub async fn load(
             Err(error) => warn!(folder = %root.display(), %error, "cannot read the DAGs folder"),
         }
         let pause = (began.elapsed() * 100).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        let asking = reader.next_asking().map(|at| at.saturating_duration_since(Instant::now()));
+        let pause = asking.map_or(pause, |asking| asking.min(pause));
         tokio::select! {
             Some(()) = changed.recv() => tokio::time::sleep(SETTLE).await,
             () = tokio::time::sleep(pause) => {}

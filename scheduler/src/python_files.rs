@@ -54,6 +54,11 @@ impl Reader {
         self.timetables.outworn(&self.store, now).await
     }
 
+    /// When timetables may be asked again that may not be yet.
+    pub fn next_asking(&self) -> Option<Instant> {
+        self.timetables.next_asking()
+    }
+
     /// Reads some files at the same time.
     ///
     /// # Errors
@@ -67,13 +72,16 @@ impl Reader {
                 return Ok(files.iter().map(|file| (unread(file, &why), Findings::default())).collect());
             }
         };
-        let began = Instant::now();
         let last = last_runs(&self.store, files).await?;
-        let read = join_all(files.iter().map(|file| self.read_one(&zygote, file, &last))).await;
-        for (file, _) in &read {
-            self.timetables.note(file, began.elapsed());
+        let timed = async |file| {
+            let began = Instant::now();
+            (self.read_one(&zygote, file, &last).await, began.elapsed())
+        };
+        let read = join_all(files.iter().map(timed)).await;
+        for ((file, _), took) in &read {
+            self.timetables.note(file, *took);
         }
-        Ok(read)
+        Ok(read.into_iter().map(|(read, _)| read).collect())
     }
 
     async fn read_one(&self, zygote: &Zygote, file: &PythonFile, last: &LastRuns) -> (LoadedFile, Findings) {

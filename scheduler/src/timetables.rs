@@ -56,6 +56,12 @@ impl Timetables {
         }
     }
 
+    /// When the next of the files may be read again that may not be yet.
+    pub fn next_asking(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.asked.values().map(|asked| asked.again).filter(|again| *again > now).min()
+    }
+
     /// The files whose timetables are to be asked again, a few at a time. What the records do not have any more is forgotten.
     ///
     /// # Errors
