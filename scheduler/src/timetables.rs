@@ -39,7 +39,11 @@ struct Asked {
 impl Timetables {
     /// A file was read, and it took so long. What it told before stands while there are errors in it.
     pub fn note(&mut self, file: &LoadedFile, took: Duration) {
-        let again = Instant::now() + PAUSE + took * 10;
+        self.note_at(file, took, Instant::now());
+    }
+
+    fn note_at(&mut self, file: &LoadedFile, took: Duration, at: Instant) {
+        let again = at + PAUSE + took * 10;
         let dags: Vec<Arc<Dag>> = file
             .dags
             .iter()
@@ -72,13 +76,17 @@ impl Timetables {
         }
         let files: Vec<&str> = self.asked.keys().map(String::as_str).collect();
         let progress = store.progress_of(&files).await?;
+        Ok(self.outworn_at(&progress, Instant::now(), now))
+    }
+
+    fn outworn_at(&mut self, progress: &[Progress], at: Instant, now: DateTime<Utc>) -> Vec<String> {
         let present: HashSet<&str> = progress.iter().map(|progress| progress.file.as_str()).collect();
         let by_id: HashMap<&DagId, &Progress> =
             progress.iter().map(|progress| (&progress.dag_id, progress)).collect();
         self.asked.retain(|file, _| present.contains(file.as_str()));
-        let outworn = self.asked.iter().filter(|(_, asked)| asked.again <= Instant::now());
+        let outworn = self.asked.iter().filter(|(_, asked)| asked.again <= at);
         let outworn = outworn.filter(|(_, asked)| asked.is_outworn(&by_id, now));
-        Ok(outworn.map(|(file, _)| file.clone()).take(MOST).collect())
+        outworn.map(|(file, _)| file.clone()).take(MOST).collect()
     }
 }
 
@@ -115,3 +123,6 @@ fn tell_fault(dag: &Dag) {
         warn!(dag_id = %dag.dag_id, timetable = listed.program().class, fault, "a timetable cannot name all its runs");
     }
 }
+
+#[cfg(test)]
+mod tests;

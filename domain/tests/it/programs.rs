@@ -67,8 +67,7 @@ fn listing(runs: &[NextRun], now: DateTime<Utc>) -> Listing {
         [run.data_interval.start, run.data_interval.end, run.run_after].map(|at| at.timestamp_micros())
     };
     let named: Vec<[i64; 3]> = runs.iter().take(MOST).map(micros).collect();
-    let written =
-        json!({"asked_at": now.timestamp_micros(), "runs": named, "has_more": runs.len() > MOST});
+    let written = json!({"asked_at": now.timestamp_micros(), "runs": named, "has_more": runs.len() > MOST});
     serde_json::from_value(written).unwrap()
 }
 
@@ -134,9 +133,8 @@ impl World {
     pub fn check_named(&self) {
         for dag in self.records.dags.iter().filter(|dag| dag.dag.catchup == Catchup::All) {
             let named: Vec<DataInterval> = all_runs(&dag.dag).iter().map(|run| run.data_interval).collect();
-            let by_schedule = |run: &&RunRecord| {
-                run.dag_id == dag.dag.dag_id && run.run_type == RunType::Scheduled
-            };
+            let by_schedule =
+                |run: &&RunRecord| run.dag_id == dag.dag.dag_id && run.run_type == RunType::Scheduled;
             let runs = self.records.runs.values().filter(by_schedule);
             let found: Vec<DataInterval> = runs.filter_map(|run| run.data_interval).collect();
             assert!(dag.dag.schedule.listed().is_none() || found == named, "{found:#?} not {named:#?}");
