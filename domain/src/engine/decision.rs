@@ -60,7 +60,7 @@ pub struct Decisions {
     pub consumed: Vec<Consumption>,
     /// How far DAGs have consumed asset events.
     pub asset_cursors: Vec<AssetCursorRecord>,
-    /// Schedules that moved on.
+    /// Schedules that moved on, each once.
     pub cursors: Vec<CursorRecord>,
     /// Flags of DAGs that changed.
     pub dags: Vec<DagFlags>,

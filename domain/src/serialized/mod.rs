@@ -12,6 +12,7 @@ mod fields;
 mod groups;
 mod params;
 pub mod places;
+mod plugins;
 mod tasks;
 mod timetables;
 mod wrapped;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use self::fields::Fields;
+use self::{fields::Fields, plugins::Said};
 use crate::{
     alert::{Alerts, Notification},
     dag::{Dag, MAX_TASKS, Task, USUAL_MAPPED},
@@ -74,18 +75,18 @@ pub fn read(serialized: &Value, file: &str) -> Result<Dag, Refused> {
     let dag = serialized.get("dag").and_then(Value::as_object);
     let dag = Fields::new(dag.ok_or_else(|| Refused::new("it holds no DAG"))?);
     let id = dag.text("dag_id").map(str::to_owned);
-    read_dag(&dag, file).map_err(|refused| Refused { dag_id: id, ..refused })
+    read_dag(&dag, Said::beside(serialized), file).map_err(|refused| Refused { dag_id: id, ..refused })
 }
 
-fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
+fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refused> {
     let id = fields.text("dag_id").ok_or_else(|| Refused::new("it has no dag_id"))?;
     if fields.get("deadline").is_some() {
         return Err(Refused::new("deadlines that are written in Python are not known yet"));
     }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
-    let (schedule, asset_condition) = timetables::read(fields.get("timetable"))?;
-    let tasks = read_tasks(fields, &members)?;
+    let (schedule, asset_condition) = timetables::read(fields.get("timetable"), said)?;
+    let tasks = read_tasks(fields, &members, said)?;
     let catchup = if fields.flag("catchup") { Catchup::All } else { Catchup::None };
     Ok(Dag {
         dag_id: DagId::new(id).map_err(|error| Refused::new(error.to_string()))?,
@@ -127,7 +128,7 @@ fn callback(fields: &Fields<'_>, flag: &str) -> Vec<Notification> {
     if fields.flag(flag) { vec![Notification::Callback] } else { Vec::new() }
 }
 
-fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task>, Refused> {
+fn read_tasks(fields: &Fields<'_>, members: &groups::Members, said: Said<'_>) -> Result<Vec<Task>, Refused> {
     let written = fields.list("tasks");
     if written.len() > MAX_TASKS {
         return Err(Refused::new(format!("it has {} tasks; at most {MAX_TASKS} are allowed", written.len())));
@@ -139,7 +140,7 @@ fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task
         let own = Fields::new(task.as_object().ok_or_else(|| Refused::new("a task is no object"))?);
         let id = own.text("task_id").unwrap_or_default();
         let refused = |refused: Refused| Refused { task_id: Some(id.to_owned()), ..refused };
-        let read = tasks::read(&own, members).map_err(refused)?;
+        let read = tasks::read(&own, members, said).map_err(refused)?;
         for next in own.list("downstream_task_ids").iter().filter_map(Value::as_str) {
             let next = TaskId::new(next).map_err(|error| refused(Refused::new(error.to_string())))?;
             upstream.entry(next).or_default().push(read.task_id.clone());

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 
-use super::{Refused, assets, fields::span, wrapped, zone};
+use super::{Refused, assets, fields::span, plugins::Said, wrapped, zone};
 use crate::{
     asset::Condition,
     span::Span,
@@ -14,21 +14,24 @@ use crate::{
 const OURS: &str = "airflow.timetables.";
 
 /// The times of a schedule, and the assets that it waits for.
-pub(super) fn read(timetable: Option<&Value>) -> Result<(Timetable, Option<Condition>), Refused> {
+pub(super) fn read(
+    timetable: Option<&Value>,
+    said: Said<'_>,
+) -> Result<(Timetable, Option<Condition>), Refused> {
     let Some(timetable) = timetable else { return Ok((Timetable::Null, None)) };
     let kind = wrapped::kind(timetable).unwrap_or_default();
-    let said = wrapped::inner(timetable);
-    let condition = || assets::condition(said.get("asset_condition").unwrap_or(&Value::Null), 0).map(Some);
+    let own = wrapped::inner(timetable);
+    let condition = || assets::condition(own.get("asset_condition").unwrap_or(&Value::Null), 0).map(Some);
     match kind.strip_prefix(OURS).unwrap_or(kind) {
         "simple.AssetTriggeredTimetable" => Ok((Timetable::Null, condition()?)),
         "assets.AssetOrTimeSchedule" => {
-            Ok((times(said.get("timetable").unwrap_or(&Value::Null))?, condition()?))
+            Ok((times(own.get("timetable").unwrap_or(&Value::Null), said)?, condition()?))
         }
-        _ => Ok((times(timetable)?, None)),
+        _ => Ok((times(timetable, said)?, None)),
     }
 }
 
-fn times(timetable: &Value) -> Result<Timetable, Refused> {
+fn times(timetable: &Value, plugins: Said<'_>) -> Result<Timetable, Refused> {
     let kind = wrapped::kind(timetable).unwrap_or_default();
     let said = wrapped::inner(timetable);
     match kind.strip_prefix(OURS).unwrap_or(kind) {
@@ -45,9 +48,11 @@ fn times(timetable: &Value) -> Result<Timetable, Refused> {
         }
         "interval.DeltaDataIntervalTimetable" => Ok(Timetable::Every(every(said)?.with_data_interval(true))),
         "events.EventsTimetable" => dates(said),
-        _ => Err(Refused::new(format!(
-            "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, @once and @continuous"
-        ))),
+        _ => plugins.timetable(kind, said)?.ok_or_else(|| {
+            Refused::new(format!(
+                "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, @once and @continuous, and the classes of plugins"
+            ))
+        }),
     }
 }
 

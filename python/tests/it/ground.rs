@@ -7,6 +7,9 @@ use python::{Environment, Setup, Zygote};
 
 use crate::airflow::environment;
 
+/// The folder of plugins, below that of DAG files.
+const PLUGINS: &str = "plugins";
+
 /// A folder of DAG files and a fork server for it.
 pub struct Ground {
     pub environment: Environment,
@@ -21,16 +24,23 @@ impl Ground {
 
     /// With or without the understanding of older files.
     pub async fn lay_with(compat: bool) -> Option<Self> {
-        Self::lay_on(environment().await?.with_compat(compat)).await
+        Self::on(tempfile::tempdir().unwrap(), environment().await?.with_compat(compat)).await
     }
 
     /// With what was read of so many files kept.
     pub async fn lay_keeping(files: u8) -> Option<Self> {
-        Self::lay_on(environment().await?.with_kept_files(files)).await
+        Self::on(tempfile::tempdir().unwrap(), environment().await?.with_kept_files(files)).await
     }
 
-    async fn lay_on(environment: Environment) -> Option<Self> {
+    /// With a plugin of Airflow's.
+    pub async fn lay_with_plugin(name: &str, text: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(PLUGINS)).unwrap();
+        fs::write(folder.path().join(PLUGINS).join(name), text).unwrap();
+        Self::on(folder, environment().await?).await
+    }
+
+    async fn on(folder: tempfile::TempDir, environment: Environment) -> Option<Self> {
         let variables = variables(&environment, folder.path());
         let setup =
             Setup { interpreter: environment.interpreter(), environment: variables, preload: Vec::new() };
@@ -58,5 +68,7 @@ fn variables(environment: &Environment, folder: &Path) -> Vec<(String, String)> 
     let inherited =
         ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
     variables.extend(inherited.map(|(name, value)| (name.to_owned(), value)));
+    let plugins = folder.join(PLUGINS).display().to_string();
+    variables.push(("AIRFLOW__CORE__PLUGINS_FOLDER".to_owned(), plugins));
     variables
 }

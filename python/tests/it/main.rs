@@ -8,4 +8,5 @@ mod compat;
 mod ground;
 mod kept;
 mod parsing;
+mod plugins;
 mod serving;

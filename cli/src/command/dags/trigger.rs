@@ -9,7 +9,6 @@ use domain::{
     id::{DagId, RunId},
     intent::{self, Wish},
     state::RunState,
-    timetable::DataInterval,
 };
 use runtime::clock::Clock;
 use serde_json::{Map, Value};
@@ -69,12 +68,11 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
         Some(run_id) => run_id,
         None => RunId::new(&format!("manual__{}", now.to_rfc3339_opts(SecondsFormat::Micros, false)))?,
     };
-    let interval = |date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date));
     Ok(intent::Trigger {
         dag_id: trigger.dag_id,
         run_id,
         logical_date: trigger.logical_date,
-        data_interval: trigger.logical_date.map(interval),
+        data_interval: trigger.logical_date.map(|date| dag.schedule.given_interval(date)).transpose()?,
         run_after,
         conf,
         note: trigger.note,
