@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 
-from tradewind_bridge import arguments, context, kept, moved, nests, orphans, reading, rehearsal, wire
+from tradewind_bridge import arguments, context, kept, moved, nests, orphans, pages, reading, rehearsal, wire
 
 
 def main():
@@ -33,6 +33,7 @@ def main():
     # What is alive now lives for ever: collecting it in a child would only copy its pages.
     gc.collect()
     gc.freeze()
+    pages.gather()
     serve(control, entries, start)
 
 

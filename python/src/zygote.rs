@@ -23,7 +23,7 @@ use crate::packet::{self, Order, Said};
 /// What makes the modules and starts the fork server.
 const PROGRAM: &str = include_str!("../bridge/boot.py");
 /// The bridge's modules. Each comes after those that it imports.
-const MODULES: [(&str, &str); 15] = [
+const MODULES: [(&str, &str); 16] = [
     ("notices", include_str!("../bridge/notices.py")),
     ("names", include_str!("../bridge/names.py")),
     ("stand_ins", include_str!("../bridge/stand_ins.py")),
@@ -34,6 +34,7 @@ const MODULES: [(&str, &str); 15] = [
     ("reading", include_str!("../bridge/reading.py")),
     ("wire", include_str!("../bridge/wire.py")),
     ("orphans", include_str!("../bridge/orphans.py")),
+    ("pages", include_str!("../bridge/pages.py")),
     ("witness", include_str!("../bridge/witness.py")),
     ("rehearsal", include_str!("../bridge/rehearsal.py")),
     ("kept", include_str!("../bridge/kept.py")),
