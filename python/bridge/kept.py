@@ -149,6 +149,7 @@ class Keeper:
             self.hand_over(order, descriptors)
             return True
         wire.close_all(descriptors)
+        wire.lead(pid)
         self.children[os.pidfd_open(pid)] = pid
         wire.say(self.link, {"launched": {"launch": launch, "pid": pid}})
         return False

@@ -8,16 +8,17 @@ import sys
 class Orphans:
     """What a DAG file has started and what left its group: a daemon. It is ended when the child is that it may come from.
 
-    What tasks leave behind is the worker's business.
+    What tasks leave behind is the worker's business. It is ended only where files are read, which is nowhere where tasks run.
     """
 
     PR_SET_CHILD_SUBREAPER = 36
 
     def __init__(self):
-        self.adopts, self.suspects = False, {}
+        self.adopts, self.ends, self.suspects = False, False, {}
 
-    def adopt(self):
-        """From now on orphans below this process become its children (Linux)."""
+    def adopt(self, to_end):
+        """From now on orphans below this process become its children (Linux), and are ended if they shall be."""
+        self.ends = self.ends or to_end
         if not self.adopts and sys.platform == "linux":
             import ctypes
 
@@ -25,7 +26,7 @@ class Orphans:
 
     def end_with(self, children):
         """Some child has ended, these still run. Nobody can tell whose an orphan is: it ends with the last one that was there."""
-        found = self.found(children) if self.adopts else set()
+        found = self.found(children) if self.adopts and self.ends else set()
         self.suspects = {pid: self.suspects.get(pid, children) & children for pid in found}
         for pid, suspects in self.suspects.items():
             if not suspects:

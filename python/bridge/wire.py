@@ -1,5 +1,6 @@
-"""Packets: a length of four bytes, then JSON. Descriptors travel beside the length."""
+"""What the processes of the bridge say to each other: a length of four bytes, then JSON. Descriptors travel beside the length."""
 
+import contextlib
 import json
 import os
 import socket
@@ -38,6 +39,12 @@ def hand_on(control, body, descriptors):
     prefix = PREFIX.pack(len(body))
     sent = socket.send_fds(control, [prefix], descriptors)
     control.sendall(prefix[sent:] + body)
+
+
+def lead(pid):
+    """Makes a child the leader of a group at once: it may take a while until it does that itself."""
+    with contextlib.suppress(OSError):  # it has done so, or has ended
+        os.setpgid(pid, pid)
 
 
 def close_all(descriptors):

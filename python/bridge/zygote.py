@@ -115,7 +115,7 @@ class Server:
                 os._exit(0)
             order = json.loads(body)
             if order["target"] == "parse":
-                self.orphans.adopt()
+                self.orphans.adopt(to_end=True)
             if not self.nests.take(body, order, descriptors):
                 self.fork(order, descriptors)
         self.nests.retire_old()
@@ -146,13 +146,14 @@ class Server:
             self.leave()
             become_child(order, descriptors, self.entries, self.start)
         wire.close_all(descriptors)
+        wire.lead(pid)
         self.children.add(pid)
         wire.say(self.control, {"launched": {"launch": order["launch"], "pid": pid}})
 
     def hatch(self, link, others, order):
         """Starts a child that reads the file of an order and then takes orders itself."""
         # Should it die, its children are ours.
-        self.orphans.adopt()
+        self.orphans.adopt(to_end=False)
         pid = os.fork()
         if pid == 0:
             wire.close_all(others)

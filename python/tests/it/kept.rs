@@ -175,7 +175,7 @@ async fn what_has_changed_is_read_by_the_next_task() {
 }
 
 /// Tops of files, by what they depend on beside files.
-const APART: [(&str, &str); 23] = [
+const APART: [(&str, &str); 22] = [
     ("a folder that is made", "import os\nos.makedirs('/tmp', exist_ok=True)"),
     (
         "a connection",
@@ -184,7 +184,6 @@ const APART: [(&str, &str); 23] = [
     ("a secret", "from airflow.sdk.log import mask_secret\nmask_secret('hidden')"),
     ("a link", "import os\nos.readlink('/proc/self')"),
     ("the age of a file", "import os\nage = os.stat(__file__).st_mtime"),
-    ("a signal", "import signal\nsignal.setitimer(signal.ITIMER_REAL, 60)"),
     ("the day", "import datetime\nnow = datetime.datetime.now()"),
     ("the day of pendulum", "import pendulum\nnow = pendulum.now()"),
     ("the time", "import time\nnow = time.time()"),
@@ -259,6 +258,21 @@ async fn the_death_of_who_has_read_the_file_is_nobodys_loss() {
     drop(child);
     kill(Pid::from_raw(reader as i32), Signal::SIGKILL).unwrap();
     assert_eq!(run(&ground, "mortal.py", &[]).await.printed, "done\n");
+}
+
+#[tokio::test]
+async fn what_a_task_leaves_behind_is_not_the_servers_business() {
+    let Some(ground) = Ground::lay_keeping(8).await else { return };
+    let body = "import subprocess\nprint(subprocess.Popen([\"sleep\", \"60\"], start_new_session=True, stdin=-3, stdout=-3, stderr=-3).pid)";
+    ground.file("leaving.py", &dag("", "leaving", body));
+    let mut left = Vec::new();
+    for _ in 0..3 {
+        let pid: i32 = run(&ground, "leaving.py", &[]).await.printed.trim().parse().unwrap();
+        left.push(Pid::from_raw(pid));
+    }
+    for pid in left {
+        kill(pid, Signal::SIGKILL).expect("it lives");
+    }
 }
 
 fn children_of(pid: u32) -> Vec<u32> {
