@@ -56,7 +56,7 @@ class Keeper:
 
     def read(self):
         """Reads the file, and tells the fork server whether what came of it may serve again, and for how long."""
-        witnessing = witness.Witness(self.folder)
+        witnessing = witness.Witness()
         bag = None
         try:
             make = self.prepare()

@@ -8,7 +8,7 @@ import sys
 class Orphans:
     """What a DAG file has started and what left its group: a daemon. It is ended when the child is that it may come from.
 
-    What tasks leave behind is the worker's business. It is ended only where files are read, which is nowhere where tasks run.
+    What tasks leave behind is the worker's business, so nothing is ended before the first file is read.
     """
 
     PR_SET_CHILD_SUBREAPER = 36

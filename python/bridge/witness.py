@@ -26,11 +26,14 @@ CLOCKS = {"now", "utcnow", "today"}
 MOMENTS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "localtime", "gmtime",
              "strftime", "ctime", "asctime"},
-    "posix": {"urandom", "getrandom", "getpid", "getppid", "times", "getloadavg", "sched_getaffinity", "statvfs", "umask", "nice", "pipe", "dup", "dup2"},
+    "posix": {"urandom", "getrandom", "getpid", "getppid", "times", "getloadavg", "sched_getaffinity", "statvfs", "umask", "nice",
+              "pipe", "dup", "dup2"},
     "_thread": {"start_new_thread"},
     "_uuid": {"generate_time_safe"},
 }
 LOOKS = {"stat", "lstat", "access", "readlink"}
+CHANCE = {"random", "getrandbits", "seed", "getstate", "setstate"}
+TELLING = CLOCKS | LOOKS | CHANCE | set().union(*MOMENTS.values())
 # Audit events that are looked at; all of the others tell nothing of what is without.
 DEEDS = (
     "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "pty.",
@@ -45,10 +48,9 @@ HARMLESS = {"socket.gethostname", "subprocess.Popen.__init__"}
 class Witness:
     """Watches this process while it reads a file."""
 
-    def __init__(self, folder):
-        self.root = os.path.join(os.path.abspath(folder), "")
-        self.libraries = tuple({os.path.join(os.path.realpath(path), "") for path in (sys.prefix, sys.base_prefix)} | {
-            os.path.join(path, "") for path in (sys.prefix, sys.base_prefix)})
+    def __init__(self):
+        prefixes = {sys.prefix, sys.base_prefix}
+        self.libraries = tuple(os.path.join(path, "") for path in prefixes | {os.path.realpath(path) for path in prefixes})
         self.doubt = None
         self.looked_at, self.names = {}, {}
         self.watches = False
@@ -129,17 +131,15 @@ class Witness:
 
     def called(self, frame, event, function):
         """A profile function: sees calls of what is written in C, and so the clock."""
-        if event != "c_call" or not self.watches:
+        if event != "c_call" or function.__name__ not in TELLING or not self.watches:
             return
-        name = function.__name__
+        name, owner = function.__name__, getattr(function, "__self__", None)
         module = getattr(function, "__module__", None)
-        if name in CLOCKS:
-            owner = function.__self__
-            is_asking = isinstance(owner, type) and issubclass(owner, datetime.date)
-        elif module in MOMENTS:
-            is_asking = name in MOMENTS[module]
-        else:
-            is_asking = isinstance(getattr(function, "__self__", None), _random.Random)
+        is_asking = (
+            name in CLOCKS and isinstance(owner, type) and issubclass(owner, datetime.date)
+            or name in MOMENTS.get(module, ())
+            or isinstance(owner, _random.Random)
+        )
         if not is_asking and not (name in LOOKS and module == "posix"):
             return
         self.watches = False
