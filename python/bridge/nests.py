@@ -11,8 +11,8 @@ from tradewind_bridge import wire, witness
 
 # How long what was read is good at most, and how long a file is remembered that was read once; in seconds.
 LIFE = 60
-# How long reading a file may take before the tasks that wait for it do so themselves.
-PATIENCE = 15
+# How long tasks wait for a file to be read before they do so themselves, and how long reading it may take at all.
+WAIT, PATIENCE = 2, 60
 # How long a file is left alone that cannot be kept while it stays as it is.
 PAUSE = 600
 # One that became stale with fewer tasks than this was not worth its while, and is left alone for a shorter time.
@@ -39,6 +39,15 @@ class Nest:
     def ends_at(self):
         return self.born + (LIFE if self.is_ready else PATIENCE)
 
+    @property
+    def is_slow(self):
+        return not self.is_ready and time.monotonic() - self.born >= WAIT
+
+    @property
+    def due_at(self):
+        """When something is to be done about it."""
+        return self.born + WAIT if self.waiting and not self.is_ready else self.ends_at
+
     def is_fresh(self):
         return all(witness.look(path) == seen for path, seen in self.files.items())
 
@@ -62,11 +71,13 @@ class Nests:
         return {nest.link: nest for nest in self.by_pid.values() if nest.link is not None}
 
     def patience(self):
-        """How long until one of them has had its time, in seconds."""
-        ends = [nest.ends_at for nest in self.by_file.values()]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        """How long until something is to be done about one of them, in seconds."""
+        moments = [nest.due_at for nest in self.by_file.values()]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def retire_old(self):
+        for nest in [nest for nest in self.by_file.values() if nest.is_slow]:
+            self.without(nest)
         for nest in [nest for nest in self.by_file.values() if nest.ends_at <= time.monotonic()]:
             self.retire(nest)
             if not nest.is_ready:
@@ -88,7 +99,7 @@ class Nests:
                 return False
             nest = None
         nest = nest or self.make(file, order, descriptors)
-        if nest is None or nest.is_ready and not nest.is_for(dict(order["environment"])):
+        if nest is None or nest.is_slow or nest.is_ready and not nest.is_for(dict(order["environment"])):
             return False
         nest.used = time.monotonic()
         nest.waiting[order["launch"]] = (body, order, descriptors)

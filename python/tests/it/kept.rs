@@ -261,6 +261,25 @@ async fn the_death_of_who_has_read_the_file_is_nobodys_loss() {
 }
 
 #[tokio::test]
+async fn no_task_waits_long_for_a_file_that_is_read_slowly() {
+    let Some(ground) = Ground::lay_keeping(8).await else { return };
+    ground.file(
+        "slow.py",
+        &dag("import os, time\nif os.environ.get(\"SLOW\"):\n    time.sleep(20)", "slow", "pass"),
+    );
+    assert!(!run(&ground, "slow.py", &[]).await.kept);
+    let began = std::time::Instant::now();
+    // It is read for this task, and for longer than anybody waits.
+    let (_child, reader) = launch(&ground, "slow.py", &[("SLOW", "x")]).await;
+    assert_eq!(reader, ground.zygote.pid());
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(15), "{waited:?}");
+    let (_child, reader) = launch(&ground, "slow.py", &[("SLOW", "x")]).await;
+    assert_eq!(reader, ground.zygote.pid(), "those that follow do not wait at all");
+    assert!(began.elapsed() - waited < Duration::from_secs(2));
+}
+
+#[tokio::test]
 async fn what_a_task_leaves_behind_is_not_the_servers_business() {
     let Some(ground) = Ground::lay_keeping(8).await else { return };
     let body = "import subprocess\nprint(subprocess.Popen([\"sleep\", \"60\"], start_new_session=True, stdin=-3, stdout=-3, stderr=-3).pid)";
