@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import pathlib
-import select
 import socket
 import sys
 import time
@@ -125,12 +124,12 @@ class Keeper:
         """Forks a child for each order."""
         more = True
         while more or self.children:
-            ready, _, _ = select.select([*self.children, *([self.link] if more else [])], [], [])
-            for ended in [entry for entry in ready if entry is not self.link]:
+            ready = wire.readable([*self.children, *([self.link.fileno()] if more else [])])
+            for ended in ready & self.children.keys():
                 pid = self.children.pop(ended)
                 os.close(ended)
                 wire.say(self.link, {"ended": {"pid": pid, "status": os.waitpid(pid, 0)[1]}})
-            if self.link in ready:
+            if self.link.fileno() in ready:
                 body, descriptors = wire.hear(self.link)
                 more = body is not None
                 if more and self.fork(json.loads(body), descriptors):

@@ -18,6 +18,8 @@ PAUSE = 600
 # One that became stale with fewer tasks than this was not worth its while, and is left alone for a shorter time.
 WORTH, SHORT_PAUSE = 3, 60
 MOST_REMEMBERED = 1_000
+# Each task that waits holds descriptors here, each that runs one in its nest, and a process may open 1,024 as a rule.
+MOST_WAITING, MOST_RUNNING = 64, 512
 # What a process of ours does not take in so many seconds it never will.
 STUCK = 5
 
@@ -68,7 +70,7 @@ class Nests:
         self.seen, self.left_alone = collections.OrderedDict(), collections.OrderedDict()
 
     def links(self):
-        return {nest.link: nest for nest in self.by_pid.values() if nest.link is not None}
+        return {nest.link.fileno(): nest for nest in self.by_pid.values() if nest.link is not None}
 
     def patience(self):
         """How long until something is to be done about one of them, in seconds."""
@@ -100,6 +102,8 @@ class Nests:
             nest = None
         nest = nest or self.make(file, order, descriptors)
         if nest is None or nest.is_slow or nest.is_ready and not nest.is_for(dict(order["environment"])):
+            return False
+        if len(nest.tasks) >= MOST_RUNNING or sum(len(other.waiting) for other in self.by_pid.values()) >= MOST_WAITING:
             return False
         nest.used = time.monotonic()
         nest.waiting[order["launch"]] = (body, order, descriptors)

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import math
 import os
+import select
 import socket
 import struct
 
@@ -39,6 +41,14 @@ def hand_on(control, body, descriptors):
     prefix = PREFIX.pack(len(body))
     sent = socket.send_fds(control, [prefix], descriptors)
     control.sendall(prefix[sent:] + body)
+
+
+def readable(descriptors, patience=None):
+    """Which of these descriptors have something to read, or their end; waits for so many seconds at most."""
+    poll = select.poll()  # and not `select`, which knows no number above 1,023
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(None if patience is None else math.ceil(patience * 1000))}
 
 
 def lead(pid):

@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import sys
@@ -102,14 +101,14 @@ class Server:
     def turn(self):
         """Waits until there is something to do, and does it."""
         links = self.nests.links()
-        ready, _, _ = select.select([self.control, self.woken, *links], [], [], self.nests.patience())
+        ready = wire.readable([self.control.fileno(), self.woken, *links], self.nests.patience())
         for link in links.keys() & ready:
             self.nests.hear(links[link], self.children)
         if self.woken in ready:
             os.read(self.woken, 4096)
             self.tell_ends()
             self.orphans.end_with(self.children | self.nests.by_pid.keys())
-        if self.control in ready:
+        if self.control.fileno() in ready:
             body, descriptors = wire.hear(self.control)
             if body is None:
                 os._exit(0)
