@@ -202,8 +202,7 @@ impl Scene<'_> {
         let there = self.task(other.task_id.as_str());
         let (own, theirs) = (self.groups(task), self.groups(there));
         let shared = own.iter().filter(|group| theirs.contains(group)).count();
-        let is_unknown =
-            at < 0 || other.map_index < 0 || self.is_unmeasured(there) || self.is_too_long(there);
+        let is_unknown = at < 0 || other.map_index < 0 || self.is_unmeasured(there) || self.is_lost(there);
         if shared == 0 || is_unknown {
             return true;
         }
@@ -212,8 +211,16 @@ impl Scene<'_> {
     }
 
     // It cannot be mapped anew: the instances that it had before all end as it does, and count for every element.
-    fn is_too_long(&self, task: &Task) -> bool {
-        self.widths(task).iter().product::<usize>() > self.dag.max_map_length as usize
+    fn is_lost(&self, task: &Task) -> bool {
+        let elements = self.widths(task).iter().product::<usize>();
+        let has_ended_badly = |id: &String| {
+            let is_it = |(ti, _): &&(&TiRecord, TaskState)| ti.task_id.as_str() == id && ti.map_index < 0;
+            let mut states = self.tis.iter().filter(is_it).map(|(_, state)| *state);
+            states.any(|state| matches!(state, Failed | UpstreamFailed | Skipped))
+        };
+        elements == 0
+            || elements > self.dag.max_map_length as usize
+            || self.sources(task).iter().any(has_ended_badly)
     }
 
     // How many elements each group around a task has, and its own mapping.
