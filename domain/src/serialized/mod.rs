@@ -11,6 +11,7 @@ mod expansion;
 mod fields;
 mod groups;
 mod params;
+mod partitions;
 pub mod places;
 mod tasks;
 mod timetables;
@@ -26,6 +27,7 @@ use crate::{
     alert::{Alerts, Notification},
     dag::{Dag, MAX_TASKS, Task, USUAL_MAPPED},
     id::{DagId, TaskId},
+    partition::Mapper,
     timetable::{Catchup, Overlap},
 };
 
@@ -75,6 +77,14 @@ pub fn read(serialized: &Value, file: &str) -> Result<Dag, Refused> {
     let dag = Fields::new(dag.ok_or_else(|| Refused::new("it holds no DAG"))?);
     let id = dag.text("dag_id").map(str::to_owned);
     read_dag(&dag, file).map_err(|refused| Refused { dag_id: id, ..refused })
+}
+
+/// Reads a partition mapper by itself.
+///
+/// # Errors
+/// When it is none of Airflow's own.
+pub fn partition_mapper(serialized: &Value) -> Result<Mapper, Refused> {
+    partitions::mapper(serialized, 0)
 }
 
 fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {

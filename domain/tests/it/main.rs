@@ -33,6 +33,7 @@ mod missing;
 mod oracle;
 mod others;
 mod overlap;
+mod partitions;
 mod policies;
 mod repeat;
 mod rest;
