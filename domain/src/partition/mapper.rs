@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, FormatError,
     format::{Format, Shown},
     policy::Policy,
     window::{Decoded, Window},
@@ -18,16 +19,18 @@ use crate::timetable::{clock_moment, clock_offset, clock_reading};
 pub const USUAL_MOST: usize = 1_000;
 
 /// Turns the key of an asset's event into the keys of the partitions that a consumer has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapper {
     /// What it does.
     pub rule: Rule,
     /// How many keys one event may give; [`USUAL_MOST`] otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<usize>,
 }
 
 /// What a mapper does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// The key stays as it is.
     Identity,
@@ -53,20 +56,41 @@ pub enum Rule {
 }
 
 /// The start of a period, as a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Form", into = "Form")]
 pub struct Start {
-    /// Of which.
-    pub of: Unit,
-    /// Whose clock counts.
-    pub zone: Tz,
-    /// How the keys of the asset are written.
-    pub input: Format,
-    /// How the keys of the consumer are.
-    pub output: Format,
+    of: Unit,
+    zone: Tz,
+    input: Format,
+    output: Format,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Form {
+    of: Unit,
+    zone: Tz,
+    input: String,
+    output: String,
+}
+
+impl TryFrom<Form> for Start {
+    type Error = FormatError;
+
+    fn try_from(form: Form) -> Result<Self, FormatError> {
+        Self::new(form.of, form.zone, &form.input, &form.output)
+    }
+}
+
+impl From<Start> for Form {
+    fn from(start: Start) -> Self {
+        let Start { of, zone, input, output } = start;
+        Self { of, zone, input: input.as_str().to_owned(), output: output.as_str().to_owned() }
+    }
 }
 
 /// A period that has a start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// The hour.
     Hour,
@@ -83,7 +107,7 @@ pub enum Unit {
 }
 
 /// One run for many partitions of the asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollup {
     /// What each of them belongs to.
     pub upstream: Mapper,
@@ -94,7 +118,7 @@ pub struct Rollup {
 }
 
 /// Many runs for one partition of the asset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FanOut {
     /// What the partition is about.
     pub upstream: Mapper,
@@ -254,6 +278,19 @@ fn segments<'a>(
 }
 
 impl Start {
+    /// The start of the unit by the clock of a zone; with how the keys of the asset and those of the consumer are written.
+    ///
+    /// # Errors
+    /// When one of them is no format.
+    pub fn new(of: Unit, zone: Tz, input: &str, output: &str) -> Result<Self, FormatError> {
+        let output = match of {
+            Unit::Week => Format::of_weeks(output),
+            Unit::Quarter => Format::of_quarters(output),
+            Unit::Hour | Unit::Day | Unit::Month | Unit::Year => Format::new(output),
+        };
+        Ok(Self { of, zone, input: Format::new(input)?, output: output? })
+    }
+
     fn unreadable(&self, key: &str, format: &Format) -> Error {
         Error::Unreadable { key: key.to_owned(), format: format.as_str().to_owned() }
     }

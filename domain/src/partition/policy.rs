@@ -2,8 +2,11 @@
 
 use std::num::NonZeroI64;
 
+use serde::{Deserialize, Serialize};
+
 /// When a run about a whole may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Once all parts are there.
     All,

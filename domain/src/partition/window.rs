@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, Months, NaiveDateTime, TimeDelta};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, format::Shown};
 
 /// The parts of a period, or a set of names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Window {
     /// The parts of a period of time.
     Period {
@@ -22,7 +25,8 @@ pub enum Window {
 }
 
 /// A period that has parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Period {
     /// Of 60 minutes.
     Hour,

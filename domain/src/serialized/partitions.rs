@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroI64};
 use serde_json::Value;
 
 use super::{Refused, wrapped, zone};
-use crate::partition::{FanOut, Format, Mapper, Period, Policy, Rollup, Rule, Start, Unit, Window};
+use crate::partition::{FanOut, Mapper, Period, Policy, Rollup, Rule, Start, Unit, Window};
 
 /// Most mappers within mappers.
 const MAX_DEPTH: usize = 10;
@@ -69,17 +69,15 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, Refused> {
 }
 
 fn start(said: &Value, of: Unit) -> Result<Rule, Refused> {
-    let wrong = |error: crate::partition::FormatError| {
-        Refused::new(format!("its partition mapper cannot be used: {error}"))
-    };
-    let output = text(said, "output_format")?;
-    let output = match of {
-        Unit::Week => Format::of_weeks(output),
-        Unit::Quarter => Format::of_quarters(output),
-        Unit::Hour | Unit::Day | Unit::Month | Unit::Year => Format::new(output),
-    };
-    let input = Format::new(text(said, "input_format")?).map_err(wrong)?;
-    Ok(Rule::Start(Start { of, zone: zone(said.get("timezone"))?, input, output: output.map_err(wrong)? }))
+    let start = Start::new(
+        of,
+        zone(said.get("timezone"))?,
+        text(said, "input_format")?,
+        text(said, "output_format")?,
+    );
+    start
+        .map(Rule::Start)
+        .map_err(|error| Refused::new(format!("its partition mapper cannot be used: {error}")))
 }
 
 fn mappers(said: &Value, depth: usize) -> Result<Vec<Mapper>, Refused> {

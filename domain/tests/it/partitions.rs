@@ -24,6 +24,8 @@ fn keys_become_what_airflow_makes_of_them() {
     let (mut rows, mut different) = (0, Vec::new());
     for entry in recorded() {
         let mapper = partition_mapper(&entry.mapper).unwrap();
+        let kept = serde_json::to_string(&mapper).unwrap();
+        assert_eq!(serde_json::from_str::<domain::partition::Mapper>(&kept).unwrap(), mapper);
         for (key, theirs, date) in &entry.rows {
             let sorted = |mut keys: Vec<String>| {
                 keys.sort_unstable();
