@@ -8,6 +8,8 @@ mod operator;
 mod said;
 mod usual;
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
@@ -132,11 +134,14 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> 
     Value::deserialize(from).map(Some)
 }
 
-/// A box drawn around tasks; its id is the prefix of theirs.
+/// A box drawn around tasks and other groups. Its id is the prefix of theirs, unless a Python file says `prefix_group_id=False`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Its full id, with the ids of the groups around it.
     pub group_id: TaskId,
+    /// The group around it, where its id does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
     /// What it is mapped over; every task in it has an instance for each element, or for each combination of several keys.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub expand: IndexMap<String, Expand>,
@@ -286,12 +291,32 @@ impl Dag {
         self.tasks.iter().find(|task| task.task_id.as_str() == task_id)
     }
 
+    /// The group around a group: the one that it names, else the longest other one that its id begins with.
+    #[must_use]
+    pub fn parent_group(&self, group_id: &str) -> Option<&str> {
+        let ids = || self.groups.iter().map(|group| group.group_id.as_str());
+        let is_around =
+            |other: &&str| group_id.strip_prefix(*other).is_some_and(|rest| rest.starts_with('.'));
+        let named = self.groups.iter().find(|group| group.group_id.as_str() == group_id);
+        let named = named.and_then(|group| group.parent.as_ref()).map(TaskId::as_str);
+        named.or_else(|| ids().filter(is_around).max_by_key(|other| other.len()))
+    }
+
+    /// A group and those around it, the innermost first.
+    pub fn with_those_around<'a>(&'a self, group_id: &'a str) -> impl Iterator<Item = &'a str> {
+        let parent = |group: &&'a str| self.parent_group(group);
+        std::iter::successors(Some(group_id), parent).take(self.groups.len() + 1)
+    }
+
     /// The tasks of a group, and of the groups in it; none when there is no such group.
     #[must_use]
     pub fn in_group(&self, group_id: &str) -> Vec<TaskId> {
-        let inside = format!("{group_id}.");
-        let ids = self.tasks.iter().map(|task| &task.task_id);
-        ids.filter(|id| id.as_str().starts_with(&inside)).cloned().collect()
+        let ids = self.groups.iter().map(|group| group.group_id.as_str());
+        let inside: HashSet<&str> =
+            ids.filter(|id| self.with_those_around(id).any(|around| around == group_id)).collect();
+        let is_inside =
+            |task: &&Task| task.group.as_ref().is_some_and(|group| inside.contains(group.as_str()));
+        self.tasks.iter().filter(is_inside).map(|task| task.task_id.clone()).collect()
     }
 
     /// What a person means by an id: the task of that id, else the tasks of that group, else what does not exist.

@@ -156,16 +156,19 @@ def serve(control, entries, start):
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    children = set()
+    children, orphans = set(), Orphans()
     while True:
         ready, _, _ = select.select([control, woken], [], [])
         if woken in ready:
             os.read(woken, 4096)
             tell_ends(control, children)
+            orphans.end_with(children)
         if control in ready:
             order, descriptors = hear(control)
             if order is None:
                 os._exit(0)
+            if order["target"] == "parse":
+                orphans.adopt()
             try:
                 pid = os.fork()
             except OSError as error:
@@ -203,8 +206,43 @@ def become_child(control, pipe, order, descriptors, entries, start):
     start(requests, stdout, stderr, descriptors[3], target)
 
 
+class Orphans:
+    """What a DAG file has started and what left its group: a daemon. It is ended when the child is that it may come from.
+
+    What tasks leave behind is the worker's business.
+    """
+
+    PR_SET_CHILD_SUBREAPER = 36
+
+    def __init__(self):
+        self.adopts, self.suspects = False, {}
+
+    def adopt(self):
+        """From now on orphans below this process become its children (Linux)."""
+        if not self.adopts and sys.platform == "linux":
+            import ctypes
+
+            self.adopts = ctypes.CDLL(None).prctl(self.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+    def end_with(self, children):
+        """Some child has ended, these still run. Nobody can tell whose an orphan is: it ends with the last one that was there."""
+        found = self.found(children) if self.adopts else set()
+        self.suspects = {pid: self.suspects.get(pid, children) & children for pid in found}
+        for pid, suspects in self.suspects.items():
+            if not suspects:
+                os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def found(children):
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                return {int(pid) for pid in file.read().split()} - children
+        except OSError:  # a kernel that does not tell
+            return set()
+
+
 def tell_ends(control, children):
-    while children:
+    while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

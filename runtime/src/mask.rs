@@ -1,15 +1,25 @@
-//! Hides secrets in what people see: logs, reasons, rendered fields. Source of the rules: Airflow's secrets masker.
+//! Hides secrets in what people see: logs, reasons, rendered fields, XComs. Source of the rules: Airflow's secrets masker.
+//!
+//! Airflow hides a secret as it is. Here it is hidden, too, in the forms in which programs write it down, and where two secrets overlap
+//! nothing is left of either.
+
+mod forms;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use serde_json::Value;
+use aho_corasick::AhoCorasick;
+use serde_json::{Map, Value};
 
 use crate::secret::{MASK, is_secret_name};
+use forms::forms;
 
-/// Shorter texts are not hidden: they would turn ordinary words into stars (Airflow's `min_length_masked_secret`).
+/// Secrets of fewer characters are not hidden: they would turn ordinary words into stars (Airflow's `min_length_masked_secret`).
 const SHORTEST: usize = 5;
+/// A word that is never hidden: it is the password of half the databases on which Airflow is tried out, and stands in every other line
+/// (Airflow's `SECRETS_TO_SKIP_MASKING`).
+const NO_SECRET: &str = "airflow";
 
 /// Replaces known secrets by `***`.
 #[derive(Debug, Default)]
@@ -19,42 +29,98 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// Learns secrets. Each is also known in the forms it takes in a URL and in JSON, and line by line.
+    /// Learns secrets. Each is also known in the forms it takes in a URL, in JSON and the like, and line by line.
     pub fn add(&mut self, secrets: impl IntoIterator<Item = String>) {
         let before = self.secrets.len();
         for secret in secrets {
-            for form in forms(&secret) {
-                self.secrets.extend(
-                    form.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned),
-                );
+            self.learn(&secret);
+            // Lines of a log are shown one by one.
+            for line in secret.lines().filter(|line| line.len() < secret.len()) {
+                self.learn(line);
             }
         }
         if self.secrets.len() > before {
-            let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.secrets);
-            self.search = search.ok();
+            self.search = AhoCorasick::new(&self.secrets).ok();
+        }
+    }
+
+    fn learn(&mut self, secret: &str) {
+        let secret = secret.trim();
+        let is_long_enough = secret.chars().nth(SHORTEST - 1).is_some();
+        if is_long_enough && !secret.eq_ignore_ascii_case(NO_SECRET) && !self.secrets.contains(secret) {
+            self.secrets.extend(forms(secret).into_iter().filter(|form| form.len() >= SHORTEST));
         }
     }
 
     /// `text` with secrets hidden.
     pub fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        match &self.search {
-            Some(search) if search.is_match(text) => {
-                Cow::Owned(search.replace_all_bytes(text, &self.stars()))
-            }
-            Some(_) | None => Cow::Borrowed(text),
+        let places = self.places(text);
+        if places.is_empty() {
+            return Cow::Borrowed(text);
         }
+        let mut masked = Vec::with_capacity(text.len());
+        let mut from = 0;
+        for place in places {
+            masked.extend_from_slice(&text[from..place.start]);
+            masked.extend_from_slice(MASK.as_bytes());
+            from = place.end;
+        }
+        masked.extend_from_slice(&text[from..]);
+        Cow::Owned(masked)
     }
 
     /// `text` with secrets hidden.
     pub fn text(&self, text: &str) -> String {
-        match &self.search {
-            Some(search) => search.replace_all(text, &self.stars()),
-            None => text.to_owned(),
+        // Secrets are texts: what is left between them is text, too.
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    /// `value` with secrets hidden in its texts, its numbers and the keys of its objects.
+    pub fn json(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Number(number) if self.has(&number.to_string()) => MASK.into(),
+            Value::Array(items) => items.iter().map(|item| self.json(item)).collect(),
+            Value::Object(map) => Value::Object(self.object(map)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
 
-    fn stars(&self) -> Vec<&'static str> {
-        vec![MASK; self.secrets.len()]
+    /// As [`Masker::json`].
+    pub fn object(&self, map: &Map<String, Value>) -> Map<String, Value> {
+        map.iter().map(|(key, item)| (self.text(key), self.json(item))).collect()
+    }
+
+    /// How many bytes at the end of `text`, in which secrets are hidden already, may be the beginning of another one.
+    pub fn begun(&self, text: &[u8]) -> usize {
+        let begun = |secret: &String| {
+            let most = text.len().min(secret.len() - 1);
+            (1..=most).rev().find(|length| text.ends_with(&secret.as_bytes()[..*length]))
+        };
+        self.secrets.iter().filter_map(begun).max().unwrap_or_default()
+    }
+
+    /// Whether there is a secret in `text`.
+    fn has(&self, text: &str) -> bool {
+        self.search.as_ref().is_some_and(|search| search.is_match(text))
+    }
+
+    /// Where secrets stand, in order. Those that overlap are one place.
+    fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let Some(search) = self.search.as_ref().filter(|search| search.is_match(text)) else {
+            return Vec::new();
+        };
+        let mut found: Vec<Range<usize>> =
+            search.find_overlapping_iter(text).map(|found| found.range()).collect();
+        found.sort_by_key(|place| place.start);
+        let mut places: Vec<Range<usize>> = Vec::with_capacity(found.len());
+        for place in found {
+            match places.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                Some(_) | None => places.push(place),
+            }
+        }
+        places
     }
 }
 
@@ -83,23 +149,10 @@ pub fn secrets_in_json(value: &Value, sensitive: bool) -> Vec<String> {
     }
 }
 
-fn forms(secret: &str) -> [String; 3] {
-    let json = serde_json::to_string(secret).unwrap_or_default();
-    let json = json.trim_matches('"').to_owned();
-    [secret.to_owned(), percent_encoded(secret), json]
-}
-
-/// As it stands in a URL: everything but letters, digits and `-_.~` escaped, as Python's `quote(text, safe="")`.
-fn percent_encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use test_case::test_case;
 
     use super::*;
 
@@ -107,6 +160,45 @@ mod tests {
         let mut masker = Masker::default();
         masker.add(secrets.iter().map(|secret| (*secret).to_owned()));
         masker
+    }
+
+    const ODD: &str = "p@ss w/ö'\"\\€.*[a-z]+$";
+
+    #[test_case("p@ss w/ö'\"\\€.*[a-z]+$" ; "as it is, signs of patterns among it")]
+    #[test_case(r#"p@ss w/ö\'"\\€.*[a-z]+$"# ; "by repr")]
+    #[test_case(r#"p@ss w/\xf6\'"\\\u20ac.*[a-z]+$"# ; "by ascii")]
+    #[test_case(r#"p@ss w/\xc3\xb6\'"\\\xe2\x82\xac.*[a-z]+$"# ; "bytes")]
+    #[test_case(r#"p@ss w/\u00f6'\"\\\u20ac.*[a-z]+$"# ; "by json")]
+    #[test_case(r#"p@ss w/\\u00f6'\\\"\\\\\\u20ac.*[a-z]+$"# ; "by json in json")]
+    #[test_case("p%40ss%20w%2F%C3%B6%27%22%5C%E2%82%AC.%2A%5Ba-z%5D%2B%24" ; "in an address")]
+    #[test_case("p%40ss+w%2F%C3%B6%27%22%5C%E2%82%AC.%2A%5Ba-z%5D%2B%24" ; "in a form")]
+    #[test_case("cEBzcyB3L8O2JyJc4oKsLipbYS16XSsk" ; "by base64")]
+    fn a_secret_is_hidden_in_every_form(form: &str) {
+        let masker = masker(&[ODD]);
+        assert_eq!(masker.text(&format!("<{form}>")), "<***>");
+        let url = format!("postgres://me:{form}@host/db?x=1, {form}{form}");
+        assert_eq!(masker.text(&url), "postgres://me:***@host/db?x=1, ******");
+        let log = [b"\xff\0", form.as_bytes(), b"\xff"].concat();
+        assert_eq!(masker.bytes(&log).as_ref(), b"\xff\0***\xff");
+    }
+
+    #[test_case("abcd", "abcd" ; "too short")]
+    #[test_case("äöüß", "äöüß" ; "too short in characters")]
+    #[test_case("a\"\"b", r#"a\"\"b"# ; "too short, however it is written")]
+    #[test_case("Airflow", "Airflow" ; "the word that is no secret")]
+    #[test_case("", "" ; "nothing")]
+    #[test_case("     ", "     " ; "nothing but blanks")]
+    fn what_is_no_secret_is_shown(secret: &str, text: &str) {
+        assert_eq!(masker(&[secret]).text(text), text);
+    }
+
+    #[test_case(&["abcdef", "defghi"], "x abcdefghi y", "x *** y" ; "one ends in another")]
+    #[test_case(&["hunter2", "hunter2000"], "hunter2000 hunter2", "*** ***" ; "one begins like another")]
+    #[test_case(&["under", "thunderstorm"], "thunderstorms and under", "***s and ***" ; "one within another")]
+    #[test_case(&["aaaaa"], "aaaaaaa!", "***!" ; "one overlaps itself")]
+    #[test_case(&["first", "other"], "firstother", "******" ; "one after another")]
+    fn nothing_is_left_of_secrets_that_overlap(secrets: &[&str], text: &str, expected: &str) {
+        assert_eq!(masker(secrets).text(text), expected);
     }
 
     #[test]
@@ -123,6 +215,27 @@ mod tests {
     fn a_key_of_many_lines_is_hidden_line_by_line() {
         let masker = masker(&["-----BEGIN KEY-----\nMIIEvAIBADANBg\nkqhkiG9w0BAQ\n-----END KEY-----"]);
         assert_eq!(masker.text("x MIIEvAIBADANBg y"), "x *** y");
+        let whole = "a -----BEGIN KEY-----\\nMIIEvAIBADANBg\\nkqhkiG9w0BAQ\\n-----END KEY----- b";
+        assert_eq!(masker.text(whole), "a *** b", "and where it stands in one line");
+        assert_eq!(masker.text(&whole.replace("\\n", "\n")), "a *** b");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_is_noticed() {
+        let masker = masker(&["hunter2000", "terrier"]);
+        assert_eq!(masker.begun(b"x hunter200"), 9);
+        assert_eq!(masker.begun(b"x hunter"), 6, "of both the longer one");
+        assert_eq!(masker.begun(b"t"), 1);
+        assert_eq!(masker.begun(b""), 0);
+        assert_eq!(Masker::default().begun(b"hunter"), 0);
+    }
+
+    #[test]
+    fn values_keep_their_shape() {
+        let masker = masker(&["hunter2", "123456"]);
+        let value = json!({"a": ["pw=hunter2", 1, null, {"hunter2": true}], "pin": 123_456, "b": 12});
+        let masked = json!({"a": ["pw=***", 1, null, {"***": true}], "pin": "***", "b": 12});
+        assert_eq!(masker.json(&value), masked);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The folder of DAG files: which files there are, and which changed since the last look.
 
+mod archive;
 pub mod list;
 
 use std::{

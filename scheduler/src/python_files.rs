@@ -93,7 +93,9 @@ fn loaded(file: &PythonFile, parsed: Parsed, masker: &Masker) -> LoadedFile {
                 source: file.source.clone(),
                 place: places::of_dag(serialized, &file.source),
             }),
-            Err(refused) => errors.push(import_error(places::problem(&file.file, &refused.to_string()))),
+            Err(refused) => {
+                errors.push(import_error(places::problem(&file.file, &masker.text(&refused.to_string()))))
+            }
         }
     }
     LoadedFile { file: file.file.clone(), dags, errors }

@@ -38,6 +38,7 @@ pub mod import_error;
 pub mod inbox;
 pub mod job;
 pub mod lease;
+pub mod masked_xcom;
 pub mod pool;
 pub mod rendered;
 pub mod session;

@@ -18,6 +18,7 @@ mod graph;
 mod health;
 mod live;
 mod log;
+mod masked;
 mod metrics;
 mod openapi;
 mod pages;

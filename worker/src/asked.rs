@@ -1,49 +1,72 @@
-//! Variables and connections that Airflow's processes ask for, and what is secret in the answers: nobody may see it in a log.
+//! What children of the fork server ask of the records, and the answers that are the same whoever asks: a task or a trigger.
 
+mod runs;
+mod states;
+mod variables;
+mod xcoms;
+
+use domain::engine::record::AuditRecord;
 use python::message::Reply;
-use serde_json::Value;
+use serde_json::json;
 
+use crate::assignment::Assignment;
 use crate::backend::{Backend, Unavailable};
-use crate::output::secrets_in_json;
+use crate::records::Records;
 use crate::station::Station;
-use crate::template::{secrets_of_connection, secrets_of_variable};
 
-/// A variable: that of the environment, else the recorded one.
-///
-/// # Errors
-/// When the records cannot be reached.
-pub(crate) async fn variable(
-    station: &Station,
-    backend: &dyn Backend,
-    key: &str,
-) -> Result<(Reply, Vec<String>), Unavailable> {
-    let value = match station.overrides.variable(key) {
-        Some(value) => Some(value),
-        None => backend.variable(key).await?,
-    };
-    let secrets = value.iter().flat_map(|value| secrets_of_variable(key, value)).collect();
-    Ok((Reply::variable(key, value.as_deref()), secrets))
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// What the worker has.
+    pub(crate) station: &'a Station,
+    /// Where is asked.
+    pub(crate) backend: &'a dyn Backend,
+    /// The task. None for triggers: many run in one process, and nobody can tell which of them asks.
+    pub(crate) task: Option<&'a Assignment>,
 }
 
-/// A connection: that of the environment, else the recorded one.
-///
-/// # Errors
-/// When the records cannot be reached.
-pub(crate) async fn connection(
-    station: &Station,
-    backend: &dyn Backend,
-    conn_id: &str,
-) -> Result<(Reply, Vec<String>), Unavailable> {
-    let found = match station.overrides.connection(conn_id) {
-        Some(Ok(connection)) => Some(connection),
-        Some(Err(error)) => return Ok((Reply::refusal(500, &error), Vec::new())),
-        None => backend.connection(conn_id).await?,
-    };
-    let secrets = found.iter().flat_map(secrets_of_connection).collect();
-    Ok((Reply::connection(conn_id, found.map(|connection| connection.json()).as_ref()), secrets))
+impl<'a> Asker<'a> {
+    /// What only a server can answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn records(&self) -> Result<&'a Records, Unavailable> {
+        self.backend.records().ok_or_else(|| Unavailable {
+            what: "the records".to_owned(),
+            reason: "this task runs without a server".to_owned(),
+        })
+    }
+
+    /// Who it is, for those who look at what it has done.
+    pub(crate) fn name(&self) -> String {
+        match self.task {
+            Some(on) => {
+                let (task, run, dag) = (&on.task().task_id, &on.run.run_id, &on.dag.dag_id);
+                format!("task `{task}` of run `{run}` of DAG `{dag}`")
+            }
+            None => format!("a trigger on `{}`", self.station.hostname),
+        }
+    }
+
+    /// The line of the audit log that tells of something that it did to what has that name.
+    fn line(&self, event: &'static str, name: &str) -> AuditRecord {
+        let mut extra = json!({"name": name});
+        if let Some(on) = self.task {
+            extra["map_index"] = on.map_index.into();
+        }
+        AuditRecord {
+            at: self.station.clock.now(),
+            by: self.name(),
+            event,
+            dag_id: self.task.map(|on| on.dag.dag_id.clone()),
+            run_id: self.task.map(|on| on.run.run_id.clone()),
+            task_id: self.task.map(|on| on.task().task_id.clone()),
+            extra,
+        }
+    }
 }
 
-/// What an Airflow process wants to be hidden.
-pub(crate) fn hidden(value: &Value, name: Option<&str>) -> Vec<String> {
-    secrets_in_json(value, name.is_none_or(runtime::secret::is_secret_name))
+/// Only a task can ask that: a trigger has no run and no state of its own.
+pub(crate) fn only_tasks() -> Reply {
+    Reply::refusal(400, "only a task asks that")
 }

@@ -11,6 +11,9 @@ use domain::timetable::DataInterval;
 use runtime::logs::LogKey;
 use serde_json::{Map, Value};
 use store::Resumed;
+use store::masked_xcom::Masked;
+
+use crate::output::Output;
 
 /// One try of one task instance.
 #[derive(Debug, Clone)]
@@ -100,6 +103,18 @@ impl Assignment {
     #[must_use]
     pub fn round(&self) -> Option<u32> {
         self.task().repeat.as_ref().map(|_| self.rounds + 1)
+    }
+
+    /// What is shown of an XCom that it leaves, if there is something in it that its output hides.
+    pub(crate) fn masked_xcom(&self, key: &str, value: &Value, output: &Output) -> Option<Masked> {
+        output.masked_value(value).map(|shown| Masked {
+            run: self.attempt.ti.run,
+            task_id: self.task().task_id.clone(),
+            map_index: self.map_index,
+            key: key.to_owned(),
+            value: value.clone(),
+            shown,
+        })
     }
 
     /// The name of its log.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::assignment::Assignment;
 use crate::backend::Backend;
 use crate::operator::{self, Done, On};
-use crate::output::{Masker, Output};
+use crate::output::{Output, shortened};
 use crate::place::TryPlace;
 use crate::process::Cause;
 use crate::station::Station;
@@ -27,8 +27,6 @@ const ARTIFACTS: Duration = Duration::from_secs(60);
 const CONDITION: &str = "repeat.until";
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 2_000;
-/// Longest rendered text that is shown, in characters.
-const LONGEST_FIELD: usize = 64 << 10;
 
 /// Who wants to know how a try goes on.
 pub(crate) trait Watcher: Send + Sync {
@@ -111,7 +109,7 @@ impl Attempt<'_> {
             Err(error) => return Done::failed(error.to_string()).into(),
         };
         if has_templates(task) {
-            self.watcher.rendered(shown(work.fields(), &renderer.secrets()));
+            self.watcher.rendered(self.output.shown(&work.fields()));
         }
         let on = On {
             station: self.station,
@@ -122,7 +120,7 @@ impl Attempt<'_> {
             deadline: task.execution_timeout.map(|limit| began + limit.duration()),
             place,
             backend: self.backend,
-            rendered: &|fields| self.watcher.rendered(shown(fields, &[])),
+            rendered: &|fields| self.watcher.rendered(self.output.shown(&fields)),
             began: &|pid| self.watcher.began(pid),
         };
         // Asked to stop before anything began: nothing needs to begin.
@@ -140,7 +138,9 @@ impl Attempt<'_> {
         let repeat = self.assignment.task().repeat.as_ref().filter(|_| done.result == TryResult::Success);
         let Some((repeat, round)) = repeat.zip(self.assignment.round()) else { return done };
         let (until, most) = (&repeat.until, repeat.max_rounds);
-        match renderer.holds(CONDITION, until, &done.xcoms).await {
+        let held = renderer.holds(CONDITION, until, &done.xcoms).await;
+        self.output.hide(renderer.secrets());
+        match held {
             Ok(true) => done,
             Ok(false) => {
                 let reason = format!("round {round} of {most}: `{until}` does not hold");
@@ -155,7 +155,9 @@ impl Attempt<'_> {
         const FIELD: &str = "map_index_template";
         let template = self.assignment.task().map_index_template.as_ref();
         let template = template.filter(|_| self.assignment.map_index >= 0)?;
-        match renderer.text(FIELD, template).await {
+        let rendered = renderer.text(FIELD, template).await;
+        self.output.hide(renderer.secrets());
+        match rendered {
             Ok(name) => {
                 let name: String = self.output.masked(name.trim()).chars().take(MAX_MAP_NAME).collect();
                 Some(name).filter(|name| !name.is_empty())
@@ -198,7 +200,7 @@ impl Attempt<'_> {
     /// Writes the last line of the log, and hides secrets in the reason.
     fn conclude(&self, done: Done, began: Instant) -> Done {
         let reason =
-            done.reason.as_ref().map(|reason| self.output.masked(&shortened(reason, LONGEST_REASON)));
+            done.reason.as_ref().map(|reason| shortened(&self.output.masked(reason), LONGEST_REASON));
         let word = match (done.halted.is_some(), done.result) {
             (true, _) => "stopped",
             (false, TryResult::Success) => "success",
@@ -216,29 +218,6 @@ impl Attempt<'_> {
             None => self.output.note(&format!("{word} after {took:.2} s")),
         }
         Done { reason, ..done }
-    }
-}
-
-/// What templates became, fit to be shown.
-pub(crate) fn shown(fields: Map<String, Value>, secrets: &[String]) -> Map<String, Value> {
-    let mut masker = Masker::default();
-    masker.add(secrets.iter().cloned());
-    fields.into_iter().map(|(name, value)| (name, masked(value, &masker))).collect()
-}
-
-fn masked(value: Value, masker: &Masker) -> Value {
-    match value {
-        Value::String(text) => Value::String(masker.text(&shortened(&text, LONGEST_FIELD))),
-        Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, item)| (key, masked(item, masker))).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
-    }
-}
-
-fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{} ...", &text[..at]),
-        None => text.to_owned(),
     }
 }
 

@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::assignment::Assignment;
-use crate::attempt::{Attempt, Watcher, shown};
+use crate::attempt::{Attempt, Watcher};
 use crate::backend::Backend;
 use crate::operator::{self, Left, Request};
-use crate::output::{Output, Sink};
+use crate::output::{Masker, Output, Sink, shown};
 
 pub use crate::output::Echo;
 use crate::place::Place;
@@ -118,7 +118,9 @@ pub async fn render_task(
     let work = operator::prepare(&assignment, &mut renderer)
         .await
         .map_err(|error| Error::Task(error.to_string()))?;
-    Ok(shown(work.fields(), &renderer.secrets()))
+    let mut masker = Masker::default();
+    masker.add(renderer.secrets());
+    Ok(shown(&work.fields(), &masker))
 }
 
 struct Nobody;

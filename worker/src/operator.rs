@@ -35,7 +35,7 @@ use crate::station::Station;
 use crate::stop::{Halt, StopSignal};
 use crate::template::{Error, Renderer};
 
-pub(crate) use airflow::{Nursery, told_in_log, try_id};
+pub(crate) use airflow::{BUNDLE, Nursery, consumed, told_in_log, try_id};
 
 /// A try that is ready to begin: its templates are rendered.
 pub(crate) trait Work: Send + Sync {

@@ -8,22 +8,25 @@ mod carried;
 mod last_line;
 mod lines;
 mod live;
+mod shown;
 mod spool;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::clock::Clock;
 use runtime::logs::{LogLine, Stream};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use last_line::LastLine;
-use lines::Lines;
+use lines::{Lines, pieces};
 
 pub(crate) use archive::Archive;
 pub(crate) use carried::Before;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
 pub(crate) use runtime::mask::{Masker, secrets_in_json};
+pub(crate) use shown::{shortened, shown};
 pub(crate) use spool::{Spool, Spooled};
 
 /// A stream of a process.
@@ -58,6 +61,8 @@ struct State {
     stderr: Lines,
     last: LastLine,
     masker: Masker,
+    /// What templates became, as it is and as it was shown.
+    rendered: Option<(Map<String, Value>, Map<String, Value>)>,
     /// Lines in the format of logs that the spool has not taken yet.
     fresh: Vec<u8>,
     /// The length of the whole log so far.
@@ -72,6 +77,7 @@ impl Output {
             stderr: Lines::default(),
             last: LastLine::default(),
             masker: Masker::default(),
+            rendered: None,
             fresh: Vec::new(),
             length: 0,
         };
@@ -90,17 +96,20 @@ impl Output {
 
     /// A remark of the worker's own.
     pub(crate) fn note(&self, text: &str) {
-        let mut state = self.state();
-        for line in text.lines() {
-            self.emit(&mut state, Stream::Tradewind, line.as_bytes());
-        }
+        self.say(Stream::Tradewind, text);
     }
 
     /// A line as if the task had written it to its standard output or error.
     pub(crate) fn line(&self, source: Source, text: &str) {
+        self.say(source.stream(), text);
+    }
+
+    // Secrets are hidden before the text is split: one may have several lines, too short to be known by themselves.
+    fn say(&self, stream: Stream, text: &str) {
         let mut state = self.state();
+        let text = state.masker.text(text);
         for line in text.lines() {
-            self.emit(&mut state, source.stream(), line.as_bytes());
+            self.emit(&mut state, stream, line.as_bytes());
         }
     }
 
@@ -114,8 +123,10 @@ impl Output {
             }
             Source::Stderr => &mut state.stderr,
         };
-        let mut taken = std::mem::take(lines);
-        taken.feed(chunk, Instant::now(), |line| self.emit(state, source.stream(), line));
+        let (mut taken, masker) = (std::mem::take(lines), std::mem::take(&mut state.masker));
+        let emit = |line: &[u8]| self.emit(state, source.stream(), &masker.bytes(line));
+        taken.feed(chunk, Instant::now(), &masker, emit);
+        state.masker = masker;
         match source {
             Source::Stdout => state.stdout = taken,
             Source::Stderr => state.stderr = taken,
@@ -131,16 +142,34 @@ impl Output {
         }
     }
 
-    /// Shows the last line although it has no end yet.
+    /// Shows the last line although it has no end yet. What may be the beginning of a secret is shown with its rest.
     pub(crate) fn flush_partial(&self, source: Source) {
-        let mut state = self.state();
+        let state = &mut *self.state();
         let partial = match source {
+            Source::Stdout => state.stdout.take_partial_before_secret(&state.masker),
+            Source::Stderr => state.stderr.take_partial_before_secret(&state.masker),
+        };
+        self.emit_partial(state, source, &partial);
+    }
+
+    /// Shows the last line: it will never have an end.
+    pub(crate) fn flush_rest(&self, source: Source) {
+        let state = &mut *self.state();
+        let rest = match source {
             Source::Stdout => state.stdout.take_partial(),
             Source::Stderr => state.stderr.take_partial(),
         };
-        if !partial.is_empty() {
-            self.emit(&mut state, source.stream(), &partial);
+        self.emit_partial(state, source, &rest);
+    }
+
+    fn emit_partial(&self, state: &mut State, source: Source, partial: &[u8]) {
+        if partial.is_empty() {
+            return;
         }
+        let masker = std::mem::take(&mut state.masker);
+        let masked = masker.bytes(partial);
+        pieces(&masked, &masker, &mut |piece| self.emit(state, source.stream(), piece));
+        state.masker = masker;
     }
 
     /// Moves what has piled up to the spool file; waits for the disk when that is slow, and so does the task.
@@ -166,16 +195,16 @@ impl Output {
         }
     }
 
+    // What comes here has no secret in it any more.
     fn emit(&self, state: &mut State, stream: Stream, text: &[u8]) {
-        let text = state.masker.bytes(text);
         match &self.sink {
-            Sink::Echo(echo) => echo(stream, &String::from_utf8_lossy(&text)),
+            Sink::Echo(echo) => echo(stream, &String::from_utf8_lossy(text)),
             Sink::Spool(spool, tail) => {
                 if state.length >= spool.limit() {
                     return;
                 }
                 let begin = state.fresh.len();
-                LogLine::write(&mut state.fresh, self.clock.now(), stream, &text);
+                LogLine::write(&mut state.fresh, self.clock.now(), stream, text);
                 let mut written = (state.fresh.len() - begin) as u64;
                 if state.length + written >= spool.limit() {
                     let note = format!("the log ends here: it is longer than {} bytes", spool.limit());

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use queue::{Bell, Queue};
 use serde_json::{Map, Value};
 use store::Store;
+use store::masked_xcom::Masked;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -29,6 +30,10 @@ pub(crate) enum Report {
     Outcome(Box<Outcome>),
     /// What its templates became.
     Rendered(TryKey, Map<String, Value>),
+    /// The same, with more hidden in it.
+    Hidden(TryKey, Map<String, Value>),
+    /// What is shown of an XCom that comes with its outcome.
+    Masked(Box<Masked>),
     /// Its process.
     Pid(TryKey, u32),
 }
@@ -116,6 +121,8 @@ impl Processes {
 struct Batch {
     outcomes: Vec<Outcome>,
     rendered: HashMap<TryKey, Map<String, Value>>,
+    hidden: Vec<(TryKey, Map<String, Value>)>,
+    masked: Vec<Masked>,
 }
 
 impl Batch {
@@ -128,6 +135,11 @@ impl Batch {
                     batch.outcomes.push(*outcome);
                 }
                 Report::Rendered(attempt, fields) => drop(batch.rendered.insert(attempt, fields)),
+                Report::Hidden(attempt, fields) => {
+                    batch.rendered.remove(&attempt);
+                    batch.hidden.push((attempt, fields));
+                }
+                Report::Masked(masked) => batch.masked.push(*masked),
                 Report::Pid(attempt, pid) => processes.began(attempt, pid),
             }
         }
@@ -135,6 +147,13 @@ impl Batch {
     }
 
     async fn write(self, store: &Store, queue: &Queue) {
+        // With its outcome an XCom can be seen: what is to be shown of it must be there.
+        for masked in &self.masked {
+            let _ = insist("what is shown of an XCom", || store.mask_xcom(masked)).await;
+        }
+        if !self.hidden.is_empty() {
+            let _ = insist("rendered fields", || store.write_rendered(&self.hidden)).await;
+        }
         // The outcomes first: somebody waits for what follows from them.
         if !self.outcomes.is_empty() {
             post(store, self.outcomes).await;

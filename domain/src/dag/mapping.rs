@@ -159,15 +159,15 @@ impl Dag {
     /// The mapped groups around a task, by their place in [`Dag::groups`], the outermost first.
     #[must_use]
     pub fn mapped_groups(&self, task: &Task) -> Vec<usize> {
-        let Some(around) = task.group.as_ref().map(TaskId::as_str) else { return Vec::new() };
-        let surrounds = |group: &Group| {
-            let rest = around.strip_prefix(group.group_id.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let Some(innermost) = task.group.as_ref().map(TaskId::as_str) else { return Vec::new() };
+        if self.groups.iter().all(|group| group.mapping().is_none()) {
+            return Vec::new();
+        }
+        let mapped = |id: &str| {
+            self.groups.iter().position(|group| group.group_id.as_str() == id && group.mapping().is_some())
         };
-        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.mapping().is_some());
-        let mut found: Vec<usize> =
-            groups.filter(|(_, group)| surrounds(group)).map(|(number, _)| number).collect();
-        found.sort_by_key(|&number| self.groups[number].group_id.as_str().len());
+        let mut found: Vec<usize> = self.with_those_around(innermost).filter_map(mapped).collect();
+        found.reverse();
         found
     }
 

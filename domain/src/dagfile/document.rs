@@ -204,7 +204,7 @@ fn assemble(items: Vec<Item>, upstreams: &graph::Upstreams, pulls: &Pulls) -> (V
         let each = item.expansion.each.and_then(|source| resolved(source, &from));
         match item.body {
             Body::Group(group) => {
-                groups.extend(group.map(|group| Group { expand: product, expand_kwargs: each, ..group }));
+                groups.extend(group.map(|group| Group { expand: product, expand_kwargs: each, ..*group }));
             }
             Body::Task(None) => {}
             Body::Task(Some(mut task)) => {

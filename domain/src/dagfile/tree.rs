@@ -46,7 +46,7 @@ pub(super) struct Item {
 pub(super) enum Body {
     /// `None` when it has problems, which have been told.
     Task(Option<Box<Task>>),
-    Group(Option<Group>),
+    Group(Option<Box<Group>>),
 }
 
 impl Item {
@@ -131,12 +131,10 @@ impl Reader<'_, '_> {
         item.depends_on = depends_on(&fields, self.reading);
         let doc = fields.get("doc", self.reading, |node| values::text(node));
         item.expansion = expand::read(&fields, self.reading);
-        item.body = Body::Group(group_id.map(|group_id| Group {
-            group_id,
-            expand: IndexMap::new(),
-            expand_kwargs: None,
-            doc,
-        }));
+        let group = |group_id| {
+            Box::new(Group { group_id, parent: None, expand: IndexMap::new(), expand_kwargs: None, doc })
+        };
+        item.body = Body::Group(group_id.map(group));
         self.items.push(item);
         let defaults = Settings::defaults(fields.entry("default_args"), &owner, defaults, self.reading);
         if let Some(map) = fields.entry("tasks").and_then(|tasks| inside(tasks, &owner, self.reading)) {

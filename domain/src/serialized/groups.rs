@@ -41,7 +41,7 @@ fn walk(
             }
             [kind, inner] if kind == "taskgroup" => {
                 let group_id = TaskId::new(name).map_err(|error| Refused::new(error.to_string()))?;
-                groups.push(one(&group_id, inner)?);
+                groups.push(Group { parent: untold(id, &group_id), ..one(&group_id, inner)? });
                 walk(inner, Some(&group_id), depth + 1, groups, members)?;
             }
             _ => {
@@ -54,6 +54,14 @@ fn walk(
     Ok(())
 }
 
+/// The group around another, if that one's id does not tell: ids within a group need not begin with its own (`prefix_group_id`).
+fn untold(around: Option<&TaskId>, group_id: &TaskId) -> Option<TaskId> {
+    let is_told = |around: &TaskId| {
+        group_id.as_str().rsplit_once('.').is_some_and(|(prefix, _)| prefix == around.as_str())
+    };
+    around.filter(|around| !is_told(around)).cloned()
+}
+
 fn one(group_id: &TaskId, group: &Value) -> Result<Group, Refused> {
     let group = wrapped::inner(group);
     let mapping = match group.get("expand_input") {
@@ -63,6 +71,7 @@ fn one(group_id: &TaskId, group: &Value) -> Result<Group, Refused> {
     let texts = ["doc_md", "tooltip"].into_iter().filter_map(|name| group.get(name)?.as_str());
     Ok(Group {
         group_id: group_id.clone(),
+        parent: None,
         expand: mapping.expand,
         expand_kwargs: mapping.expand_kwargs,
         doc: texts.into_iter().find(|text| !text.is_empty()).map(str::to_owned),

@@ -93,6 +93,42 @@ fn a_dag_has_what_was_written() {
 }
 
 #[test]
+fn groups_contain_what_does_not_begin_with_their_names() {
+    let mut written = serialized("everything");
+    let children = &mut written["dag"]["task_group"]["children"];
+    let outer = children["outer"].take();
+    children.as_object_mut().unwrap().remove("outer");
+    // `plain` has `prefix_group_id=False`: neither `last` nor `outer` bears its name.
+    let inside = json!({"last": ["operator", "last"], "outer": outer});
+    children["plain"] =
+        json!(["taskgroup", {"_group_id": "plain", "prefix_group_id": false, "children": inside}]);
+    let dag = read(&written, "features.py").unwrap();
+    let tasks = |group: &str| dag.in_group(group).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(tasks("plain"), ["last", "outer.inner.deep", "outer.beside"]);
+    assert_eq!(tasks("outer.inner"), ["outer.inner.deep"]);
+    assert_eq!(tasks("oute"), Vec::<String>::new());
+    let around = dag.with_those_around("outer.inner").collect::<Vec<_>>();
+    assert_eq!(around, ["outer.inner", "outer", "plain"]);
+    let parents: Vec<bool> = dag.groups.iter().map(|group| group.parent.is_some()).collect();
+    assert_eq!(parents, [false, true, false], "a parent is written down only where no id tells it");
+
+    let plain = &mut written["dag"]["task_group"]["children"]["plain"][1];
+    map(plain, "x", json!([1, 2]));
+    map(&mut plain["children"]["outer"][1], "y", json!([3]));
+    let dag = read(&written, "features.py").unwrap();
+    let deep = task(&dag, "outer.inner.deep");
+    let mapped = dag.mapped_groups(deep);
+    let ids: Vec<&str> = mapped.iter().map(|&group| dag.groups[group].group_id.as_str()).collect();
+    assert_eq!(ids, ["plain", "outer"], "the outermost first, however long its name");
+}
+
+/// Maps a group over a list.
+fn map(group: &mut Value, name: &str, list: Value) {
+    let over = json!({"__type": "dict", "__var": {name: list}});
+    group["expand_input"] = json!({"type": "dict-of-lists", "value": over});
+}
+
+#[test]
 fn tasks_have_what_was_written() {
     let dag = dag("everything");
     let shell = task(&dag, "shell");

@@ -426,7 +426,7 @@ fn random_groups(count: usize, chance: &mut Chance) -> (Vec<TaskId>, Vec<Group>)
         if names.iter().any(|name| name.as_str().starts_with(&format!("{id}."))) {
             let expand: IndexMap<_, _> = [("e".to_owned(), random_source(&names[..start], chance))].into();
             let group_id = TaskId::new(id).unwrap();
-            groups.push(Group { group_id, expand, expand_kwargs: None, doc: None });
+            groups.push(Group { group_id, parent: None, expand, expand_kwargs: None, doc: None });
         }
     }
     (names, groups)

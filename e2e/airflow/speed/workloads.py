@@ -4,6 +4,7 @@ import pendulum
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, task
+from sizes import FAN, LONG_CHAIN, SHELLS, SHORT_CHAIN
 
 
 def fibo(number):
@@ -41,11 +42,11 @@ with workload("fan"):
     def nothing():
         pass
 
-    for place in range(200):
+    for place in range(FAN):
         nothing.override(task_id=f"nothing{place}")()
 
 with workload("shells"):
-    for place in range(500):
+    for place in range(SHELLS):
         BashOperator(task_id=f"shell{place}", bash_command="true")
 
 with workload("waiting"):
@@ -59,5 +60,5 @@ with workload("waiting"):
     for place in range(8):
         wait.override(task_id=f"wait{place}")()
 
-chain("chain_short", 40, 10)
-chain("chain_long", 10, 33)
+chain("chain_short", SHORT_CHAIN, 10)
+chain("chain_long", LONG_CHAIN, 33)

@@ -1,4 +1,4 @@
-//! Tasks of Airflow DAG files that ask about other runs, assets and variables, and change them.
+//! Tasks of Airflow DAG files, and their triggers, that ask about other runs, assets and variables, and change them.
 
 use std::fs;
 
@@ -6,14 +6,18 @@ use serde_json::{Value, json};
 
 use crate::{airflow_environment::environment, platform::Standalone};
 
-/// A standalone that knows the DAGs.
-async fn standalone(dags: &tempfile::TempDir) -> Option<Standalone> {
+const ASKING: [(&str, &str); 1] = [("asking.py", include_str!("airflow/asking.py"))];
+
+/// A standalone that knows the DAGs of these files, one of which is called so.
+async fn standalone(dags: &tempfile::TempDir, files: &[(&str, &str)], dag_id: &str) -> Option<Standalone> {
     let environment = environment().await?;
-    fs::write(dags.path().join("asking.py"), include_str!("airflow/asking.py")).unwrap();
+    for (name, text) in files {
+        fs::write(dags.path().join(name), text).unwrap();
+    }
     let standalone = Standalone::start(dags.path()).await;
     std::os::unix::fs::symlink(environment.folder(), standalone.folder.path().join("home/python")).unwrap();
-    let known = |answer: &Value| answer["dag_id"] == "uses";
-    standalone.until("the DAGs are known", "/dags/uses", known).await;
+    let known = |answer: &Value| answer["dag_id"] == dag_id;
+    standalone.until("the DAGs are known", &format!("/dags/{dag_id}"), known).await;
     let (_, errors) = standalone.api("GET", "/importErrors", None).await;
     assert_eq!(errors["total_entries"], 0, "{errors:#}");
     Some(standalone)
@@ -50,7 +54,7 @@ async fn states(standalone: &Standalone, run: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_start_runs_and_look_at_them() {
     let dags = tempfile::tempdir().unwrap();
-    let Some(standalone) = standalone(&dags).await else { return };
+    let Some(standalone) = standalone(&dags, &ASKING, "uses").await else { return };
     start(&standalone, "starts", Value::Null, json!({})).await;
     ended(&standalone, "starts", "r").await;
     let found = states(&standalone, "starts/dagRuns/r").await;
@@ -90,7 +94,7 @@ async fn tasks_start_runs_and_look_at_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tasks_say_and_keep_is_there_for_others() {
     let dags = tempfile::tempdir().unwrap();
-    let Some(standalone) = standalone(&dags).await else { return };
+    let Some(standalone) = standalone(&dags, &ASKING, "uses").await else { return };
     start(&standalone, "keeps", Value::Null, json!({})).await;
     start(&standalone, "makes", Value::Null, json!({})).await;
     ended(&standalone, "keeps", "r").await;
@@ -124,4 +128,65 @@ async fn what_tasks_say_and_keep_is_there_for_others() {
         "watermark": "2026-01-01",
     });
     assert_eq!(result(&standalone, &path, "use").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn triggers_ask_about_runs_as_tasks_do() {
+    let dags = tempfile::tempdir().unwrap();
+    let files =
+        [("triggers.py", include_str!("airflow/triggers.py")), ("asks.py", include_str!("airflow/asks.py"))];
+    let Some(standalone) = standalone(&dags, &files, "defers").await else { return };
+    let date = json!("2026-02-01T00:00:00Z");
+    start(&standalone, "defers", date.clone(), json!({})).await;
+    for task in ["for_run", "for_task", "for_group", "for_plain"] {
+        let path = format!("/dags/defers/dagRuns/r/taskInstances/{task}");
+        standalone.until("it is deferred", &path, |ti| ti["state"] == "deferred").await;
+    }
+    start(&standalone, "child", date, json!({})).await;
+    let run = "defers/dagRuns/r";
+    ended(&standalone, "defers", "r").await;
+    let expected = json!({
+        "for_run": "success", "for_task": "success", "for_group": "success", "for_plain": "success",
+        "calls": "success", "asks": "success", "leaves": "success", "states": "success",
+    });
+    let found = states(&standalone, run).await;
+    assert_eq!(found, expected, "{}\n{}", log(&standalone, run, "asks").await, standalone.process.said());
+    let groups = json!({"plain": ["bare", "deep.down"], "deep": ["deep.down"]});
+    assert_eq!(result(&standalone, run, "states").await, groups);
+    let left = json!([
+        {"by": "leaves"}, 3, null, "DAG run not found on DAG 'child' with ID 'nobody'",
+        "run 'called' of DAG 'child' has no instance -1 of task 'nobody'",
+        "run 'called' of DAG 'child' has no instance 3 of task 'work'",
+    ]);
+    assert_eq!(result(&standalone, run, "leaves").await, left);
+    check_answers(&standalone, run).await;
+}
+
+async fn check_answers(standalone: &Standalone, run: &str) {
+    let nobody =
+        "HITLDetail not found: task instance 00000000-0000-0000-0000-000000000007 has asked people nothing";
+    let done = json!(["OKResponse", true]);
+    let expected = json!({
+        "PutVariable": null, "GetVariable": ["VariableResult", "asked", "yes"],
+        "GetVariableKeys": ["VariableKeysResult", ["asked"], 1], "DeleteVariable": done,
+        "GetConnection": ["ErrorResponse", "CONNECTION_NOT_FOUND", {"conn_id": "missing"}],
+        "SetXCom": null, "GetXCom": ["XComResult", "by_trigger", [1]], "DeleteXCom": null,
+        "GetTICount": ["TICount", 4],
+        "GetTaskStates": ["TaskStatesResult", {"called": {"inner.more": "success"}}],
+        "GetDagRunState": ["DagRunStateResult", "success"], "GetDRCount": ["DRCount", 1],
+        // Airflow's triggers do not understand the answer, whoever gives it: it is not among those that they expect.
+        "GetPreviousTI": "ValidationError",
+        "SetAssetStateStoreByName": done, "GetAssetStateStoreByUri": ["AssetStateStoreResult", 3],
+        "DeleteAssetStateStoreByName": done,
+        "GetAssetStateStoreByName": ["ErrorResponse", "ASSET_STORE_NOT_FOUND", {"key": "upto"}],
+        "SetAssetStateStoreByUri": done, "DeleteAssetStateStoreByUri": done,
+        "ClearAssetStateStoreByName": "Asset with name='unknown' not found", "ClearAssetStateStoreByUri": done,
+        "GetHITLDetailResponse": nobody, "UpdateHITLDetail": nobody, "MaskSecret": null,
+    });
+    assert_eq!(result(standalone, run, "asks").await, expected);
+    let log = log(standalone, run, "asks").await;
+    assert!(log.contains("the secret is ***") && !log.contains("pheasant"), "{log}");
+    let (_, lines) = standalone.api("GET", "/eventLogs?event=patch_variable", None).await;
+    let owner = lines["event_logs"][0]["owner"].as_str().unwrap();
+    assert!(owner.starts_with("a trigger on `"), "{owner}");
 }

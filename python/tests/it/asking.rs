@@ -1,4 +1,4 @@
-//! Whatever Airflow's tasks may ask is known here: walked along the union and the schema that the installed Airflow has.
+//! Whatever Airflow's tasks and triggers may ask is known here: walked along the unions and the schema that the installed Airflow has.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,15 @@ use crate::airflow::environment;
 /// Airflow's module of that path.
 fn module(environment: &Path, path: &str) -> String {
     let libraries = fs::read_dir(environment.join("lib")).unwrap();
-    let candidates =
-        libraries.map(|entry| entry.unwrap().path().join("site-packages/airflow/sdk/execution_time"));
+    let candidates = libraries.map(|entry| entry.unwrap().path().join("site-packages/airflow"));
     let found: Vec<PathBuf> =
         candidates.map(|folder| folder.join(path)).filter(|file| file.exists()).collect();
     fs::read_to_string(&found[0]).unwrap()
 }
 
-/// The members of the union that a task's supervisor has to answer.
-fn members(comms: &str) -> Vec<&str> {
-    let (_, rest) = comms.split_once("\nToSupervisor = Annotated[").unwrap();
+/// The members of a union that a supervisor has to answer.
+fn members<'a>(module: &'a str, union: &str) -> Vec<&'a str> {
+    let (_, rest) = module.split_once(&format!("\n{union} = Annotated[")).unwrap();
     let (union, _) = rest.split_once("Field(").unwrap();
     union.split(['|', ',']).map(str::trim).filter(|name| !name.is_empty()).collect()
 }
@@ -56,29 +55,49 @@ fn sample(schema: &Value, all: &Value) -> Value {
     }
 }
 
+/// A request as the schema has it, and what is made of it.
+fn read(name: &str, schema: &Value) -> Asked {
+    let mut body = sample(&schema["$defs"][name], &schema["$defs"]);
+    if body.is_null() {
+        body = json!({});
+    }
+    body["type"] = json!(name);
+    asked(&body).unwrap_or_else(|unclear| panic!("{unclear}: {body:#}"))
+}
+
+fn schema(environment: &Path) -> Value {
+    serde_json::from_str(&module(environment, "sdk/execution_time/schema/schema.json")).unwrap()
+}
+
 #[tokio::test]
 async fn every_request_of_a_task_is_known() {
     let Some(environment) = environment().await else { return };
-    let schema: Value = serde_json::from_str(&module(environment.folder(), "schema/schema.json")).unwrap();
-    let comms = module(environment.folder(), "comms.py");
-    let members = members(&comms);
+    let schema = schema(environment.folder());
+    let comms = module(environment.folder(), "sdk/execution_time/comms.py");
+    let members = members(&comms, "ToSupervisor");
     assert!(members.len() > 50 && members.contains(&"TriggerDagRun"), "{members:?}");
-    let mut people = Vec::new();
-    for name in members {
-        let mut body = sample(&schema["$defs"][name], &schema["$defs"]);
-        if body.is_null() {
-            body = json!({});
-        }
-        body["type"] = json!(name);
-        match asked(&body) {
-            Ok(Asked::People(_)) => people.push(name),
-            Ok(_) => {}
-            Err(unclear) => panic!("{unclear}: {body:#}"),
-        }
-    }
+    let is_of_people = |name: &&str| matches!(read(name, &schema), Asked::People(_));
+    let mut people: Vec<&str> = members.into_iter().filter(is_of_people).collect();
     people.sort_unstable();
     assert_eq!(
         people,
         ["AwaitInputTask", "CreateHITLDetailPayload", "GetHITLDetailResponse", "UpdateHITLDetail"]
     );
+}
+
+#[tokio::test]
+async fn every_request_of_a_trigger_is_known() {
+    let Some(environment) = environment().await else { return };
+    let schema = schema(environment.folder());
+    let runner = module(environment.folder(), "jobs/triggerer_job_runner.py");
+    let members = members(&runner, "ToTriggerSupervisor");
+    assert!(members.len() > 20 && members.contains(&"GetDRCount"), "{members:?}");
+    // What it says of its triggers is no question: `worker/src/triggers/said.rs`.
+    for name in members.into_iter().filter(|name| *name != "messages.TriggerStateChanges") {
+        let asked = read(name, &schema);
+        assert!(
+            !matches!(asked, Asked::Assets(_) | Asked::Log),
+            "only tasks have asked that so far: {asked:?}"
+        );
+    }
 }

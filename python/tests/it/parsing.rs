@@ -119,6 +119,78 @@ async fn whatever_a_file_does_it_harms_only_itself() {
     assert_eq!(dag_ids(&good), ["good"], "the fork server is unharmed");
 }
 
+/// Waits until the process is gone. It was killed; the system takes a moment, and who reaps it is its business.
+async fn until_gone(pid: i32) {
+    let is_gone = || {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !is_gone() {
+        assert!(tokio::time::Instant::now() < deadline, "it still runs");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Forks a daemon, as programs do: in a session and a group of its own, with nothing open.
+const DAEMON: &str = r#"
+# airflow dag
+import os, signal, time
+told, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(tell, str(os.getpid()).encode())
+        os.closerange(0, 256)
+        time.sleep(1000)
+    os._exit(0)
+os.wait()
+with open(PLACE, "wb") as place:
+    place.write(os.read(told, 20))
+"#;
+
+#[tokio::test]
+async fn a_daemon_that_a_file_starts_does_not_outlive_it() {
+    let Some(ground) = Ground::lay().await else { return };
+    for (name, end) in [
+        ("good.py", GOOD),
+        ("gone.py", "os._exit(3)"),
+        ("bad.py", "1 / 0"),
+        ("killed.py", "os.kill(os.getpid(), 9)"),
+    ] {
+        let place = ground.folder.path().join("daemon");
+        let text = DAEMON.replace("PLACE", &format!("{:?}", place.to_str().unwrap())) + end;
+        let read = read(&ground, name, &text, Limits::default()).await;
+        assert_eq!(read.is_ok_and(|parsed| dag_ids(&parsed) == ["good"]), name == "good.py");
+        let pid: i32 = std::fs::read_to_string(&place).unwrap().parse().unwrap();
+        until_gone(pid).await;
+        std::fs::remove_file(place).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_daemon_of_one_file_does_not_end_another_file() {
+    let Some(ground) = Ground::lay().await else { return };
+    let place = ground.folder.path().join("daemon");
+    let text = DAEMON.replace("PLACE", &format!("{:?}", place.to_str().unwrap()));
+    let go_on = ground.folder.path().join("go_on");
+    // Its own child has left its group, too, and is there when the other file has ended.
+    let waits = format!(
+        "# airflow dag\nimport os, subprocess, time\nchild = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n\
+         while not os.path.exists({:?}): time.sleep(0.01)\nassert child.poll() is None\n{GOOD}",
+        go_on.to_str().unwrap()
+    );
+    let other = async {
+        read(&ground, "gone.py", &(text + "os._exit(3)"), Limits::default()).await.unwrap_err();
+        std::fs::write(&go_on, "").unwrap();
+    };
+    let (waited, ()) = tokio::join!(read(&ground, "waits.py", &waits, Limits::default()), other);
+    assert_eq!(dag_ids(&waited.unwrap()), ["good"]);
+    until_gone(std::fs::read_to_string(place).unwrap().parse().unwrap()).await;
+}
+
 #[tokio::test]
 async fn what_a_file_leaves_behind_is_ended_with_it() {
     let Some(ground) = Ground::lay().await else { return };
@@ -130,14 +202,5 @@ async fn what_a_file_leaves_behind_is_ended_with_it() {
     let parsed = read(&ground, "leaves.py", &text, Limits::default()).await.unwrap();
     assert_eq!(dag_ids(&parsed), ["good"]);
     let pid: i32 = std::fs::read_to_string(left).unwrap().parse().unwrap();
-    // It was killed; the system takes a moment, and who reaps it is its business.
-    let is_gone = || {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        state.is_empty() || state.contains(") Z ")
-    };
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while !is_gone() {
-        assert!(tokio::time::Instant::now() < deadline, "it still runs");
-        tokio::task::yield_now().await;
-    }
+    until_gone(pid).await;
 }

@@ -9,12 +9,12 @@ use std::{
 
 use domain::ignore::{self, Rules, Syntax};
 
+use super::archive::packs_python;
+
 /// How deep folders are followed.
 const MAX_DEPTH: usize = 32;
 /// How many DAG files are read at most; more are reported.
 const MAX_FILES: usize = 100_000;
-/// What an archive begins with.
-const ZIP: [u8; 4] = *b"PK\x03\x04";
 
 /// What is below the folder.
 #[derive(Debug, Default, Clone)]
@@ -76,14 +76,7 @@ fn is_hidden(path: &Path) -> bool {
 
 fn is_dag_file(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| matches!(ending, "yaml" | "yml" | "py")) || is_archive(path)
-}
-
-/// Whether it is an archive, and not only called one.
-fn is_archive(path: &Path) -> bool {
-    let mut begin = [0; ZIP.len()];
-    let read = |mut file: fs::File| file.read_exact(&mut begin);
-    is_zip(path) && fs::File::open(path).and_then(read).is_ok() && begin == ZIP
+    ending.is_some_and(|ending| matches!(ending, "yaml" | "yml" | "py")) || is_zip(path) && packs_python(path)
 }
 
 /// Whether it is called a Python file.

@@ -121,14 +121,57 @@ fn what_airflowignore_files_say_is_left_alone() {
     assert!(folder.look().unwrap().refused.is_empty(), "it is told once");
 }
 
+/// An archive with empty files of these names.
+fn archive(names: &[&str], comment: &str) -> Vec<u8> {
+    let short = |length: usize| u16::try_from(length).unwrap().to_le_bytes();
+    let long = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
+    let mut packed = Vec::new();
+    for name in names {
+        packed.extend(
+            [b"PK\x03\x04".as_slice(), &[0; 22], &short(name.len()), &[0; 2], name.as_bytes()].concat(),
+        );
+    }
+    if names.is_empty() {
+        packed.extend(b"PK\x03\x04");
+    }
+    let start = packed.len();
+    for name in names {
+        let extra = b"12345";
+        packed.extend(
+            [b"PK\x01\x02".as_slice(), &[0; 24], &short(name.len()), &short(extra.len()), &[0; 14]].concat(),
+        );
+        packed.extend([name.as_bytes(), extra].concat());
+    }
+    let size = packed.len() - start;
+    packed.extend(
+        [b"PK\x05\x06".as_slice(), &[0; 8], &long(size), &long(start), &short(comment.len())].concat(),
+    );
+    packed.extend(comment.as_bytes());
+    packed
+}
+
 #[test]
 fn an_archive_is_read_like_a_python_file() {
     let home = tempfile::tempdir().unwrap();
-    fs::write(home.path().join("packed.zip"), b"PK\x03\x04 and so on").unwrap();
-    fs::write(home.path().join("not.zip"), b"something else").unwrap();
+    let names = ["module/__init__.py", "a_long_name_with_a_dot.pyc", "dag.py"];
+    for (name, packed) in [
+        ("packed.zip", archive(&names, "")),
+        ("with_comment.zip", archive(&names, "comment")),
+        ("cut_off.zip", archive(&names, "")[..60].to_vec()),
+        ("data.zip", archive(&names[..2], "")),
+        ("empty.zip", archive(&[], "")),
+        ("not.zip", b"something else".to_vec()),
+        ("short.zip", b"P".to_vec()),
+    ] {
+        fs::write(home.path().join(name), packed).unwrap();
+    }
     let mut folder = Folder::new(home.path().to_path_buf(), Syntax::Glob);
     let found = folder.look().unwrap();
-    assert_eq!(python(&found), ["packed.zip"]);
+    assert_eq!(
+        python(&found),
+        ["cut_off.zip", "packed.zip", "with_comment.zip"],
+        "one that cannot be read may be one"
+    );
     assert_eq!(found.python[0].source, "");
 }
 

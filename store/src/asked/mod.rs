@@ -10,6 +10,7 @@ mod triggers;
 
 pub use self::{
     assets::{AskedEvent, EventFilter, EventsOf},
+    leaving::{Left, XComAt},
     runs::{AskedDag, AskedRun, RunFilter},
     states::{AssetKeeper, MOST_KEYS, StateOf},
     tis::{AskedTi, Breadcrumb, TiFilter, TiState},

@@ -1,4 +1,4 @@
-//! What tasks keep for themselves, and what they keep of assets. Source: Airflow 3.3.2 `state/metastore.py`.
+//! What tasks keep for themselves, and what they and triggers keep of assets. Source: Airflow 3.3.2 `state/metastore.py`.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -32,7 +32,7 @@ pub struct StateOf<'a> {
     pub map_index: i32,
 }
 
-/// The instance that keeps something of an asset.
+/// The instance that keeps something of an asset. Triggers keep something, too, in nobody's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssetKeeper<'a> {
     /// Its DAG.
@@ -103,7 +103,7 @@ impl Store {
         Ok(row.map(|row| row.value.0))
     }
 
-    /// Keeps something of an asset.
+    /// Keeps something of an asset, on behalf of an instance, or of a trigger when none is named.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key or the value is too long, or there are [`MOST_KEYS`] already, or there is no such asset.
@@ -112,7 +112,7 @@ impl Store {
         asset: &str,
         key: &str,
         value: &Value,
-        by: AssetKeeper<'_>,
+        by: Option<AssetKeeper<'_>>,
     ) -> Result<(), Error> {
         let value = checked(key, value)?;
         let mut conn = self.conn().await?;
@@ -120,10 +120,10 @@ impl Store {
             asset,
             key: &storable(key),
             value: &value,
-            dag_id: by.dag_id,
-            run_id: by.run_id,
-            task_id: by.task_id,
-            map_index: &by.map_index,
+            dag_id: &by.map(|by| by.dag_id),
+            run_id: &by.map(|by| by.run_id),
+            task_id: &by.map(|by| by.task_id),
+            map_index: &by.map(|by| by.map_index),
             most: &MOST_KEYS,
         };
         kept(query.execute(&mut conn).await?)
@@ -211,10 +211,10 @@ hot_query! {
         asset: str => Text,
         key: str => Text,
         value: ToJson => Json,
-        dag_id: str => Text,
-        run_id: str => Text,
-        task_id: str => Text,
-        map_index: i32 => Integer,
+        dag_id: Option<&'a str> => Nullable<Text>,
+        run_id: Option<&'a str> => Nullable<Text>,
+        task_id: Option<&'a str> => Nullable<Text>,
+        map_index: Option<i32> => Nullable<Integer>,
         most: i64 => BigInt,
     }
     "INSERT INTO asset_state (asset_id, key, value, dag_id, run_id, task_id, map_index)

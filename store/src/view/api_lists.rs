@@ -155,7 +155,7 @@ impl Store {
         let select = format!(
             "x.key, x.created_at, r.logical_date, r.run_after, x.map_index, x.task_id, r.dag_id, r.run_id, {value}"
         );
-        ask.statements(&XCOMS, &select, "dag_run r JOIN xcom x ON x.run_key = r.key")?.load(self).await
+        ask.statements(&XCOMS, &select, "dag_run r JOIN shown_xcom x ON x.run_key = r.key")?.load(self).await
     }
 
     /// A list of what is wrong with DAG files and how many there are in all.

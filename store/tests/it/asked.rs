@@ -14,7 +14,7 @@ use domain::{
 use serde_json::{Map, Value, json};
 use store::{
     Error, LeaderProof,
-    asked::{AssetKeeper, EventFilter, EventsOf, MOST_KEYS, RunFilter, StateOf, TiFilter},
+    asked::{AssetKeeper, EventFilter, EventsOf, Left, MOST_KEYS, RunFilter, StateOf, TiFilter, XComAt},
 };
 
 use crate::{
@@ -134,6 +134,48 @@ async fn a_try_leaves_xcoms_only_while_it_runs() {
     db.store.take_back_xcom(attempt, "k").await.unwrap();
     assert_eq!(xcom().await, None);
     assert!(matches!(db.store.leave_xcom(attempt, "", &json!(1)).await, Err(Error::Invalid(_))));
+}
+
+#[tokio::test]
+async fn xcoms_of_other_instances_are_written_while_the_asking_try_runs() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let (_, tis) = queued_run(&db, &proof).await;
+    let by = try_of(&tis[0]);
+    let b = XComAt { dag_id: "flights", run_id: "scheduled__1", task_id: "b", map_index: -1, key: "k" };
+    let leave = async |by, at, value: i64| db.store.leave_xcom_at(by, at, &json!(value)).await.unwrap();
+    let kept = async || db.store.xcom(RunKey(1), &task_id("b"), -1, "k").await.unwrap();
+    assert_eq!(leave(Some(by), b, 1).await, Left::TooLate, "it is only queued");
+    assert_eq!(db.store.claim(worker(&db).await, &[by]).await.unwrap().len(), 1);
+    assert_eq!(leave(Some(by), b, 2).await, Left::Written);
+    assert_eq!(leave(Some(by), b, 3).await, Left::Written);
+    let later = Some(TryKey { try_number: 2, ..by });
+    assert_eq!(leave(later, b, 4).await, Left::TooLate, "another try");
+    assert_eq!(leave(Some(by), XComAt { run_id: "none", ..b }, 4).await, Left::NoRun);
+    assert_eq!(leave(Some(by), XComAt { dag_id: "none", ..b }, 4).await, Left::NoRun);
+    assert_eq!(leave(Some(by), XComAt { task_id: "none", ..b }, 4).await, Left::NoInstance);
+    assert_eq!(leave(Some(by), XComAt { map_index: 0, ..b }, 4).await, Left::NoInstance);
+    assert_eq!(kept().await, Some(json!(3)));
+
+    db.store.take_back_xcom_at(later, b).await.unwrap();
+    for other in [XComAt { key: "other", ..b }, XComAt { map_index: 0, ..b }, XComAt { task_id: "a", ..b }] {
+        db.store.take_back_xcom_at(Some(by), other).await.unwrap();
+    }
+    assert_eq!(kept().await, Some(json!(3)));
+    db.store.take_back_xcom_at(Some(by), b).await.unwrap();
+    assert_eq!(kept().await, None);
+
+    // Nobody asks whether a trigger counts: its task runs no more and not yet.
+    assert_eq!(leave(None, b, 5).await, Left::Written);
+    db.store.take_back_xcom_at(None, b).await.unwrap();
+    assert_eq!(kept().await, None);
+    let fill = "INSERT INTO xcom (run_key, task_id, key, value) SELECT 1, 'b', 'k' || n, '1' FROM generate_series(1, 1000) n";
+    db.execute(fill).await;
+    assert!(
+        matches!(db.store.leave_xcom_at(None, b, &json!(1)).await, Err(Error::Invalid(_))),
+        "there are too many"
+    );
+    assert_eq!(leave(None, XComAt { key: "k7", ..b }, 7).await, Left::Written, "it is one of them");
 }
 
 #[tokio::test]
@@ -260,9 +302,11 @@ async fn assets_and_what_happened_to_them() {
     );
 
     let by = AssetKeeper { dag_id: "maker", run_id: "r", task_id: "load", map_index: -1 };
-    db.store.keep_asset_state("orders", "k", &json!({"upto": 3}), by).await.unwrap();
+    db.store.keep_asset_state("orders", "k", &json!({"upto": 3}), Some(by)).await.unwrap();
     assert_eq!(db.store.asset_state("orders", "k").await.unwrap(), Some(json!({"upto": 3})));
     assert_eq!(db.store.asset_state("part", "k").await.unwrap(), None);
+    db.store.keep_asset_state("orders", "k", &json!(4), None).await.unwrap();
+    assert_eq!(db.store.asset_state("orders", "k").await.unwrap(), Some(json!(4)), "a trigger keeps it");
     db.store.forget_asset_state("orders", None).await.unwrap();
     assert_eq!(db.store.asset_state("orders", "k").await.unwrap(), None);
 }

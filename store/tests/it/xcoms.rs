@@ -7,7 +7,7 @@ use domain::{
     outcome::{Outcome, TryResult},
 };
 use serde_json::{Map, Value, json};
-use store::{Error, xcom::check_key};
+use store::{Error, masked_xcom::Masked, view::api_list::Ask, xcom::check_key};
 use uuid::Uuid;
 
 use crate::{
@@ -116,6 +116,59 @@ async fn the_values_of_a_mapped_task_come_in_its_order() {
     assert_eq!((all.len(), all[0].total, all[0].bytes), (2, 3, 5));
     let some = db.store.xcom_entries(RunKey(1), Some(&task_id("a")), Some(10), 10, 0).await.unwrap();
     assert_eq!(some.iter().map(|entry| entry.map_index).collect::<Vec<_>>(), vec![10]);
+}
+
+#[tokio::test]
+async fn what_is_secret_in_an_xcom_is_masked_for_people_and_not_for_tasks() {
+    let db = Database::new().await;
+    let list = json!(["hunter2", {"pw": "hunter2", "n": 1.5}]);
+    let object = json!({"hunter2": [2], "b": null});
+    write(
+        &db,
+        vec![
+            ("a", -1, "list", list.clone()),
+            ("a", -1, "object", object.clone()),
+            ("b", 3, "list", list.clone()),
+        ],
+    )
+    .await;
+    let mask = async |map_index: i32, key: &str, value: &Value, shown: Value| {
+        let (run, task_id, key, value) = (RunKey(1), task_id("a"), key.to_owned(), value.clone());
+        let masked = Masked { run, task_id, map_index, key, value, shown };
+        for run in [RunKey(1), RunKey(99)] {
+            db.store.mask_xcom(&Masked { run, ..masked.clone() }).await.unwrap();
+        }
+    };
+    mask(-1, "list", &list, json!(["nothing"])).await;
+    mask(-1, "list", &list, json!(["***", {"pw": "***", "n": 1.5}])).await;
+    mask(-1, "object", &object, json!({"***": [2], "b": null})).await;
+    // Another value under the same name, and the same value under another one.
+    mask(-1, "list", &json!(["hunter3"]), json!(["wrong"])).await;
+    mask(4, "list", &list, json!(["wrong"])).await;
+
+    let shown = async |task: &str, map_index, key: &str| {
+        db.store.shown_xcom(RunKey(1), &task_id(task), map_index, key).await.unwrap()
+    };
+    assert_eq!(shown("a", -1, "list").await, Some(json!(["***", {"pw": "***", "n": 1.5}])));
+    assert_eq!(shown("b", 3, "list").await, Some(list.clone()), "nothing is known of this one");
+    assert_eq!(shown("a", 0, "list").await, None);
+    let element = async |key: &str, place| {
+        db.store.shown_xcom_element(RunKey(1), &task_id("a"), key, place).await.unwrap()
+    };
+    assert_eq!(element("list", 0).await, Some(json!("***")));
+    assert_eq!(element("object", 0).await, Some(json!(["***", [2]])));
+    assert_eq!(element("list", 2).await, None);
+    let at = db.store.shown_xcom_at(RunKey(1), &task_id("a"), "object", 0).await.unwrap();
+    assert_eq!(at, Some(json!({"***": [2], "b": null})));
+    let ask = Ask { limit: 10, ..Ask::default() };
+    let (rows, total) = db.store.api_xcoms(&ask, true).await.unwrap();
+    let values: Vec<String> = rows.iter().map(|row| row.value().unwrap().to_string()).collect();
+    assert_eq!(
+        (total, values.iter().filter(|value| value.contains("hunter2")).count()),
+        (3, 1),
+        "{values:?}"
+    );
+    assert_eq!(db.store.xcom(RunKey(1), &task_id("a"), -1, "list").await.unwrap(), Some(list));
 }
 
 #[tokio::test]

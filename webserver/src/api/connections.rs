@@ -13,9 +13,15 @@ use super::{
     batch::given,
     dags::wrong,
     query::Query,
-    settings::{self, Mask, masked, unmasked},
+    settings::{self, Mask},
 };
-use crate::{AppState, auth::Operator, body::Body, error::Error};
+use crate::{
+    AppState,
+    auth::Operator,
+    body::Body,
+    error::Error,
+    masked::{masked, unmasked},
+};
 
 type Given<T> = Option<Option<T>>;
 

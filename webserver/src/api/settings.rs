@@ -1,8 +1,7 @@
-//! What pools, variables and connections have in common: short lists, the audit log, and what is not shown.
+//! What pools, variables and connections have in common: short lists, the audit log.
 
 use domain::engine::record::AuditRecord;
-use runtime::secret::{MASK, is_secret_name};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::query::{Query, disallowed_order};
 use crate::{AppState, error::Error};
@@ -87,65 +86,5 @@ impl Mask {
     /// Whether a field counts.
     pub(super) fn has(&self, field: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|name| name == field)
-    }
-}
-
-/// An object with its secrets masked, however deep they are.
-pub(super) fn masked(object: &Map<String, Value>) -> Map<String, Value> {
-    object
-        .iter()
-        .map(|(key, value)| {
-            (key.clone(), if is_secret_name(key) { MASK.into() } else { masked_value(value) })
-        })
-        .collect()
-}
-
-fn masked_value(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => Value::Object(masked(object)),
-        Value::Array(values) => values.iter().map(masked_value).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
-}
-
-/// What was sent, with masks replaced by what is there: whoever sends back what they were shown changes nothing.
-pub(super) fn unmasked(sent: Map<String, Value>, known: &Map<String, Value>) -> Map<String, Value> {
-    sent.into_iter()
-        .map(|(key, value)| {
-            let known = known.get(&key);
-            (key, unmasked_value(value, known))
-        })
-        .collect()
-}
-
-fn unmasked_value(sent: Value, known: Option<&Value>) -> Value {
-    match (sent, known) {
-        (Value::String(text), Some(known)) if text == MASK => known.clone(),
-        (Value::Object(sent), Some(Value::Object(known))) => Value::Object(unmasked(sent, known)),
-        (Value::Array(sent), Some(Value::Array(known))) => sent
-            .into_iter()
-            .enumerate()
-            .map(|(place, value)| unmasked_value(value, known.get(place)))
-            .collect(),
-        (sent, _) => sent,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked_and_masks_sent_back_change_nothing() {
-        let Value::Object(known) = json!({"token": "t", "timeout": 5, "tls": {"private_key": "k", "ca": "c"}, "list": [{"Password": "p"}]})
-        else {
-            panic!("not an object")
-        };
-        let shown = masked(&known);
-        assert_eq!(
-            Value::Object(shown.clone()),
-            json!({"token": "***", "timeout": 5, "tls": {"private_key": "***", "ca": "c"}, "list": [{"Password": "***"}]})
-        );
-        assert_eq!(unmasked(shown, &known), known);
     }
 }

@@ -83,7 +83,7 @@ pub(super) async fn list(
     exists(&state, &path.0, &path.1).await?;
     let mut ask = query.ask(FILTERS, &["map_index"])?;
     if let Some(group) = query.text("task_group_id") {
-        ask.tests.push(("task_id", Test::StartsWith(format!("{group}."))));
+        ask.tests.push(("task_id", in_group(&state, &path.0, &path.1, group).await?));
     }
     let mut ask = names::within(ask, [("dag_id", &path.0), ("run_id", &path.1)]);
     let Some(token) = query.cursor() else {
@@ -145,6 +145,20 @@ pub(super) async fn list_mapped(
         .with("run_id", Test::is(run_id))
         .with("task_id", Test::is(task_id));
     send(&state, ask).await
+}
+
+/// The tasks of a group: by the run's version of the DAG, by the newest one when runs are not named, and by their ids when no DAG is.
+async fn in_group(state: &AppState, dag_id: &str, run_id: &str, group: &str) -> Result<Test, Error> {
+    let version = match (dag_id == names::ALL, run_id == names::ALL) {
+        (false, false) => names::run(state, dag_id, run_id).await?.version_id,
+        (false, true) => names::dag(state, dag_id).await?.version_id,
+        (true, _) => return Ok(Test::StartsWith(format!("{group}."))),
+    };
+    let dag = names::version(state, version).await?;
+    if !dag.groups.iter().any(|known| known.group_id.as_str() == group) {
+        return Err(Error::NotFound(format!("Task group {group} not found")));
+    }
+    Ok(Test::OneOf(dag.in_group(group).iter().map(ToString::to_string).collect()))
 }
 
 async fn exists(state: &AppState, dag_id: &str, run_id: &str) -> Result<(), Error> {

@@ -4,7 +4,6 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
-use runtime::secret::{MASK, is_secret_name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::variable::Variable;
@@ -14,7 +13,13 @@ use super::{
     query::Query,
     settings::{self, Mask},
 };
-use crate::{AppState, auth::Operator, body::Body, error::Error};
+use crate::{
+    AppState,
+    auth::Operator,
+    body::Body,
+    error::Error,
+    masked::{masked_variable, unmasked_variable},
+};
 
 /// A variable as it is sent.
 #[derive(Debug, Deserialize)]
@@ -76,7 +81,7 @@ pub(super) async fn patch(
     }
     let known = find(&state, &key).await?;
     let value =
-        Some(text(sent.value)).filter(|value| mask.has("value") && value != MASK).unwrap_or(known.value);
+        if mask.has("value") { unmasked_variable(text(sent.value), &known.value) } else { known.value };
     let description = sent.description.filter(|_| mask.has("description")).unwrap_or(known.description);
     state.store.set_variable(&key, &value, Some(description.as_deref().unwrap_or_default())).await?;
     settings::record(&state, operator.name(), "patch_variable", &key).await?;
@@ -105,7 +110,7 @@ fn missing(key: &str) -> Error {
 
 /// `VariableResponse`
 fn shape(variable: &Variable) -> Value {
-    let value = if is_secret_name(&variable.key) { MASK } else { &variable.value };
+    let value = masked_variable(&variable.key, &variable.value);
     let description = variable.description.as_deref().filter(|text| !text.is_empty());
     json!({"key": variable.key, "value": value, "description": description, "is_encrypted": true, "team_name": null})
 }

@@ -115,14 +115,6 @@ fn what_it_does(task: &Task) -> String {
     }
 }
 
-/// The group around a group, by its id: the longest other group id that it begins with.
-pub(crate) fn parent_group<'a>(dag: &'a Dag, group_id: &str) -> Option<&'a str> {
-    let around = dag.groups.iter().map(|group| group.group_id.as_str());
-    around
-        .filter(|other| group_id.strip_prefix(*other).is_some_and(|rest| rest.starts_with('.')))
-        .max_by_key(|other| other.len())
-}
-
 /// The first task in a group that is not mapped further, so that it has one instance for each of the group's elements.
 fn measure_of(dag: &Dag, group: &domain::dag::Group) -> Option<usize> {
     let is_it = |task: &Task| {
@@ -138,7 +130,7 @@ fn plan_of(dag: &Dag, open: &BTreeSet<String>) -> Result<Plan, crate::graph::Err
     let task_at: HashMap<&str, usize> =
         dag.tasks.iter().enumerate().map(|(place, task)| (task.task_id.as_str(), place)).collect();
     let group_spec = |group: &domain::dag::Group| {
-        let parent = parent_group(dag, group.group_id.as_str());
+        let parent = dag.parent_group(group.group_id.as_str());
         GroupSpec {
             group_id: group.group_id.as_str().to_owned(),
             label: short_name(group.group_id.as_str(), parent),

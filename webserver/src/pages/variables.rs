@@ -15,6 +15,7 @@ use super::{
 use crate::{
     auth::{Form, Operator},
     error::Error,
+    masked::{masked_variable, unmasked_variable},
 };
 
 /// Longest value shown in the list, in characters.
@@ -105,7 +106,8 @@ pub(crate) async fn save(
     // A secret's value is not shown, so an empty field leaves it as it is.
     let value = match before {
         Some(before) if entry.value.is_empty() && is_secret_name(key) => before.value,
-        Some(_) | None => entry.value.clone(),
+        Some(before) => unmasked_variable(entry.value.clone(), &before.value),
+        None => entry.value.clone(),
     };
     match store.set_variable(key, &value, Some(entry.description.trim())).await {
         Ok(()) => {}
@@ -136,7 +138,11 @@ pub(crate) async fn delete(
 async fn existing(visit: &Visit, key: &str) -> Result<Entry, Error> {
     let found = visit.state.store.variable(key).await?.ok_or_else(|| no_such(key))?;
     Ok(Entry {
-        value: if is_secret_name(&found.key) { String::new() } else { found.value },
+        value: if is_secret_name(&found.key) {
+            String::new()
+        } else {
+            masked_variable(&found.key, &found.value).into_owned()
+        },
         description: found.description.unwrap_or_default(),
         key: found.key,
         existing: true,
@@ -195,7 +201,8 @@ fn row(variable: Variable) -> VariableRow {
         if short.len() < value.len() { format!("{short}…") } else { short }
     };
     VariableRow {
-        value: (!is_secret_name(&variable.key)).then(|| shown(&variable.value)),
+        value: (!is_secret_name(&variable.key))
+            .then(|| shown(&masked_variable(&variable.key, &variable.value))),
         description: variable.description.unwrap_or_default(),
         key: variable.key,
     }

@@ -187,6 +187,14 @@ impl Worker {
             artifacts: Some(self.archive.store()),
         };
         let end = whole.run().await;
+        if let Some(fields) = output.shown_anew() {
+            term.reports.send(Report::Hidden(attempt, fields));
+        }
+        for (key, value) in &end.done.xcoms {
+            if let Some(masked) = assignment.masked_xcom(key, value, &output) {
+                term.reports.send(Report::Masked(Box::new(masked)));
+            }
+        }
         if let Some((log, tail)) = output.finish() {
             if matches!(end.done.result, TryResult::Rescheduled | TryResult::Deferred) {
                 tail.go_on();

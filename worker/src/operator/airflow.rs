@@ -28,8 +28,8 @@ use crate::output::Source;
 use crate::process::{Cause, Group, pump};
 
 pub(crate) use logs::told as told_in_log;
-pub(crate) use nursery::Nursery;
-pub(crate) use startup::id as try_id;
+pub(crate) use nursery::{BUNDLE, Nursery};
+pub(crate) use startup::{consumed, id as try_id};
 
 /// How long a child may go on after it has told its end: it runs callbacks then. Source: `[core] task_success_overtime`.
 const OVERTIME: Duration = Duration::from_secs(20);

@@ -31,8 +31,12 @@ impl Work for Asking {
 
     fn run<'a>(&'a self, on: &'a On<'a>) -> BoxFuture<'a, Done> {
         on.begin(&format!("the question {:?}", self.0.subject));
-        let done = match self.0.check() {
-            Ok(()) => Done::deferred(Request::Question(self.0.clone())),
+        let shown = Question {
+            subject: on.output.masked(&self.0.subject),
+            body: self.0.body.as_deref().map(|body| on.output.masked(body)),
+        };
+        let done = match shown.check() {
+            Ok(()) => Done::deferred(Request::Question(shown)),
             Err(reason) => Done::failed_for_good(reason),
         };
         Box::pin(async { done })

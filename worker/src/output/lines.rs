@@ -1,9 +1,14 @@
 //! Splits what a process writes into lines.
 
+use std::borrow::Cow;
+
+use runtime::mask::Masker;
 use tokio::time::Instant;
 
 /// A line longer than this is shown in pieces.
 const LONGEST: usize = 16 << 10;
+/// So much more of it must be there before a piece is cut off: a secret that begins in the piece has come to its end then.
+const SPARE: usize = 4 << 10;
 
 /// A stream on its way into lines.
 #[derive(Debug, Default)]
@@ -13,21 +18,22 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes a chunk and gives each line that is complete now, without its end.
-    pub(crate) fn feed(&mut self, chunk: &[u8], now: Instant, mut line: impl FnMut(&[u8])) {
+    /// Takes a chunk and gives each line that is complete now, without its end. In what is cut into pieces secrets are hidden before, so
+    /// that none is torn; in other lines they are not.
+    pub(crate) fn feed(&mut self, chunk: &[u8], now: Instant, masker: &Masker, mut line: impl FnMut(&[u8])) {
         let mut rest = chunk;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (head, tail) = (&rest[..end], &rest[end + 1..]);
             if self.partial.is_empty() {
-                pieces(head, &mut line);
+                pieces(head, masker, &mut line);
             } else {
                 self.partial.extend_from_slice(head);
-                pieces(&self.partial, &mut line);
+                pieces(&self.partial, masker, &mut line);
                 self.partial.clear();
             }
             rest = tail;
         }
-        self.keep(rest, now, line);
+        self.keep(rest, now, masker, line);
     }
 
     /// When the unfinished line began, if there is one.
@@ -35,17 +41,32 @@ impl Lines {
         self.since.filter(|_| !self.partial.is_empty())
     }
 
-    /// Takes the unfinished line as it is.
+    /// Takes the unfinished line as it is; it may have to be given in [`pieces`].
     pub(crate) fn take_partial(&mut self) -> Vec<u8> {
+        self.since = None;
         std::mem::take(&mut self.partial)
     }
 
-    fn keep(&mut self, rest: &[u8], now: Instant, mut line: impl FnMut(&[u8])) {
-        if self.partial.is_empty() {
-            self.since = Some(now);
+    /// Takes the unfinished line, but not the beginning of a secret at its end: that waits, however long, for what follows.
+    pub(crate) fn take_partial_before_secret(&mut self, masker: &Masker) -> Vec<u8> {
+        // Those that are whole are hidden before: no end of one is taken for the beginning of another.
+        let mut taken = masker.bytes(&self.partial).into_owned();
+        self.partial = taken.split_off(taken.len() - masker.begun(&taken));
+        self.since = None;
+        taken
+    }
+
+    fn keep(&mut self, rest: &[u8], now: Instant, masker: &Masker, mut line: impl FnMut(&[u8])) {
+        if rest.is_empty() {
+            return;
         }
+        self.since.get_or_insert(now);
         self.partial.extend_from_slice(rest);
-        while self.partial.len() > LONGEST {
+        while self.partial.len() > LONGEST + SPARE {
+            if let Cow::Owned(masked) = masker.bytes(&self.partial) {
+                self.partial = masked;
+                continue;
+            }
             let at = cut(&self.partial);
             line(trimmed(&self.partial[..at]));
             self.partial.drain(..at);
@@ -54,7 +75,10 @@ impl Lines {
     }
 }
 
-fn pieces(mut text: &[u8], line: &mut impl FnMut(&[u8])) {
+/// Gives a text in pieces that are short enough.
+pub(super) fn pieces(text: &[u8], masker: &Masker, line: &mut impl FnMut(&[u8])) {
+    let masked = if text.len() > LONGEST { masker.bytes(text) } else { Cow::Borrowed(text) };
+    let mut text = &*masked;
     while text.len() > LONGEST {
         let (head, tail) = text.split_at(cut(text));
         line(head);
@@ -86,9 +110,13 @@ mod tests {
     use super::*;
 
     fn split(chunks: &[&str]) -> (Vec<String>, String) {
+        split_masked(chunks, &Masker::default())
+    }
+
+    fn split_masked(chunks: &[&str], masker: &Masker) -> (Vec<String>, String) {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
         for chunk in chunks {
-            lines.feed(chunk.as_bytes(), Instant::now(), |line| {
+            lines.feed(chunk.as_bytes(), Instant::now(), masker, |line| {
                 found.push(String::from_utf8(line.to_vec()).unwrap())
             });
         }
@@ -107,18 +135,54 @@ mod tests {
         for text in ["x".repeat(50_000), "€".repeat(20_000), "some words ".repeat(5_000)] {
             for chunks in [vec![text.as_str(), "\n"], vec![&text[..30_000], &text[30_000..]]] {
                 let (lines, rest) = split(&chunks);
-                assert!(lines.iter().all(|line| line.len() <= LONGEST) && lines.len() > 2);
+                assert!(lines.iter().all(|line| line.len() <= LONGEST) && lines.len() > 1);
                 assert_eq!(lines.concat() + &rest, text);
             }
         }
     }
 
     #[test]
+    fn no_secret_is_torn_between_two_pieces() {
+        let mut masker = Masker::default();
+        masker.add(["s3cr3t/pheasant".to_owned()]);
+        for before in LONGEST - 40..LONGEST + 3 {
+            let text = format!("{}s3cr3t/pheasant{}", "x".repeat(before), "y".repeat(10_000));
+            for chunks in [vec![text.as_str(), "\n"], vec![&text[..LONGEST + 1], &text[LONGEST + 1..], "\n"]]
+            {
+                let (lines, rest) = split_masked(&chunks, &masker);
+                let shown = lines.concat() + &rest;
+                let expected = format!("{}***{}", "x".repeat(before), "y".repeat(10_000));
+                assert!(lines.len() > 1 && shown == expected, "{before}: {} lines", lines.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_not_yet_whole_is_held_back() {
+        let mut masker = Masker::default();
+        masker.add(["s3cr3t/pheasant".to_owned()]);
+        let (mut lines, now) = (Lines::default(), Instant::now());
+        lines.feed(b"the key: s3cr3t", now, &masker, |_| ());
+        assert_eq!(lines.take_partial_before_secret(&masker), b"the key: ");
+        assert_eq!(lines.partial_since(), None, "nobody waits for it");
+        lines.feed(b"/phea", now, &masker, |_| ());
+        assert_eq!(lines.partial_since(), Some(now));
+        assert_eq!(lines.take_partial_before_secret(&masker), b"");
+        lines.feed(b"sant, !", now, &masker, |_| ());
+        assert_eq!(lines.take_partial_before_secret(&masker), b"***, !");
+        lines.feed(b"s3cr3t/pheasant", now, &masker, |_| ());
+        assert_eq!(lines.take_partial_before_secret(&masker), b"***", "its own end begins nothing");
+        lines.feed(b"s3cr", now, &masker, |_| ());
+        assert_eq!(lines.take_partial(), b"s3cr");
+    }
+
+    #[test]
     fn an_unfinished_line_knows_when_it_began() {
         let mut lines = Lines::default();
         let began = Instant::now();
-        lines.feed(b"10%", began, |_| ());
-        lines.feed(b"\r20%", began + std::time::Duration::from_secs(1), |_| ());
+        let masker = Masker::default();
+        lines.feed(b"10%", began, &masker, |_| ());
+        lines.feed(b"\r20%", began + std::time::Duration::from_secs(1), &masker, |_| ());
         assert_eq!(lines.partial_since(), Some(began));
         assert_eq!(lines.take_partial(), b"10%\r20%");
         assert_eq!(lines.partial_since(), None);

@@ -53,5 +53,5 @@ pub(crate) async fn stream(mut pipe: impl AsyncRead + Unpin, source: Source, out
             }
         }
     }
-    output.flush_partial(source);
+    output.flush_rest(source);
 }

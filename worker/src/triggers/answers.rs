@@ -1,65 +1,65 @@
-//! What triggers ask, and the answers.
+//! What triggers ask, and the answers. Source: Airflow 3.3.2 `jobs/triggerer_job_runner.py` (`ToTriggerSupervisor`).
 
-use python::message::{Reply, Request, TaskRequest};
-use serde::Deserialize;
+use python::message::{Asked, PeopleRequest, Reply, TaskRequest, Unclear, asked};
 use serde_json::Value;
 
-use crate::asked;
+use crate::asked::{Asker, only_tasks};
 use crate::backend::{Backend, Unavailable};
 use crate::station::Station;
 
-/// The answer to a question, and what is a secret from now on. Nobody can tell which trigger has asked.
+/// The answer to a question, and what is a secret from now on.
 pub(crate) async fn answer(body: Value, station: &Station, backend: &dyn Backend) -> (Reply, Vec<String>) {
+    let asker = Asker { station, backend, task: None };
     let mut secrets = Vec::new();
-    let answered = match Request::deserialize(&body) {
-        Ok(asking) => of_records(asking, station, backend, &mut secrets).await,
-        Err(_) => of_tasks(&body, backend).await,
+    let answered = match asked(&body) {
+        Ok(Asked::Records(asking)) => asker.of_records(asking, &mut secrets).await,
+        Ok(Asked::Runs(asking)) => asker.of_runs(asking).await,
+        Ok(Asked::States(asking)) => asker.of_states(asking).await,
+        Ok(Asked::Task(asking)) => of_tasks(asking, asker).await,
+        Ok(Asked::People(asking)) => Ok(of_people(asking)),
+        Ok(Asked::Assets(_) | Asked::Log) => Ok(only_tasks()),
+        Err(unclear @ Unclear::Unknown(_)) => {
+            let text = format!("{unclear} to Tradewind: is this a newer Airflow?");
+            tracing::warn!("a trigger asked: {text}");
+            Ok(Reply::refusal(501, &text))
+        }
+        Err(unclear @ Unclear::Malformed { .. }) => Ok(Reply::refusal(400, &unclear.to_string())),
     };
     (answered.unwrap_or_else(|error| Reply::refusal(503, &error.to_string())), secrets)
 }
 
-// Nothing is a trigger's own: it names whose XCom it wants.
-async fn of_tasks(body: &Value, backend: &dyn Backend) -> Result<Reply, Unavailable> {
-    let Ok(TaskRequest::GetXCom { of, map_index, .. }) = TaskRequest::deserialize(body) else {
-        return Ok(unknown(body));
-    };
-    let found = match backend.run(&of.dag_id, &of.run_id).await? {
-        Some(run) => backend.instance(run, &of.task_id, &of.key, map_index.unwrap_or(-1)).await?,
-        None => None,
-    };
-    Ok(Reply::xcom(&of.key, found))
+// Nothing is a trigger's own: it names whose XCom it means.
+async fn of_tasks(asking: TaskRequest, asker: Asker<'_>) -> Result<Reply, Unavailable> {
+    match asking {
+        TaskRequest::GetXCom { of, map_index, include_prior_dates } => {
+            asker.xcom(&of, map_index.unwrap_or(-1), include_prior_dates).await
+        }
+        TaskRequest::SetXCom { of, map_index, value } => {
+            asker.leave(&of, map_index.unwrap_or(-1), &value).await
+        }
+        TaskRequest::DeleteXCom { of, map_index } => asker.take_back(&of, map_index.unwrap_or(-1)).await,
+        TaskRequest::GetXComCount { .. }
+        | TaskRequest::GetXComSequenceItem { .. }
+        | TaskRequest::GetXComSequenceSlice { .. }
+        | TaskRequest::SetRenderedFields { .. }
+        | TaskRequest::SetRenderedMapIndex { .. }
+        | TaskRequest::SkipDownstreamTasks
+        | TaskRequest::SucceedTask { .. }
+        | TaskRequest::TaskState { .. }
+        | TaskRequest::RescheduleTask { .. }
+        | TaskRequest::DeferTask(_)
+        | TaskRequest::GetTaskRescheduleStartDate
+        | TaskRequest::RetryTask { .. } => Ok(only_tasks()),
+    }
 }
 
-fn unknown(body: &Value) -> Reply {
-    let kind = body.get("type").and_then(Value::as_str).unwrap_or("something without a type");
-    tracing::warn!(kind, "a trigger asked for something that is not known");
-    Reply::refusal(501, &format!("{kind}: Tradewind does not support this in triggers yet"))
-}
-
-async fn of_records(
-    asking: Request,
-    station: &Station,
-    backend: &dyn Backend,
-    secrets: &mut Vec<String>,
-) -> Result<Reply, Unavailable> {
-    Ok(match asking {
-        Request::GetVariable { key } => {
-            let (reply, found) = asked::variable(station, backend, &key).await?;
-            secrets.extend(found);
-            reply
+// A task that asks people waits for them itself, and not for a trigger: no trigger's task has a question.
+fn of_people(asking: PeopleRequest) -> Reply {
+    match asking {
+        PeopleRequest::GetHITLDetailResponse { ti_id } | PeopleRequest::UpdateHITLDetail { ti_id } => {
+            let text = format!("HITLDetail not found: task instance {ti_id} has asked people nothing");
+            Reply::refusal(404, &text)
         }
-        Request::GetConnection { conn_id } => {
-            let (reply, found) = asked::connection(station, backend, &conn_id).await?;
-            secrets.extend(found);
-            reply
-        }
-        Request::MaskSecret { value, name } => {
-            secrets.extend(asked::hidden(&value, name.as_deref()));
-            Reply::noted()
-        }
-        Request::GetVariableKeys { .. } | Request::PutVariable { .. } | Request::DeleteVariable { .. } => {
-            Reply::refusal(501, "Tradewind does not let triggers list or change variables yet")
-        }
-        Request::DagFileParsingResult { .. } => Reply::refusal(400, "this is a trigger, not a DAG file"),
-    })
+        PeopleRequest::CreateHITLDetailPayload(_) | PeopleRequest::AwaitInputTask(_) => only_tasks(),
+    }
 }

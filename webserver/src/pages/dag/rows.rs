@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::dag::{Dag, Task};
 
-use crate::pages::shelf::{parent_group, short_name};
+use crate::pages::shelf::short_name;
 
 /// Deepest indentation shown.
 const DEEPEST: usize = 4;
@@ -62,14 +62,14 @@ fn close(rows: &mut [Row], open: &mut Vec<(String, usize)>, keep: usize, end: us
 fn groups_around(dag: &Dag, task: &Task) -> Vec<String> {
     let innermost = task.group.as_ref().map(|group| group.as_str());
     let mut around: Vec<String> =
-        std::iter::successors(innermost, |group| parent_group(dag, group)).map(str::to_owned).collect();
+        innermost.into_iter().flat_map(|group| dag.with_those_around(group)).map(str::to_owned).collect();
     around.reverse();
     around
 }
 
 fn group_row(dag: &Dag, id: &str, depth: usize, place: usize) -> Row {
     Row {
-        label: short_name(id, parent_group(dag, id)),
+        label: short_name(id, dag.parent_group(id)),
         id: id.to_owned(),
         depth: depth.min(DEEPEST),
         is_group: true,

@@ -29,9 +29,9 @@ pub(super) async fn label(visit: &Visit, seen: &Seen, instance: &Instance) -> Re
     let is_split = dag.task(task_id.as_str()).is_some_and(|source| dag.needs_expansion(source));
     let (store, run) = (&visit.state.store, seen.run.run.key);
     let value = if is_split {
-        store.xcom_at(run, task_id, key, place).await?
+        store.shown_xcom_at(run, task_id, key, place).await?
     } else {
-        store.xcom_element(run, task_id, -1, key, place).await?
+        store.shown_xcom_element(run, task_id, key, place).await?
     };
     Ok(value.map(|value| named(*name, &value)))
 }

@@ -59,7 +59,7 @@ pub(crate) async fn show(
         let value = if entry.bytes > LONGEST {
             None
         } else {
-            store.xcom(seen.run.run.key, &seen.task_id, instance.map_index, &entry.key).await?
+            store.shown_xcom(seen.run.run.key, &seen.task_id, instance.map_index, &entry.key).await?
         };
         entries.push(shown(entry, value.as_ref(), &visit));
     }

@@ -2,16 +2,14 @@
 
 mod assets;
 mod people;
-mod runs;
-mod states;
 mod trigger;
-mod variables;
 
 use std::os::fd::OwnedFd;
 
-use domain::id::RunKey;
 use domain::outcome::{CHOICE, RETURN_VALUE};
-use python::message::{Asked, DeferTask, Reply, TaskRequest, ToldEvent, Unclear, XComOf, asked};
+use python::message::{
+    Asked, DeferTask, Reply, Request, RunRequest, TaskRequest, ToldEvent, Unclear, XComOf, asked,
+};
 use serde_json::{Value, json};
 use store::Store;
 use tokio::net::UnixStream;
@@ -19,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::deferring::deferral;
 use super::ending::{Last, Told};
+use crate::asked::Asker;
 use crate::backend::Unavailable;
 use crate::operator::On;
 use crate::records::Records;
@@ -67,9 +66,10 @@ impl<'a> Answers<'a> {
         let answered = match asked(&body) {
             Ok(Asked::Task(asking)) => self.of_task(asking).await,
             Ok(Asked::Records(asking)) => self.of_records(asking).await,
-            Ok(Asked::Runs(asking)) => self.of_runs(asking).await,
+            Ok(Asked::Runs(RunRequest::TriggerDagRun(asking))) => self.trigger(asking).await,
+            Ok(Asked::Runs(asking)) => self.asker().of_runs(asking).await,
             Ok(Asked::Assets(asking)) => self.of_assets(asking).await,
-            Ok(Asked::States(asking)) => self.of_states(asking).await,
+            Ok(Asked::States(asking)) => self.asker().of_states(asking).await,
             Ok(Asked::People(asking)) => Ok(self.of_people(asking)),
             Ok(Asked::Log) => match self.another_log() {
                 Ok(descriptor) => return Answer::Log(descriptor),
@@ -88,18 +88,20 @@ impl<'a> Answers<'a> {
         Reply::refusal(501, text)
     }
 
-    /// What only a server can answer.
-    fn records(&self) -> Result<&'a Records, Unavailable> {
-        self.on.backend.records().ok_or_else(|| Unavailable {
-            what: "the records".to_owned(),
-            reason: "this task runs without a server".to_owned(),
-        })
+    fn asker(&self) -> Asker<'a> {
+        Asker { station: self.on.station, backend: self.on.backend, task: Some(self.on.assignment) }
     }
 
-    /// Who it is, for those who look at what it has done.
-    fn name(&self) -> String {
-        let (dag, run) = (&self.on.assignment.dag.dag_id, &self.on.assignment.run.run_id);
-        format!("task `{}` of run `{run}` of DAG `{dag}`", self.on.assignment.task().task_id)
+    /// What only a server can answer.
+    fn records(&self) -> Result<&'a Records, Unavailable> {
+        self.asker().records()
+    }
+
+    async fn of_records(&self, asking: Request) -> Result<Reply, Unavailable> {
+        let mut secrets = Vec::new();
+        let answered = self.asker().of_records(asking, &mut secrets).await;
+        self.on.output.hide(secrets);
+        answered
     }
 
     fn another_log(&self) -> std::io::Result<OwnedFd> {
@@ -187,13 +189,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    fn is_own_run(&self, of: &XComOf) -> bool {
-        let (dag, run) = (&self.on.assignment.dag, &self.on.assignment.run);
-        of.dag_id == dag.dag_id.as_str() && of.run_id == run.run_id.as_str()
-    }
-
     fn is_own_task(&self, of: &XComOf) -> bool {
-        self.is_own_run(of) && of.task_id == self.on.assignment.task().task_id.as_str()
+        self.asker().is_own_run(of) && of.task_id == self.on.assignment.task().task_id.as_str()
     }
 
     fn is_own(&self, of: &XComOf, map_index: i32) -> bool {
@@ -208,8 +205,9 @@ impl<'a> Answers<'a> {
         map_index: Option<i32>,
         value: Value,
     ) -> Result<Reply, Unavailable> {
-        if !self.is_own(&of, map_index.unwrap_or(-1)) {
-            return Ok(Reply::refusal(403, "a task leaves XComs of its own only"));
+        let map_index = map_index.unwrap_or(-1);
+        if !self.is_own(&of, map_index) {
+            return self.asker().leave(&of, map_index, &value).await;
         }
         if let Err(error) = store::xcom::check_key(&of.key) {
             return Ok(Reply::refusal(400, &error.to_string()));
@@ -224,6 +222,11 @@ impl<'a> Answers<'a> {
         let Some(records) = self.on.backend.records().filter(|_| !is_held_back) else {
             return Ok(Reply::noted());
         };
+        let masked = self.on.assignment.masked_xcom(&of.key, &value, self.on.output);
+        if let Some(masked) = &masked {
+            let mask = |store: Store| async move { store.mask_xcom(masked).await };
+            records.ask("what is shown of the XCom", &of.key, mask).await?;
+        }
         let (attempt, key, value) = (self.on.assignment.attempt, of.key.as_str(), &value);
         let leave = |store: Store| async move { store.leave_xcom(attempt, key, value).await };
         if records.ask("the XCom", key, leave).await? {
@@ -233,8 +236,9 @@ impl<'a> Answers<'a> {
     }
 
     async fn take_back(&mut self, of: XComOf, map_index: Option<i32>) -> Result<Reply, Unavailable> {
-        if !self.is_own(&of, map_index.unwrap_or(-1)) {
-            return Ok(Reply::refusal(403, "a task deletes XComs of its own only"));
+        let map_index = map_index.unwrap_or(-1);
+        if !self.is_own(&of, map_index) {
+            return self.asker().take_back(&of, map_index).await;
         }
         self.told.take_back(&of.key);
         if let Some(records) = self.on.backend.records() {
@@ -251,19 +255,11 @@ impl<'a> Answers<'a> {
         if let Some(value) = own {
             return Ok(Reply::xcom(&of.key, Some(value.clone())));
         }
-        let Some(run) = self.run(of).await? else { return Ok(Reply::xcom(&of.key, None)) };
-        let (task_id, key) = (of.task_id.as_str(), of.key.as_str());
-        let found = if with_prior {
-            let find = |store: Store| async move { store.newest_xcom(run, task_id, map_index, key).await };
-            self.records()?.ask("the XComs of", task_id, find).await?
-        } else {
-            self.on.backend.instance(run, task_id, key, map_index).await?
-        };
-        Ok(Reply::xcom(key, found))
+        self.asker().xcom(of, map_index, with_prior).await
     }
 
     async fn xcoms(&self, of: &XComOf, with_prior: bool) -> Result<Vec<Value>, Unavailable> {
-        let Some(run) = self.run(of).await? else { return Ok(Vec::new()) };
+        let Some(run) = self.asker().run(of).await? else { return Ok(Vec::new()) };
         let (task_id, key) = (of.task_id.as_str(), of.key.as_str());
         let mut found = if with_prior {
             let find = |store: Store| async move { store.xcoms_up_to(run, task_id, key).await };
@@ -276,13 +272,6 @@ impl<'a> Answers<'a> {
             put(&mut found, self.on.assignment.map_index, value, with_prior);
         }
         Ok(found.into_iter().map(|(_, value)| value).collect())
-    }
-
-    async fn run(&self, of: &XComOf) -> Result<Option<RunKey>, Unavailable> {
-        if self.is_own_run(of) {
-            return Ok(Some(self.on.assignment.attempt.ti.run));
-        }
-        self.on.backend.run(&of.dag_id, &of.run_id).await
     }
 }
 

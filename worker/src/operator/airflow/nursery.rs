@@ -9,7 +9,7 @@ use python::{Environment, Setup, Zygote};
 use crate::settings::ForkServer;
 
 /// The name of the DAGs folder as a bundle of Airflow's.
-pub(super) const BUNDLE: &str = "dags";
+pub(crate) const BUNDLE: &str = "dags";
 
 /// What is imported beside Airflow itself: the operators that nearly every DAG has.
 const PRELOAD: [&str; 4] = [

@@ -46,7 +46,7 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
 }
 
 /// What the run was created for, in Airflow's form (`AssetEventDagRunReference`).
-pub(super) fn consumed(events: &[Value]) -> Vec<Value> {
+pub(crate) fn consumed(events: &[Value]) -> Vec<Value> {
     let events = events.iter().map(|event| {
         json!({
             "asset": {"name": event["name"], "uri": event["uri"], "extra": event["asset_extra"]},

@@ -19,7 +19,7 @@ impl Answers<'_> {
                 Ok(Reply::asset(found.as_ref().map(shape), &json!({"name": name})))
             }
             AssetRequest::GetAssetByUri { uri } => {
-                let found = self.asset_at(&uri).await?;
+                let found = self.asker().asset_at(&uri).await?;
                 Ok(Reply::asset(found.as_ref().map(shape), &json!({"uri": uri})))
             }
             AssetRequest::GetAssetsByAlias { alias_name } => {
@@ -40,13 +40,6 @@ impl Answers<'_> {
             }
             AssetRequest::ValidateInletsAndOutlets => self.inactive().await,
         }
-    }
-
-    pub(super) async fn asset_at(&self, uri: &str) -> Result<Option<Asset>, Unavailable> {
-        let wanted = sanitize(uri).unwrap_or_else(|_| uri.to_owned());
-        let wanted = wanted.as_str();
-        let find = |store: Store| async move { store.asset_at(wanted).await };
-        self.records()?.ask("the asset", uri, find).await
     }
 
     async fn events(&self, of: EventsOf, which: Events) -> Result<Reply, Unavailable> {

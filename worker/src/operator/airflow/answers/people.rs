@@ -25,8 +25,11 @@ impl Answers<'_> {
         })
     }
 
-    fn ask(&mut self, told: ToldQuestion) -> Result<Reply, String> {
+    fn ask(&mut self, mut told: ToldQuestion) -> Result<Reply, String> {
         let reply = Reply::question(&told);
+        let output = self.on.output;
+        told.subject = output.masked(&told.subject);
+        told.body = told.body.map(|body| output.masked(&body));
         let to = people(told);
         to.check().map(drop)?;
         self.told.question = Some(to);

@@ -54,7 +54,7 @@ impl Answers<'_> {
             Fate::Done => Ok(Reply::done()),
             Fate::Refused(reason) => {
                 // Somebody else may have been faster.
-                let exists = !resets && self.other_run(dag_id, run_id).await?.is_some();
+                let exists = !resets && self.asker().other_run(dag_id, run_id).await?.is_some();
                 Ok(if exists { Reply::run_exists() } else { Reply::refusal(400, &reason) })
             }
             Fate::Waiting => Ok(Reply::refusal(
@@ -94,7 +94,7 @@ impl Answers<'_> {
 
     /// Writes the wish down, once, and waits until the engine has taken it in.
     async fn carry_out(&self, wish: &TaskTrigger) -> Result<Fate, Unavailable> {
-        let (records, by) = (self.records()?, self.name());
+        let (records, by) = (self.records()?, self.asker().name());
         let run_id = wish.run.run_id.as_str();
         let by = by.as_str();
         let post = |store: Store| async move { store.post_trigger(by, wish).await };

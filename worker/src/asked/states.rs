@@ -1,12 +1,13 @@
-//! What a task keeps for itself, and what it keeps of assets.
+//! What a task keeps for itself, and what tasks and triggers keep of assets.
 
 use chrono::{DateTime, Utc};
+use domain::asset::{Asset, sanitize};
 use python::message::{Reply, StateRequest};
 use serde_json::Value;
 use store::Store;
 use store::asked::{AssetKeeper, StateOf};
 
-use super::Answers;
+use super::{Asker, only_tasks};
 use crate::backend::Unavailable;
 
 /// By what an asset is named.
@@ -15,8 +16,12 @@ enum Named {
     Uri(String),
 }
 
-impl Answers<'_> {
-    pub(super) async fn of_states(&self, asking: StateRequest) -> Result<Reply, Unavailable> {
+impl Asker<'_> {
+    /// The answer to a question about what is kept, of a task or of an asset.
+    ///
+    /// # Errors
+    /// When the records cannot be read or written for a while.
+    pub(crate) async fn of_states(&self, asking: StateRequest) -> Result<Reply, Unavailable> {
         use Named::{Name, Uri};
         match asking {
             StateRequest::GetTaskStateStore { key } => self.task_state(&key).await,
@@ -46,17 +51,26 @@ impl Answers<'_> {
         }
     }
 
-    fn own(&self) -> StateOf<'_> {
-        let assignment = self.on.assignment;
-        StateOf {
-            run: assignment.attempt.ti.run,
-            task_id: assignment.task().task_id.as_str(),
-            map_index: assignment.map_index,
-        }
+    fn own(&self) -> Option<StateOf<'_>> {
+        self.task.map(|on| StateOf {
+            run: on.attempt.ti.run,
+            task_id: on.task().task_id.as_str(),
+            map_index: on.map_index,
+        })
+    }
+
+    fn keeper(&self) -> Option<AssetKeeper<'_>> {
+        self.task.map(|on| AssetKeeper {
+            dag_id: on.dag.dag_id.as_str(),
+            run_id: on.run.run_id.as_str(),
+            task_id: on.task().task_id.as_str(),
+            map_index: on.map_index,
+        })
     }
 
     async fn task_state(&self, key: &str) -> Result<Reply, Unavailable> {
-        let find = |store: Store| async move { store.task_state(self.own(), key).await };
+        let Some(own) = self.own() else { return Ok(only_tasks()) };
+        let find = |store: Store| async move { store.task_state(own, key).await };
         Ok(Reply::task_state(key, self.records()?.ask("the state", key, find).await?))
     }
 
@@ -66,15 +80,15 @@ impl Answers<'_> {
         value: &Value,
         expires_at: Option<DateTime<Utc>>,
     ) -> Result<Reply, Unavailable> {
-        let keep =
-            |store: Store| async move { store.keep_task_state(self.own(), key, value, expires_at).await };
+        let Some(own) = self.own() else { return Ok(only_tasks()) };
+        let keep = |store: Store| async move { store.keep_task_state(own, key, value, expires_at).await };
         self.records()?.ask("the state", key, keep).await?;
         Ok(Reply::done())
     }
 
     async fn forget_state(&self, key: Option<String>) -> Result<Reply, Unavailable> {
-        let key = key.as_deref();
-        let forget = |store: Store| async move { store.forget_task_state(self.own(), key).await };
+        let (Some(own), key) = (self.own(), key.as_deref()) else { return Ok(only_tasks()) };
+        let forget = |store: Store| async move { store.forget_task_state(own, key).await };
         self.records()?.ask("the state", key.unwrap_or_default(), forget).await?;
         Ok(Reply::done())
     }
@@ -93,6 +107,17 @@ impl Answers<'_> {
         Ok(found.map(|asset| asset.name.to_string()).ok_or_else(missing))
     }
 
+    /// The asset with a URI, however that is written.
+    ///
+    /// # Errors
+    /// When the records cannot be read for a while.
+    pub(crate) async fn asset_at(&self, uri: &str) -> Result<Option<Asset>, Unavailable> {
+        let wanted = sanitize(uri).unwrap_or_else(|_| uri.to_owned());
+        let wanted = wanted.as_str();
+        let find = |store: Store| async move { store.asset_at(wanted).await };
+        self.records()?.ask("the asset", uri, find).await
+    }
+
     async fn asset_state(&self, named: Named, key: &str) -> Result<Reply, Unavailable> {
         // Airflow says the same of an asset and of a key that do not exist.
         let Ok(asset) = self.known(named).await? else { return Ok(Reply::asset_state(key, None)) };
@@ -106,13 +131,7 @@ impl Answers<'_> {
             Ok(asset) => asset,
             Err(missing) => return Ok(missing),
         };
-        let (asset, assignment) = (asset.as_str(), self.on.assignment);
-        let by = AssetKeeper {
-            dag_id: assignment.dag.dag_id.as_str(),
-            run_id: assignment.run.run_id.as_str(),
-            task_id: assignment.task().task_id.as_str(),
-            map_index: assignment.map_index,
-        };
+        let (asset, by) = (asset.as_str(), self.keeper());
         let keep = |store: Store| async move { store.keep_asset_state(asset, key, value, by).await };
         self.records()?.ask("the state of", asset, keep).await?;
         Ok(Reply::done())

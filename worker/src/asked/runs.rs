@@ -1,4 +1,4 @@
-//! Other runs and their task instances.
+//! Runs and their task instances.
 
 use domain::engine::record::VersionId;
 use python::message::{Reply, RunRequest, Tis};
@@ -6,17 +6,27 @@ use serde_json::{Map, Value, json};
 use store::Store;
 use store::asked::{AskedRun, AskedTi, Breadcrumb, RunFilter, TiFilter, TiState};
 
-use super::super::{nursery::BUNDLE, startup::consumed};
-use super::Answers;
+use super::{Asker, only_tasks};
+use crate::assignment::Assignment;
 use crate::backend::Unavailable;
+use crate::operator::{BUNDLE, consumed};
 
 /// What Airflow calls the state of an instance that nothing has happened to, and what is called so here.
 const NO_STATE: (&str, &str) = ("null", "none");
 
-impl Answers<'_> {
-    pub(super) async fn of_runs(&mut self, asking: RunRequest) -> Result<Reply, Unavailable> {
+impl Asker<'_> {
+    /// The answer to a question about runs.
+    ///
+    /// # Errors
+    /// When the records cannot be read for a while.
+    pub(crate) async fn of_runs(&self, asking: RunRequest) -> Result<Reply, Unavailable> {
         match asking {
-            RunRequest::TriggerDagRun(asked) => self.trigger(asked).await,
+            // A run is started in the name of the try that asks for it.
+            RunRequest::TriggerDagRun(_) => Ok(only_tasks()),
+            RunRequest::GetPrevSuccessfulDagRun => match self.task {
+                Some(task) => self.previous_success(task).await,
+                None => Ok(only_tasks()),
+            },
             RunRequest::GetDagRun { dag_id, run_id } => {
                 let found = self.other_run(&dag_id, &run_id).await?;
                 Ok(found.map_or_else(|| no_run(&dag_id, &run_id), |run| Reply::run(shape(&run))))
@@ -45,7 +55,6 @@ impl Answers<'_> {
                 let found = self.records()?.ask("the runs of", dag_id, find).await?;
                 Ok(Reply::previous_run(found.map(|run| shape(&run))))
             }
-            RunRequest::GetPrevSuccessfulDagRun => self.previous_success().await,
             RunRequest::GetTICount { of, states } => self.count(of, states.unwrap_or_default()).await,
             RunRequest::GetTaskStates { of } => self.states(of).await,
             RunRequest::GetTaskBreadcrumbs { dag_id, run_id } => {
@@ -67,19 +76,10 @@ impl Answers<'_> {
         }
     }
 
-    pub(super) async fn other_run(
-        &self,
-        dag_id: &str,
-        run_id: &str,
-    ) -> Result<Option<AskedRun>, Unavailable> {
-        let find = |store: Store| async move { store.asked_run(dag_id, run_id).await };
-        self.records()?.ask("the run", run_id, find).await
-    }
-
-    async fn previous_success(&self) -> Result<Reply, Unavailable> {
+    async fn previous_success(&self, task: &Assignment) -> Result<Reply, Unavailable> {
         // A run without a logical date is neither before nor after another.
-        let has_date = self.on.assignment.run.logical_date.is_some();
-        let found = if has_date { self.on.backend.previous(self.on.assignment).await? } else { None };
+        let has_date = task.run.logical_date.is_some();
+        let found = if has_date { self.backend.previous(task).await? } else { None };
         let interval = found.and_then(|run| run.data_interval);
         Ok(Reply::Body(json!({
             "type": "PrevSuccessfulDagRunResult",
@@ -88,6 +88,19 @@ impl Answers<'_> {
             "start_date": found.and_then(|run| run.started_at),
             "end_date": found.and_then(|run| run.ended_at),
         })))
+    }
+
+    /// A run by its name.
+    ///
+    /// # Errors
+    /// When the records cannot be read for a while.
+    pub(crate) async fn other_run(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+    ) -> Result<Option<AskedRun>, Unavailable> {
+        let find = |store: Store| async move { store.asked_run(dag_id, run_id).await };
+        self.records()?.ask("the run", run_id, find).await
     }
 
     /// The tasks of a group by the newest version of its DAG; none when there is no such group.

@@ -1,0 +1,2 @@
+DROP VIEW shown_xcom;
+DROP TABLE masked_xcom;
