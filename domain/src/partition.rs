@@ -5,6 +5,8 @@
 //! it says which of the DAG's own partitions an event is about. Each of these has one run, once its assets are there.
 
 mod format;
+mod key;
+mod law;
 mod mapper;
 mod policy;
 mod window;
@@ -15,6 +17,8 @@ use chrono::NaiveDateTime;
 
 pub use self::{
     format::{Format, FormatError, MAX_FORMAT, Shown},
+    key::{Key, KeyError, Partition},
+    law::{MAX_OFFSET, Mappers, MappingError, Partitions, Ticks, TicksError, Wanted},
     mapper::{FanOut, Mapper, Rollup, Rule, Start, USUAL_MOST, Unit},
     policy::Policy,
     window::{Decoded, Period, Window},

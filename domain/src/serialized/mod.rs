@@ -94,7 +94,7 @@ fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
     }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
-    let (schedule, asset_condition) = timetables::read(fields.get("timetable"))?;
+    let timetables::Read { schedule, asset_condition, partitions } = timetables::read(fields.get("timetable"))?;
     let tasks = read_tasks(fields, &members)?;
     let catchup = if fields.flag("catchup") { Catchup::All } else { Catchup::None };
     Ok(Dag {
@@ -103,6 +103,7 @@ fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
         doc: fields.text("doc_md").map(str::to_owned),
         schedule,
         asset_condition,
+        partitions,
         timezone,
         start_date: fields.moment("start_date")?,
         end_date: fields.moment("end_date")?,

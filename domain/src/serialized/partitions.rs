@@ -1,19 +1,49 @@
-//! Partition mappers by the paths of Airflow's classes. Source: Airflow 3.3.2 `serialization/encoders.py`.
+//! Partitions: those of cron schedules, and mappers by the paths of Airflow's classes. Source: Airflow 3.3.2 `serialization/encoders.py`.
 
-use std::{collections::BTreeSet, num::NonZeroI64};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroI64,
+};
 
 use serde_json::Value;
 
-use super::{Refused, wrapped, zone};
-use crate::partition::{FanOut, Mapper, Period, Policy, Rollup, Rule, Start, Unit, Window};
+use super::{Refused, assets, wrapped, zone};
+use crate::partition::{FanOut, Mapper, Mappers, Period, Policy, Rollup, Rule, Start, Ticks, Unit, Window};
 
 /// Most mappers within mappers.
 const MAX_DEPTH: usize = 10;
 /// Most mappers side by side, and most keys that are listed.
 const MAX_LISTED: usize = 1_000;
 
+/// How `CronPartitionTimetable` writes keys when nothing is said.
+const USUAL_FORMAT: &str = "%Y-%m-%dT%H:%M:%S";
 /// Where Airflow's own mappers, windows and policies are.
 const OURS: &str = "airflow.partition_mappers.";
+
+/// The partitions of a `CronPartitionTimetable`.
+pub(super) fn ticks(said: &Value) -> Result<Ticks, Refused> {
+    let offset = said.get("run_offset").and_then(Value::as_i64).unwrap_or(0);
+    let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+    let format = said.get("key_format").and_then(Value::as_str).unwrap_or(USUAL_FORMAT);
+    Ticks::new(offset, format)
+        .map_err(|error| Refused::new(format!("the partitions of its schedule cannot be used: {error}")))
+}
+
+/// The mappers of a `PartitionedAssetTimetable`. What is said of a condition is said of all assets in it.
+pub(super) fn mappers(said: &Value) -> Result<Mappers, Refused> {
+    let mut of = BTreeMap::new();
+    for pair in listed(said.get("partition_mapper_config"))? {
+        let pair = wrapped::inner(pair);
+        let (Some(assets), Some(said)) = (pair.get(0), pair.get(1)) else {
+            return Err(Refused::new("its partition_mapper_config has something that is no pair"));
+        };
+        let mapper = mapper(said, 0)?;
+        let condition = assets::condition(assets, 0)?;
+        of.extend(condition.assets().into_iter().map(|asset| (asset.name.clone(), mapper.clone())));
+    }
+    let usual = said.get("default_partition_mapper").filter(|usual| !usual.is_null());
+    Ok(Mappers { usual: usual.map_or_else(|| Ok(Mapper::identity()), |usual| mapper(usual, 0))?, of })
+}
 
 /// A mapper.
 pub(super) fn mapper(value: &Value, depth: usize) -> Result<Mapper, Refused> {
@@ -41,9 +71,9 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, Refused> {
                     "nothing stands between the parts that its partition mapper takes apart",
                 ));
             }
-            Rule::Product { parts: mappers(said, depth)?, delimiter }
+            Rule::Product { parts: several(said, depth)?, delimiter }
         }
-        "chain.ChainMapper" => Rule::Chain(mappers(said, depth)?),
+        "chain.ChainMapper" => Rule::Chain(several(said, depth)?),
         "base.RollupMapper" => Rule::Rollup(Box::new(Rollup {
             upstream: child("upstream_mapper")?,
             window: window(said.get("window"))?,
@@ -80,7 +110,7 @@ fn start(said: &Value, of: Unit) -> Result<Rule, Refused> {
         .map_err(|error| Refused::new(format!("its partition mapper cannot be used: {error}")))
 }
 
-fn mappers(said: &Value, depth: usize) -> Result<Vec<Mapper>, Refused> {
+fn several(said: &Value, depth: usize) -> Result<Vec<Mapper>, Refused> {
     listed(said.get("mappers"))?.iter().map(|value| mapper(value, depth + 1)).collect()
 }
 

@@ -20,6 +20,8 @@ mod dagfile_wild;
 mod deadlines;
 mod deferrals;
 mod deferring;
+mod dividing;
+mod dividing_laws;
 mod guide;
 mod inputs;
 mod inspect;

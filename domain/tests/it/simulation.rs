@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::{
     approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow,
+    dividing::divide,
     leaving::asked_by_task, story::Story, world::World,
 };
 
@@ -60,6 +61,7 @@ fn dags(story: &Story) -> Vec<Dag> {
     let mut chance = Chance::new(story.seed ^ 0xda6);
     let mut dags: Vec<Dag> = (0..1 + chance.below(3)).map(|number| random_dag(number, &mut chance)).collect();
     make_assets(&mut dags, story.seed);
+    divide(&mut dags, story.seed);
     story.trim(&mut dags);
     dags
 }
@@ -102,6 +104,7 @@ fn trigger(world: &mut World) {
         run_after: world.now,
         conf: serde_json::Map::new(),
         note: None,
+        partition_key: world.key_for(place),
         materializes: false,
     };
     let asker = world.running.keys().next().copied().filter(|_| world.chance.one_in(3));
@@ -208,6 +211,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         doc: None,
         schedule,
         asset_condition: None,
+        partitions: None,
         timezone: Tz::UTC,
         start_date: Some(start),
         end_date: Some(start + TimeDelta::hours(3)),
