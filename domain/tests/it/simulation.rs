@@ -30,10 +30,11 @@ const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 /// A world lives through a story and comes to rest.
 pub fn live(story: &Story, faults: bool) -> World {
     let mut world = World::new(story.seed, dags(story), &POOLS);
+    let is_divided = world.records.dags.iter().any(|dag| dag.dag.mappers().is_some());
     for &number in &story.steps {
         world.chance = story.chance(number);
         world.makers = story.chance(!number);
-        if faults && world.makers.one_in(30) {
+        if faults && world.makers.one_in(if is_divided { 5 } else { 30 }) {
             let wish = world.update_asset();
             ask(&mut world, wish);
         }
