@@ -1,6 +1,7 @@
 //! Airflow DAG files on this machine, for commands that need no server: read by Airflow's own parser.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -97,6 +98,7 @@ impl Ground {
             file: &absolute(path).display().to_string(),
             folder: &root.display().to_string(),
             bundle: BUNDLE,
+            last_runs: &BTreeMap::new(),
             callbacks: &[],
             environment: &environment,
         };

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 
-from tradewind_bridge import notices
+from tradewind_bridge import notices, plugins
 
 MOST_FILES = 1_000
 
@@ -16,9 +16,10 @@ def install(processor):
     read = processor._parse_file
 
     def parse_file(request, log):
-        files = watch(os.fspath(request.bundle_path))
+        files, last = watch(os.fspath(request.bundle_path)), plugins.last_runs()
         result = read(request, log)
         if result is not None:
+            plugins.ask(result, last)
             found = {"old": notices.told(), "read": list(files.values())}
             result.warnings = [*(result.warnings or []), {"tradewind": found}]
         return result

@@ -26,6 +26,9 @@ const OVERTIME: Duration = Duration::from_secs(2);
 /// How long what it printed is still read when it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
+/// The variable of its environment in which a child finds [`Request::last_runs`].
+const LAST_RUNS: &str = "TRADEWIND_LAST_RUNS";
+
 /// Which file is read.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
@@ -35,6 +38,9 @@ pub struct Request<'a> {
     pub folder: &'a str,
     /// The name of that folder as a DAG bundle of Airflow's.
     pub bundle: &'a str,
+    /// The last run by schedule of its DAGs, for timetables that plugins bring: by the id of the DAG, the start and the end of the data
+    /// interval and the moment from which on it could start, in microseconds since 1970.
+    pub last_runs: &'a BTreeMap<String, [i64; 3]>,
     /// Callbacks to run instead, in the form of Airflow's `CallbackRequest`.
     pub callbacks: &'a [Value],
     /// The whole environment of the child.
@@ -143,9 +149,13 @@ pub async fn parse(
     limits: Limits,
     answers: &dyn Answers,
 ) -> Result<Parsed, Failure> {
+    let mut environment = request.environment.to_vec();
+    if !request.last_runs.is_empty() {
+        environment.push((LAST_RUNS.to_owned(), json!(request.last_runs).to_string()));
+    }
     let launch = Launch {
         target: Target::Parse,
-        environment: request.environment,
+        environment: &environment,
         folder: request.folder,
         memory: limits.memory,
     };

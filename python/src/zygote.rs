@@ -23,13 +23,14 @@ use crate::packet::{self, Order, Said};
 /// What makes the modules and starts the fork server.
 const PROGRAM: &str = include_str!("../bridge/boot.py");
 /// The bridge's modules. Each comes after those that it imports.
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 9] = [
     ("notices", include_str!("../bridge/notices.py")),
     ("names", include_str!("../bridge/names.py")),
     ("stand_ins", include_str!("../bridge/stand_ins.py")),
     ("moved", include_str!("../bridge/moved.py")),
     ("arguments", include_str!("../bridge/arguments.py")),
     ("context", include_str!("../bridge/context.py")),
+    ("plugins", include_str!("../bridge/plugins.py")),
     ("reading", include_str!("../bridge/reading.py")),
     ("zygote", include_str!("../bridge/zygote.py")),
 ];

@@ -2,6 +2,7 @@
 //! these ask.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -26,6 +27,11 @@ use tracing::warn;
 pub const BUNDLE: &str = "dags";
 /// After a fork server that did not start it is tried again so much later.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// The last runs by schedule of DAGs, as [`ParseRequest::last_runs`] has them.
+pub type LastRuns = BTreeMap<String, [i64; 3]>;
+
+static NO_RUNS: LastRuns = LastRuns::new();
 
 /// A fork server, which is started when it is needed first.
 pub struct Bridge {
@@ -103,7 +109,22 @@ impl Bridge {
         Zygote::start(&setup).await.map_err(|error| error.to_string())
     }
 
-    /// Reads a file, or runs callbacks in it.
+    /// Reads a file. Timetables that plugins bring are told of the last runs of its DAGs.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub async fn read(
+        &self,
+        zygote: &Zygote,
+        file: &str,
+        last_runs: &LastRuns,
+        records: &Records<'_>,
+    ) -> Result<Parsed, Failure> {
+        let request = ParseRequest { last_runs, ..self.request(file, &[]) };
+        parse(zygote, &request, Limits::default(), records).await
+    }
+
+    /// Runs callbacks in a file.
     ///
     /// # Errors
     /// As [`parse`].
@@ -115,9 +136,12 @@ impl Bridge {
         limits: Limits,
         records: &Records<'_>,
     ) -> Result<Parsed, Failure> {
+        parse(zygote, &self.request(file, callbacks), limits, records).await
+    }
+
+    fn request<'a>(&'a self, file: &'a str, callbacks: &'a [Value]) -> ParseRequest<'a> {
         let (folder, environment) = (&self.folder, &self.variables);
-        let request = ParseRequest { file, folder, bundle: BUNDLE, callbacks, environment };
-        parse(zygote, &request, limits, records).await
+        ParseRequest { file, folder, bundle: BUNDLE, last_runs: &NO_RUNS, callbacks, environment }
     }
 
     /// The absolute path of a file below the DAGs folder.

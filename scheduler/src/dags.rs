@@ -55,6 +55,10 @@ pub async fn load(
         if reader.wants_another_try().await {
             folder.forget_python();
         }
+        match reader.outworn(scheduler.clock.now()).await {
+            Ok(files) => files.iter().for_each(|file| folder.forget_file(file)),
+            Err(error) => warn!(%error, "cannot look which timetables are to be asked again"),
+        }
         let (back, result) = look(folder).await;
         folder = back;
         match result {
@@ -74,6 +78,8 @@ pub async fn load(
             Err(error) => warn!(folder = %root.display(), %error, "cannot read the DAGs folder"),
         }
         let pause = (began.elapsed() * 100).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        let asking = reader.next_asking().map(|at| at.saturating_duration_since(Instant::now()));
+        let pause = asking.map_or(pause, |asking| asking.min(pause));
         tokio::select! {
             Some(()) = changed.recv() => tokio::time::sleep(SETTLE).await,
             () = tokio::time::sleep(pause) => {}
@@ -146,7 +152,7 @@ impl Loader<'_> {
         // Each is read on its own, and what was read is live before the last one is.
         for batch in changes.python.chunks(AT_ONCE) {
             let mut files = Vec::with_capacity(batch.len());
-            for (file, findings) in self.reader.read(batch).await {
+            for (file, findings) in self.reader.read(batch).await? {
                 self.folder.note(&file.file, findings);
                 files.push(file);
             }

@@ -109,6 +109,11 @@ impl Folder {
         self.known.retain(|file, _| !is_airflows(Path::new(file)));
     }
 
+    /// The file counts as changed at the next look.
+    pub fn forget_file(&mut self, file: &str) {
+        self.known.remove(file);
+    }
+
     /// Nothing is known any more.
     pub fn forget(&mut self) {
         self.known.clear();

@@ -17,6 +17,7 @@ mod keeper;
 mod python_files;
 mod reply;
 mod term;
+mod timetables;
 mod turn;
 
 use std::{

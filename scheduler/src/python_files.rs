@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
+use chrono::{DateTime, Utc};
 use domain::serialized::{self, places};
 use futures_util::future::join_all;
-use python::{Limits, Old, Parsed, Zygote};
+use python::{Old, Parsed, Zygote};
 use runtime::mask::Masker;
 use store::{
     Store,
@@ -14,9 +15,10 @@ use store::{
 use tracing::warn;
 
 use crate::{
-    bridge::{Bridge, Records},
+    bridge::{Bridge, LastRuns, Records},
     dags::import_error,
     folder::{Findings, PythonFile},
+    timetables::{Timetables, last_runs},
 };
 
 /// Most uses of older versions of Airflow that are told of one file.
@@ -28,12 +30,13 @@ pub struct Reader {
     store: Store,
     /// There are files that could not be read for want of a fork server.
     is_starved: bool,
+    timetables: Timetables,
 }
 
 impl Reader {
     /// With the fork server of this process.
-    pub const fn new(bridge: Arc<Bridge>, store: Store) -> Self {
-        Self { bridge, store, is_starved: false }
+    pub fn new(bridge: Arc<Bridge>, store: Store) -> Self {
+        Self { bridge, store, is_starved: false, timetables: Timetables::default() }
     }
 
     /// There are files that could not be read for want of a fork server, and it may work now: they are to be read again.
@@ -43,21 +46,49 @@ impl Reader {
         wants
     }
 
-    /// Reads some files at the same time.
-    pub async fn read(&mut self, files: &[PythonFile]) -> Vec<(LoadedFile, Findings)> {
-        let zygote = self.bridge.zygote().await;
-        self.is_starved |= zygote.is_err();
-        match zygote {
-            Ok(zygote) => join_all(files.iter().map(|file| self.read_one(&zygote, file))).await,
-            Err(why) => files.iter().map(|file| (unread(file, &why), Findings::default())).collect(),
-        }
+    /// The files with timetables of plugins that are to be asked again, a few at a time.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn outworn(&mut self, now: DateTime<Utc>) -> Result<Vec<String>, store::Error> {
+        self.timetables.outworn(&self.store, now).await
     }
 
-    async fn read_one(&self, zygote: &Zygote, file: &PythonFile) -> (LoadedFile, Findings) {
+    /// When timetables may be asked again that may not be yet.
+    pub fn next_asking(&self) -> Option<Instant> {
+        self.timetables.next_asking()
+    }
+
+    /// Reads some files at the same time.
+    ///
+    /// # Errors
+    /// Only when the database fails. What is wrong with a file is in the answer.
+    pub async fn read(&mut self, files: &[PythonFile]) -> Result<Vec<(LoadedFile, Findings)>, store::Error> {
+        let zygote = self.bridge.zygote().await;
+        self.is_starved |= zygote.is_err();
+        let zygote = match zygote {
+            Ok(zygote) => zygote,
+            Err(why) => {
+                return Ok(files.iter().map(|file| (unread(file, &why), Findings::default())).collect());
+            }
+        };
+        let last = last_runs(&self.store, files).await?;
+        let timed = async |file| {
+            let began = Instant::now();
+            (self.read_one(&zygote, file, &last).await, began.elapsed())
+        };
+        let read = join_all(files.iter().map(timed)).await;
+        for ((file, _), took) in &read {
+            self.timetables.note(file, *took);
+        }
+        Ok(read.into_iter().map(|(read, _)| read).collect())
+    }
+
+    async fn read_one(&self, zygote: &Zygote, file: &PythonFile, last: &LastRuns) -> (LoadedFile, Findings) {
         let began = Instant::now();
         let records = Records::of(&self.store);
         let path = file.path.display().to_string();
-        let read = self.bridge.run(zygote, &path, &[], Limits::default(), &records).await;
+        let read = self.bridge.read(zygote, &path, last, &records).await;
         let masker = records.into_masker();
         match read {
             Ok(mut parsed) => {

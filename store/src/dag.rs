@@ -1,5 +1,6 @@
 //! The DAGs: one row for each, pointing to its newest version.
 
+mod listing;
 mod plan;
 mod save;
 
@@ -19,6 +20,8 @@ use crate::{
     hot::hot_query,
     import_error::NewImportError,
 };
+
+pub use self::listing::Progress;
 
 /// Most files of one [`Store::save`].
 pub const MOST_FILES: usize = 500;
@@ -51,7 +54,7 @@ pub struct LoadedDag {
 /// What [`Store::save`] changed.
 #[derive(Debug, Clone, Default)]
 pub struct Saved {
-    /// DAGs that are new, have a new version, came back or went away: tell the engine.
+    /// DAGs that are new, have a new version, came back or went away, or whose timetable was asked: tell the engine.
     pub changed: Vec<DagRecord>,
     /// DAGs that were not saved, because another file has them; each is an import error of its file.
     pub refused: Vec<Refused>,

@@ -1,12 +1,12 @@
 //! The contents of DAGs, one row for each version. A version never changes; only its source text follows edits that mean
-//! the same, so that the page shows the file as it is.
+//! the same, so that the page shows the file as it is, and the next runs that its timetable tells when it is a plugin's.
 
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Array, BigInt, Integer, Json, Text, Timestamptz},
+    sql_types::{Array, BigInt, Integer, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{dag::Dag, engine::record::VersionId, id::DagId};
@@ -47,7 +47,8 @@ impl Store {
         let Some(row) = query.get_result::<Body>(&mut conn).await.optional()? else {
             return Ok(None);
         };
-        let dag = serde_json::from_slice(&row.body.0)
+        let dag = row
+            .dag()
             .map_err(|error| Error::Invalid(format!("the DAG version {} cannot be read: {error}", id.0)))?;
         Ok(Some((Arc::new(dag), row.file)))
     }
@@ -84,7 +85,7 @@ pub(crate) async fn load(
         let chunk: Vec<i64> = chunk.iter().map(|id| id.0).collect();
         let rows: Vec<Body> = Bodies { ids: &chunk }.load(conn).await?;
         for row in rows {
-            match serde_json::from_slice::<Dag>(&row.body.0) {
+            match row.dag() {
                 Ok(dag) => drop(dags.insert(VersionId(row.id), Arc::new(dag))),
                 Err(error) => {
                     tracing::error!(version = row.id, file = row.file, %error, "a DAG version cannot be read")
@@ -103,6 +104,18 @@ struct Body {
     file: String,
     #[diesel(sql_type = Json)]
     body: RawJson,
+    #[diesel(sql_type = Nullable<Json>)]
+    listing: Option<RawJson>,
+}
+
+impl Body {
+    fn dag(&self) -> Result<Dag, serde_json::Error> {
+        let mut dag: Dag = serde_json::from_slice(&self.body.0)?;
+        if let Some(listing) = &self.listing {
+            dag.schedule = dag.schedule.with_listing(serde_json::from_slice(&listing.0)?);
+        }
+        Ok(dag)
+    }
 }
 
 #[derive(QueryableByName)]
@@ -113,7 +126,7 @@ struct SourceRow {
 
 hot_query! {
     Bodies { ids: [i64] => Array<BigInt> }
-    "SELECT id, file, body FROM dag_version WHERE id = ANY($1)"
+    "SELECT id, file, body, listing FROM dag_version WHERE id = ANY($1)"
 }
 
 hot_query! {

@@ -117,7 +117,7 @@ impl Run {
     fn spot(&self, of: usize, place: usize, at: usize) -> Option<Spot> {
         let level = self.graph.common(of, at);
         let (theirs, ours) = (&self.nodes[of], &self.nodes[at]);
-        if level == 0 || !theirs.expanded || !ours.expanded {
+        if level == 0 || !theirs.is_divided() || !ours.is_divided() {
             return Some(Spot::EVERYBODY);
         }
         let cell = cell_of(place, theirs.count, theirs.shape[level]);
@@ -143,7 +143,7 @@ impl Run {
     pub fn counterparts(&self, of: usize, to: usize, place: usize) -> std::ops::Range<usize> {
         let (theirs, ours) = (&self.nodes[of], &self.nodes[to]);
         let level = self.graph.common(of, to);
-        if level == 0 || !theirs.expanded || !ours.expanded {
+        if level == 0 || !theirs.is_divided() || !ours.is_divided() {
             return 0..theirs.instances.len();
         }
         let cell = place / self.width(to, level);

@@ -13,6 +13,7 @@ impl Engine {
     /// Turns everything that changed into decisions, and forgets runs that have ended.
     pub(super) fn collect(&mut self) {
         self.collect_assets();
+        self.collect_cursors();
         self.out.durations = self.floor.durations.take_changed(LEARNED);
         for key in std::mem::take(&mut self.dirty) {
             let Some(run) = self.runs.get_mut(&key) else {

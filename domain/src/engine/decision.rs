@@ -66,7 +66,7 @@ pub struct Decisions {
     pub partition_ends: Vec<PartitionEnd>,
     /// How far DAGs have consumed asset events.
     pub asset_cursors: Vec<AssetCursorRecord>,
-    /// Schedules that moved on.
+    /// Schedules that moved on, each once.
     pub cursors: Vec<CursorRecord>,
     /// Flags of DAGs that changed.
     pub dags: Vec<DagFlags>,

@@ -1,6 +1,9 @@
 //! A DAG compiled for the engine: tasks are numbers, edges are lists of numbers.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     dag::{Dag, Mapping, Task, WeightRule},
@@ -53,7 +56,9 @@ pub struct Node {
     pub is_expanding: bool,
     /// The tasks over whose XComs it or a group around it is mapped.
     pub sources: Vec<usize>,
-    /// The tasks of which it, or a group around them, is such a source.
+    /// Of a task in a mapped group: those in the same group that it waits for and that are mapped over more than it is.
+    pub wider: Vec<usize>,
+    /// The tasks of which it is such a source, and those that have such a task in [`Node::wider`].
     pub feeds: Vec<usize>,
     /// Of a task in a mapped group: the setups that guard it, and
     pub guards: Vec<usize>,
@@ -87,6 +92,7 @@ impl Graph {
         graph.link_choosers();
         graph.enclose();
         graph.link_back();
+        graph.link_wider();
         graph.leaves = graph.effective_leaves();
         graph
     }
@@ -181,6 +187,23 @@ impl Graph {
                     self.nodes[next].holders.push(number);
                 }
             }
+        }
+    }
+
+    // After the guards and holders are known.
+    fn link_wider(&mut self) {
+        for number in 0..self.len() {
+            let node = &self.nodes[number];
+            let tied = node.upstream.iter().chain(&node.guards).chain(&node.holders).copied();
+            let has_more = |&other: &usize| {
+                let theirs = &self.nodes[other].sources;
+                self.common(number, other) > 0 && theirs.iter().any(|source| !node.sources.contains(source))
+            };
+            let wider: Vec<usize> = tied.filter(has_more).collect();
+            let theirs = wider.iter().flat_map(|&other| self.nodes[other].sources.iter().copied());
+            let more: BTreeSet<usize> = theirs.filter(|source| !node.sources.contains(source)).collect();
+            more.into_iter().for_each(|source| self.nodes[source].feeds.push(number));
+            self.nodes[number].wider = wider;
         }
     }
 

@@ -63,6 +63,7 @@ impl Life<'_> {
             Ok(extent) => extent,
             Err(Obstacle::Open) => return false,
             Err(Obstacle::End(state, reason)) => {
+                self.unite(node);
                 self.end_untouched(node, state, Some(&reason));
                 return false;
             }
@@ -73,7 +74,7 @@ impl Life<'_> {
         }
         let old = self.run.nodes[node].instances.len();
         self.number_placeholder(node);
-        if is_grouped || old < extent.count || !self.run.nodes[node].expanded {
+        if is_grouped || old < extent.count || !self.run.nodes[node].is_divided() {
             self.reshape(node, &extent);
         }
         self.remove_beyond(node, extent.count);
@@ -112,13 +113,27 @@ impl Life<'_> {
         state.untouched += missing;
         state.unmet += missing;
         state.unfinished += missing;
-        (state.expanded, state.count) = (true, extent.count);
+        (state.expanded, state.whole, state.count) = (true, false, extent.count);
         if extent.shape.len() > 1 {
             self.run.survey(node, extent.shape.clone());
             self.run.review_behind(node);
             self.run.review_node(node);
         }
         self.run.introduce(node, true);
+    }
+
+    // It has instances, and what they were mapped over is gone: nobody can say which elements they belong to.
+    fn unite(&mut self, node: usize) {
+        let state = &self.run.nodes[node];
+        if !state.is_divided() || self.run.graph.node(node).groups.is_empty() {
+            return;
+        }
+        let levels = state.shape.len();
+        self.run.introduce(node, false);
+        self.run.nodes[node].whole = true;
+        self.run.survey(node, vec![1; levels]);
+        self.run.introduce(node, true);
+        self.run.review_behind(node);
     }
 
     fn remove_beyond(&mut self, node: usize, length: usize) {
@@ -244,8 +259,13 @@ impl Run {
 }
 
 impl super::run::NodeState {
+    /// It is known which elements each of its instances belongs to.
+    pub const fn is_divided(&self) -> bool {
+        self.expanded && !self.whole
+    }
+
     fn has_extent(&self, extent: &Extent) -> bool {
-        self.expanded
+        self.is_divided()
             && self.count == extent.count
             && self.shape == extent.shape
             && self.instances.len() >= extent.count

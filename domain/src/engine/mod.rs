@@ -113,6 +113,8 @@ pub struct Engine {
     out: Decisions,
     dirty: BTreeSet<RunKey>,
     due: BTreeSet<DagId>,
+    /// DAGs whose schedules have moved on in this turn, perhaps several times.
+    moved_on: BTreeSet<DagId>,
     /// Runs in which tasks ended for which the next run may wait.
     easing: BTreeSet<RunKey>,
     /// Runs whose previous run has ended, or was changed after its end.

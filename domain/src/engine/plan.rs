@@ -43,7 +43,7 @@ pub struct DagState {
     pub backfill: Option<Backfill>,
     /// Its active runs that have a logical date, by that date.
     pub dated: BTreeSet<(DateTime<Utc>, RunKey)>,
-    /// What was last written as its next run.
+    /// What was last announced as its next run.
     pub announced: Option<Option<NextRun>>,
     /// Its partitions that wait for assets.
     pub line: Line,
@@ -330,7 +330,7 @@ impl Engine {
         self.with_run(key, now, |_| {});
     }
 
-    // Writes what comes next, for pages to show, and sets the alarm for it.
+    // Has what comes next written, for pages to show, and sets the alarm for it.
     fn announce(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         let Some(dag) = self.dags.get_mut(dag_id) else {
             return;
@@ -341,7 +341,18 @@ impl Engine {
         }
         if dag.announced != Some(next) {
             dag.announced = Some(next);
-            self.out.cursors.push(CursorRecord { dag_id: dag_id.clone(), cursor: dag.record.cursor, next });
+            self.moved_on.insert(dag_id.clone());
+        }
+    }
+
+    /// Turns what was announced into decisions, each DAG once, as it is at the end: where runs end in the turn that creates
+    /// them, a schedule moves on several times.
+    pub(super) fn collect_cursors(&mut self) {
+        for dag_id in std::mem::take(&mut self.moved_on) {
+            if let Some(dag) = self.dags.get(&dag_id) {
+                let (cursor, next) = (dag.record.cursor, dag.announced.flatten());
+                self.out.cursors.push(CursorRecord { dag_id, cursor, next });
+            }
         }
     }
 }

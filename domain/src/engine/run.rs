@@ -100,6 +100,8 @@ pub struct NodeState {
     pub unfinished: usize,
     /// It is not mapped, or its instances exist.
     pub expanded: bool,
+    /// Nobody can say which elements its instances belong to, because what it was mapped over is gone: they count for everybody.
+    pub whole: bool,
     /// What of it is to be judged again: it waits in [`Run::review`] unless that is nothing.
     pub due: Due,
 }

@@ -32,7 +32,7 @@ impl Run {
     /// What becomes of the untouched instance at a place; outside of mapped groups the same becomes of all instances of a task.
     pub fn next_step(&self, node: usize, place: usize, past: &Past<'_>) -> Step {
         // Within a mapped group nobody knows yet which counterparts it has.
-        if !self.graph.node(node).groups.is_empty() && self.awaits_sources(node) {
+        if !self.graph.node(node).groups.is_empty() && self.unmeasured(node).next().is_some() {
             return Step::AwaitSources;
         }
         let task = self.graph.task(node);
@@ -57,6 +57,13 @@ impl Run {
                 None => Step::Begin,
             },
         }
+    }
+
+    /// Itself, and those in the same mapped group that it waits for, if what they are mapped over has not ended. One that was never
+    /// expanded counts for everybody, so that nothing has to be known of it.
+    pub fn unmeasured(&self, node: usize) -> impl Iterator<Item = usize> {
+        let wider = self.graph.node(node).wider.iter().copied().filter(|&other| self.nodes[other].expanded);
+        std::iter::once(node).chain(wider).filter(|&other| self.awaits_sources(other))
     }
 
     /// What a task is mapped over has not ended. A rule that does not wait for all upstreams must still wait for those that say

@@ -3,7 +3,7 @@
 //! Held to in the simulation: an instance that waits has an obstacle, one that is in flight or has ended has none, and every obstacle
 //! is true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -138,8 +138,11 @@ impl Engine {
         }
         if matches!(step, Step::Wait(_) | Step::StandBack(_) | Step::AwaitSources) {
             found.extend(of_past(run, node, &past));
-            if run.awaits_sources(node) {
-                let sources = run.graph.node(node).sources.iter().copied();
+            let unmeasured = run.unmeasured(node);
+            let sources: BTreeSet<usize> =
+                unmeasured.flat_map(|other| run.graph.node(other).sources.iter().copied()).collect();
+            if !sources.is_empty() {
+                let sources = sources.into_iter();
                 found.push(Obstacle::MappedOver { awaited: run.awaited(sources, None, is_open) });
             }
         }

@@ -13,6 +13,7 @@ mod groups;
 mod params;
 mod partitions;
 pub mod places;
+mod plugins;
 mod tasks;
 mod timetables;
 mod wrapped;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use self::fields::Fields;
+use self::{fields::Fields, plugins::Said};
 use crate::{
     alert::{Alerts, Notification},
     dag::{Dag, MAX_TASKS, Task, USUAL_MAPPED},
@@ -76,7 +77,7 @@ pub fn read(serialized: &Value, file: &str) -> Result<Dag, Refused> {
     let dag = serialized.get("dag").and_then(Value::as_object);
     let dag = Fields::new(dag.ok_or_else(|| Refused::new("it holds no DAG"))?);
     let id = dag.text("dag_id").map(str::to_owned);
-    read_dag(&dag, file).map_err(|refused| Refused { dag_id: id, ..refused })
+    read_dag(&dag, Said::beside(serialized), file).map_err(|refused| Refused { dag_id: id, ..refused })
 }
 
 /// Reads a partition mapper by itself.
@@ -87,15 +88,16 @@ pub fn partition_mapper(serialized: &Value) -> Result<Mapper, Refused> {
     partitions::mapper(serialized, 0)
 }
 
-fn read_dag(fields: &Fields<'_>, file: &str) -> Result<Dag, Refused> {
+fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refused> {
     let id = fields.text("dag_id").ok_or_else(|| Refused::new("it has no dag_id"))?;
     if fields.get("deadline").is_some() {
         return Err(Refused::new("deadlines that are written in Python are not known yet"));
     }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
-    let timetables::Read { schedule, asset_condition, partitions } = timetables::read(fields.get("timetable"))?;
-    let tasks = read_tasks(fields, &members)?;
+    let timetables::Read { schedule, asset_condition, partitions } =
+        timetables::read(fields.get("timetable"), said)?;
+    let tasks = read_tasks(fields, &members, said)?;
     let catchup = if fields.flag("catchup") { Catchup::All } else { Catchup::None };
     Ok(Dag {
         dag_id: DagId::new(id).map_err(|error| Refused::new(error.to_string()))?,
@@ -138,7 +140,7 @@ fn callback(fields: &Fields<'_>, flag: &str) -> Vec<Notification> {
     if fields.flag(flag) { vec![Notification::Callback] } else { Vec::new() }
 }
 
-fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task>, Refused> {
+fn read_tasks(fields: &Fields<'_>, members: &groups::Members, said: Said<'_>) -> Result<Vec<Task>, Refused> {
     let written = fields.list("tasks");
     if written.len() > MAX_TASKS {
         return Err(Refused::new(format!("it has {} tasks; at most {MAX_TASKS} are allowed", written.len())));
@@ -150,7 +152,7 @@ fn read_tasks(fields: &Fields<'_>, members: &groups::Members) -> Result<Vec<Task
         let own = Fields::new(task.as_object().ok_or_else(|| Refused::new("a task is no object"))?);
         let id = own.text("task_id").unwrap_or_default();
         let refused = |refused: Refused| Refused { task_id: Some(id.to_owned()), ..refused };
-        let read = tasks::read(&own, members).map_err(refused)?;
+        let read = tasks::read(&own, members, said).map_err(refused)?;
         for next in own.list("downstream_task_ids").iter().filter_map(Value::as_str) {
             let next = TaskId::new(next).map_err(|error| refused(Refused::new(error.to_string())))?;
             upstream.entry(next).or_default().push(read.task_id.clone());

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Refused, assets, expansion, fields::Fields, groups::Members, wrapped};
+use super::{Refused, assets, expansion, fields::Fields, groups::Members, plugins::Said, wrapped};
 use crate::{
     alert::Alerts,
-    dag::{AirflowTask, Operator, Task, Teardown, WeightRule},
+    dag::{AirflowTask, Operator, Task, Teardown},
     id::{PoolName, QueueName, TaskId},
     retry::Retry,
     span::Span,
@@ -16,7 +16,7 @@ use crate::{
 pub(super) const OWNER: &str = "airflow";
 
 /// Reads a task; who comes before it is not written with it.
-pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refused> {
+pub(super) fn read(fields: &Fields<'_>, members: &Members, said: Said<'_>) -> Result<Task, Refused> {
     let id = fields.text("task_id").ok_or_else(|| Refused::new("it has no task_id"))?;
     let mapped = match fields.text("_expand_input_attr").and_then(|name| fields.get(name)) {
         Some(input) => expansion::read(input)?,
@@ -25,6 +25,7 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
     let teardown = fields
         .flag("is_teardown")
         .then(|| Teardown { on_failure_fail_dagrun: fields.flag("on_failure_fail_dagrun") });
+    let (priority_weight, weight_rule) = said.weight(fields)?;
     Ok(Task {
         task_id: TaskId::new(id).map_err(named)?,
         group: members.get(id).cloned(),
@@ -42,8 +43,8 @@ pub(super) fn read(fields: &Fields<'_>, members: &Members) -> Result<Task, Refus
         pool: PoolName::new(fields.text("pool").unwrap_or("default_pool")).map_err(named)?,
         pool_slots: fields.count("pool_slots")?.unwrap_or(1).max(1),
         queue: QueueName::new(fields.text("queue").unwrap_or("default")).map_err(named)?,
-        priority_weight: priority(fields)?,
-        weight_rule: weight_rule(fields)?,
+        priority_weight,
+        weight_rule,
         max_active_tis_per_dag: fields.count("max_active_tis_per_dag")?,
         max_active_tis_per_dagrun: fields.count("max_active_tis_per_dagrun")?,
         do_xcom_push: fields.flag_or("do_xcom_push", true),
@@ -90,21 +91,6 @@ fn trigger_rule(fields: &Fields<'_>) -> Result<TriggerRule, Refused> {
     };
     serde_json::from_value(rule.clone())
         .map_err(|_| Refused::new(format!("its trigger rule {rule} is not known")))
-}
-
-fn weight_rule(fields: &Fields<'_>) -> Result<WeightRule, Refused> {
-    let Some(rule) = fields.get("weight_rule").map(wrapped::inner) else { return Ok(WeightRule::default()) };
-    serde_json::from_value(rule.clone()).map_err(|_| {
-        Refused::new(format!(
-            "its weight_rule {rule} is not known; known are downstream, upstream and absolute"
-        ))
-    })
-}
-
-fn priority(fields: &Fields<'_>) -> Result<i32, Refused> {
-    let Some(value) = fields.get("priority_weight").map(wrapped::inner) else { return Ok(1) };
-    let weight = value.as_i64().and_then(|weight| i32::try_from(weight).ok());
-    weight.ok_or_else(|| Refused::new(format!("its priority_weight {value} is no whole number of 32 bits")))
 }
 
 fn retry(fields: &Fields<'_>) -> Result<Retry, Refused> {

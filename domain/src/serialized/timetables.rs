@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 
-use super::{Refused, assets, fields::span, partitions, wrapped, zone};
+use super::{Refused, assets, fields::span, partitions, plugins::Said, wrapped, zone};
 use crate::{
     asset::Condition,
     partition::Partitions,
@@ -25,7 +25,7 @@ pub(super) struct Read {
 }
 
 /// Reads the timetable of a DAG.
-pub(super) fn read(timetable: Option<&Value>) -> Result<Read, Refused> {
+pub(super) fn read(timetable: Option<&Value>, plugins: Said<'_>) -> Result<Read, Refused> {
     let nothing = || Read { schedule: Timetable::Null, asset_condition: None, partitions: None };
     let Some(timetable) = timetable else { return Ok(nothing()) };
     let kind = wrapped::kind(timetable).unwrap_or_default();
@@ -34,7 +34,7 @@ pub(super) fn read(timetable: Option<&Value>) -> Result<Read, Refused> {
     Ok(match kind.strip_prefix(OURS).unwrap_or(kind) {
         "simple.AssetTriggeredTimetable" => Read { asset_condition: condition()?, ..nothing() },
         "assets.AssetOrTimeSchedule" => Read {
-            schedule: times(said.get("timetable").unwrap_or(&Value::Null))?,
+            schedule: times(said.get("timetable").unwrap_or(&Value::Null), plugins)?,
             asset_condition: condition()?,
             ..nothing()
         },
@@ -49,11 +49,11 @@ pub(super) fn read(timetable: Option<&Value>) -> Result<Read, Refused> {
             partitions: Some(Partitions::Cron(partitions::ticks(said)?)),
             ..nothing()
         },
-        _ => Read { schedule: times(timetable)?, ..nothing() },
+        _ => Read { schedule: times(timetable, plugins)?, ..nothing() },
     })
 }
 
-fn times(timetable: &Value) -> Result<Timetable, Refused> {
+fn times(timetable: &Value, plugins: Said<'_>) -> Result<Timetable, Refused> {
     let kind = wrapped::kind(timetable).unwrap_or_default();
     let said = wrapped::inner(timetable);
     match kind.strip_prefix(OURS).unwrap_or(kind) {
@@ -70,9 +70,11 @@ fn times(timetable: &Value) -> Result<Timetable, Refused> {
         }
         "interval.DeltaDataIntervalTimetable" => Ok(Timetable::Every(every(said)?.with_data_interval(true))),
         "events.EventsTimetable" => dates(said),
-        _ => Err(Refused::new(format!(
-            "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, partitions, @once and @continuous"
-        ))),
+        _ => plugins.timetable(kind, said)?.ok_or_else(|| {
+            Refused::new(format!(
+                "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, partitions, @once and @continuous, and the classes of plugins"
+            ))
+        }),
     }
 }
 

@@ -182,6 +182,7 @@ fn check(element: &Timetable) -> Result<(), Error> {
         Timetable::Every(every) => every.data_interval().then_some(INTERVAL),
         Timetable::Dates(_) => None,
         Timetable::Composed(inner) => inside(inner),
+        Timetable::Listed(_) => Some("its runs are known only one by one"),
     };
     why.map_or(Ok(()), |why| Err(Error::Element { element: element.summary(), why }))
 }

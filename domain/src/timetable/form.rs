@@ -2,11 +2,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Composed, Cron, Dates, Every, Timetable, error::Error};
+use super::{Composed, Cron, Dates, Every, Listed, Listing, Program, Timetable, error::Error};
 use crate::span::Span;
 
 /// The normal form of a timetable in JSON: `null`, `"@once"`, `"@continuous"`, `{"cron": …, "timezone": …}`, `{"every": …}`,
-/// `{"at": […]}`, `{"any": […], "calendar": …, "blackout": …, "jitter": …, "data_interval": …}`.
+/// `{"at": […]}`, `{"any": […], "calendar": …, "blackout": …, "jitter": …, "data_interval": …}`,
+/// `{"class": …, "arguments": …, "summary": …, "description": …}`, without what the program of that class answered.
 /// A cron expression alone is read too, in UTC.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -17,6 +18,7 @@ pub(super) enum Form {
     Every(EveryForm),
     Dates(DatesForm),
     Composed(Box<Composed>),
+    Listed(Box<Program>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +53,7 @@ impl From<Timetable> for Form {
             Timetable::Continuous => Self::Word(super::CONTINUOUS.to_owned()),
             Timetable::Dates(dates) => Self::Dates(DatesForm { at: dates.moments().to_vec() }),
             Timetable::Composed(composed) => Self::Composed(composed),
+            Timetable::Listed(listed) => Self::Listed(Box::new(listed.program().clone())),
             Timetable::Cron(cron) => Self::Cron(CronForm {
                 cron: cron.expression().to_owned(),
                 timezone: cron.zone(),
@@ -75,6 +78,7 @@ impl TryFrom<Form> for Timetable {
             }
             Form::Dates(DatesForm { at }) => Dates::new(at).map(Self::Dates),
             Form::Composed(composed) => Ok(Self::Composed(composed)),
+            Form::Listed(program) => Ok(Self::Listed(Box::new(Listed::new(*program, Listing::default())))),
             Form::Every(EveryForm { every, data_interval }) => {
                 Ok(Self::Every(Every::new(every)?.with_data_interval(data_interval)))
             }

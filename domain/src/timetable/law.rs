@@ -19,6 +19,9 @@ pub(super) struct Question {
 }
 
 pub(super) fn next_run(timetable: &Timetable, question: &Question) -> Option<NextRun> {
+    if let Timetable::Listed(listed) = timetable {
+        return listed.next_run(question.cursor.as_ref(), question.catchup, question.now);
+    }
     let Some(beat) = Beat::of(timetable, question.anchor(timetable)) else {
         return unticked(timetable, question);
     };
@@ -36,6 +39,9 @@ pub(super) fn runs(
     after: DateTime<Utc>,
     bounds: Bounds,
 ) -> Box<dyn Iterator<Item = NextRun> + '_> {
+    if let Timetable::Listed(listed) = timetable {
+        return Box::new(listed.listing().runs().iter().filter(move |run| run.run_after >= after).copied());
+    }
     let start = bounds.start.unwrap_or(after);
     let anchor = grid(timetable, &bounds).unwrap_or(start);
     let Some(beat) = Beat::of(timetable, anchor) else {
@@ -65,6 +71,9 @@ pub(super) fn dates(
 }
 
 pub(super) fn manual_interval(timetable: &Timetable, run_after: DateTime<Utc>) -> Option<DataInterval> {
+    if timetable.listed().is_some() {
+        return None;
+    }
     let Some(beat) = Beat::of(timetable, grid(timetable, &Bounds::default()).unwrap_or(run_after)) else {
         return Some(DataInterval::exact(run_after));
     };
@@ -85,13 +94,14 @@ fn unticked(timetable: &Timetable, question: &Question) -> Option<NextRun> {
             NextRun::over(DataInterval::exact(bounds.start.unwrap_or(*now)))
         }
         Timetable::Continuous => continuous(*cursor, bounds.start, *now)?,
-        // `@once` is over once it has a cursor, whatever became of the run; the others have ticks or none at all.
+        // `@once` is over once it has a cursor, whatever became of the run; the others have ticks, a list, or none at all.
         Timetable::Once
         | Timetable::Null
         | Timetable::Cron(_)
         | Timetable::Every(_)
         | Timetable::Dates(_)
-        | Timetable::Composed(_) => return None,
+        | Timetable::Composed(_)
+        | Timetable::Listed(_) => return None,
     };
     Some(run).filter(|run| not_late(bounds, run))
 }
@@ -124,7 +134,8 @@ fn single(timetable: &Timetable, start: DateTime<Utc>, after: DateTime<Utc>) -> 
         | Timetable::Cron(_)
         | Timetable::Every(_)
         | Timetable::Dates(_)
-        | Timetable::Composed(_) => None,
+        | Timetable::Composed(_)
+        | Timetable::Listed(_) => None,
     }
     .map(|moment| NextRun::over(DataInterval::exact(moment)))
 }
@@ -145,7 +156,8 @@ fn grid(timetable: &Timetable, bounds: &Bounds) -> Option<DateTime<Utc>> {
         | Timetable::Continuous
         | Timetable::Cron(_)
         | Timetable::Every(_)
-        | Timetable::Dates(_) => None,
+        | Timetable::Dates(_)
+        | Timetable::Listed(_) => None,
     }
 }
 

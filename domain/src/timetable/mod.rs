@@ -55,6 +55,7 @@ mod form;
 mod interval;
 mod jitter;
 mod law;
+mod listed;
 mod overlap;
 mod row;
 mod said;
@@ -79,6 +80,7 @@ pub use self::{
     every::Every,
     interval::Interval,
     jitter::Jitter,
+    listed::{Listed, Listing, Program, UnknownInterval},
     overlap::Overlap,
 };
 
@@ -151,6 +153,8 @@ pub enum Timetable {
     Dates(Dates),
     /// Put together from others.
     Composed(Box<Composed>),
+    /// As a program says that is no part of this one.
+    Listed(Box<Listed>),
 }
 
 impl Timetable {
@@ -212,7 +216,8 @@ impl Timetable {
     #[must_use]
     pub const fn is_periodic(&self) -> bool {
         match self {
-            Self::Null | Self::Once | Self::Continuous => false,
+            // A program is asked for what comes next only.
+            Self::Null | Self::Once | Self::Continuous | Self::Listed(_) => false,
             Self::Cron(_) | Self::Every(_) | Self::Dates(_) | Self::Composed(_) => true,
         }
     }
@@ -227,10 +232,52 @@ impl Timetable {
     }
 
     /// The data interval of a run that a person starts at `run_after`: nothing for a schedule that fires at moments,
-    /// the last complete interval otherwise. `None` when the schedule has no tick before.
+    /// the last complete interval otherwise. `None` when the schedule has no tick before, and for [`Timetable::Listed`], of
+    /// which only its program knows.
     #[must_use]
     pub fn manual_interval(&self, run_after: DateTime<Utc>) -> Option<DataInterval> {
         law::manual_interval(self, run_after)
+    }
+
+    /// The data interval of a run that a person starts with a logical date.
+    ///
+    /// # Errors
+    /// For [`Timetable::Listed`]: only its program would know.
+    pub fn given_interval(&self, logical_date: DateTime<Utc>) -> Result<DataInterval, UnknownInterval> {
+        match self.listed() {
+            Some(listed) => Err(UnknownInterval { class: listed.program().class.clone() }),
+            None => Ok(self.manual_interval(logical_date).unwrap_or(DataInterval::exact(logical_date))),
+        }
+    }
+
+    /// The program whose rules these are, if they are those of one.
+    #[must_use]
+    pub fn listed(&self) -> Option<&Listed> {
+        match self {
+            Self::Listed(listed) => Some(listed),
+            Self::Null
+            | Self::Once
+            | Self::Continuous
+            | Self::Cron(_)
+            | Self::Every(_)
+            | Self::Dates(_)
+            | Self::Composed(_) => None,
+        }
+    }
+
+    /// The same with what its program answered, if its rules are those of one.
+    #[must_use]
+    pub fn with_listing(self, listing: Listing) -> Self {
+        match self {
+            Self::Listed(listed) => Self::Listed(Box::new(listed.with_listing(listing))),
+            Self::Null
+            | Self::Once
+            | Self::Continuous
+            | Self::Cron(_)
+            | Self::Every(_)
+            | Self::Dates(_)
+            | Self::Composed(_) => self,
+        }
     }
 
     /// The zone whose clock counts for it, when there is just one: of the cron expression, the calendar, the blackouts.

@@ -41,7 +41,7 @@ impl<'a> Row<'a> {
     /// The ticks of `timetable`; `None` when it has none.
     pub(super) const fn of(timetable: &'a Timetable, anchor: DateTime<Utc>) -> Option<Self> {
         match timetable {
-            Timetable::Null | Timetable::Once | Timetable::Continuous => None,
+            Timetable::Null | Timetable::Once | Timetable::Continuous | Timetable::Listed(_) => None,
             Timetable::Cron(cron) => Some(Self::Cron(cron)),
             Timetable::Every(every) => Some(Self::Grid(every, anchor)),
             Timetable::Dates(dates) => Some(Self::Dates(dates)),

@@ -4,8 +4,8 @@ use chrono::Weekday;
 use chrono_tz::Tz;
 
 use super::{
-    Blackout, CONTINUOUS, Calendar, Composed, Dates, Interval, ONCE, OnBlackout, OnHoliday, Timetable,
-    Window, words::sentence,
+    Blackout, CONTINUOUS, Calendar, Composed, Dates, Interval, Listed, ONCE, OnBlackout, OnHoliday, Program,
+    Timetable, Window, words::sentence,
 };
 
 /// Most parts that a text about a timetable lists one by one; the rest is counted.
@@ -25,7 +25,8 @@ pub(super) fn zone(timetable: &Timetable) -> Option<Tz> {
         | Timetable::Once
         | Timetable::Continuous
         | Timetable::Every(_)
-        | Timetable::Dates(_) => None,
+        | Timetable::Dates(_)
+        | Timetable::Listed(_) => None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(super) fn summary(timetable: &Timetable) -> String {
             all => format!("{} dates", all.len()),
         },
         Timetable::Composed(composed) => composed_summary(composed),
+        Timetable::Listed(listed) => listed.program().summary.clone(),
     }
 }
 
@@ -67,6 +69,7 @@ pub(super) fn description(timetable: &Timetable) -> String {
         Timetable::Every(every) => format!("Every {}", every.span()),
         Timetable::Dates(dates) => dates_description(dates),
         Timetable::Composed(composed) => composed_description(composed),
+        Timetable::Listed(listed) => listed_description(listed),
     }
 }
 
@@ -96,6 +99,16 @@ fn composed_description(composed: &Composed) -> String {
         text.push_str(&note);
     }
     text
+}
+
+fn listed_description(listed: &Listed) -> String {
+    let Program { class, summary, description, .. } = listed.program();
+    let own = if description.is_empty() { summary } else { description };
+    let text = format!("{own}, as {class} says");
+    match listed.listing().fault() {
+        Some(fault) => format!("{text}; it could not name all its runs: {fault}"),
+        None => text,
+    }
 }
 
 fn lower_first(text: &mut str) {

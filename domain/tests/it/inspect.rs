@@ -21,6 +21,24 @@ use domain::{
     timetable::{Catchup, Overlap},
     wait::{Awaited, Heard, MAX_DEPTH},
 };
+/// Each record is written once in a turn: the database takes several rows of a batch in no order.
+pub fn check_once(decisions: &Decisions) {
+    fn once<T: Ord>(what: &str, keys: impl Iterator<Item = T>) {
+        let mut seen = BTreeSet::new();
+        assert!(keys.into_iter().all(|key| seen.insert(key)), "{what} are written twice in one turn");
+    }
+    once("schedules", decisions.cursors.iter().map(|row| &row.dag_id));
+    once("flags of DAGs", decisions.dags.iter().map(|row| &row.dag_id));
+    once("consumed events", decisions.asset_cursors.iter().map(|row| &row.dag_id));
+    once("runs", decisions.runs_changed.iter().map(|row| row.new.key));
+    once("instances", decisions.tis_changed.iter().map(|row| row.new.key));
+    once("XComs", decisions.xcoms.iter().map(|row| (row.ti, &row.key)));
+    once("durations", decisions.durations.iter().map(|row| (&row.dag_id, &row.task_id)));
+    once("deferrals", decisions.deferrals.iter().map(|row| row.attempt.ti));
+    once("questions", decisions.questions_asked.iter().map(|row| row.attempt));
+    once("backfills", decisions.backfills_changed.iter().map(|row| row.id));
+}
+
 impl World {
     /// What is handed out is neither held, nor of a paused run, nor switched off.
     pub fn check_ready(&self, key: TiKey) {

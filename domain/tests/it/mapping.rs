@@ -272,6 +272,41 @@ fn a_group_that_runs_again_has_as_many_elements_as_there_are_then() {
 }
 
 #[test]
+fn instances_that_no_element_can_be_told_for_count_for_every_element() {
+    let mut stage = begun(
+        "
+dag_id: d
+max_active_tasks: 100
+max_map_length: 5
+tasks:
+  list: {bash: x}
+  g:
+    expand: {x: [1, 2]}
+    tasks:
+      a: {bash: x, expand: {z: \"{{ ti.xcom_pull('list') }}\"}}
+      b: {bash: x, depends_on: a}
+  idle: {bash: x}
+",
+    );
+    stage.print("list", json!([1, 2]));
+    (0..4).for_each(|at| stage.succeed_at("g.a", at));
+    let again = |stage: &mut Stage| {
+        let tasks = [("list", None), ("g.a", Some(3)), ("g.b", None)];
+        let chosen = |(id, map_index): (&str, _)| SelectedTask { task_id: id.parse().unwrap(), map_index };
+        let selection = Selection { tasks: tasks.map(chosen).to_vec(), ..stage.selection("r", &[]) };
+        stage.ask(Wish::Clear(domain::intent::Clear { selection, only_failed: false }));
+    };
+    again(&mut stage);
+    stage.print("list", json!([1, 2, 3]));
+    assert_eq!(stage.all("g.a"), [Success, Success, Success, UpstreamFailed]);
+    assert_eq!(stage.all("g.b"), [UpstreamFailed; 2]);
+    again(&mut stage);
+    stage.print("list", json!([3, 4]));
+    assert_eq!(stage.all("g.a"), [Success, Success, Success, Queued]);
+    assert_eq!(stage.all("g.b"), [Queued, Untouched]);
+}
+
+#[test]
 fn inner_groups_count_within_outer_ones() {
     let mut stage = begun(
         "

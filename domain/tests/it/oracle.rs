@@ -32,15 +32,30 @@ impl Scene<'_> {
     /// What the rule, the setups around it and the scope of a teardown say.
     pub fn fate(&self, ti: &TiRecord) -> Fate {
         let task = self.task(ti.task_id.as_str());
-        if self.is_unmeasured(task) { Fate::Waits } else { self.fate_of(task, ti.map_index) }
+        if self.is_unsettled(task) { Fate::Waits } else { self.fate_of(task, ti.map_index) }
     }
 
     /// What the rule, the setups and the scope say, if anything in the task could be judged: within a mapped group nothing is as long
     /// as nobody knows how many elements there are.
     pub fn waits_by_rule(&self, ti: &TiRecord) -> bool {
         let task = self.task(ti.task_id.as_str());
-        let is_unknown = !self.groups(task).is_empty() && self.is_unmeasured(task);
+        let is_unknown = !self.groups(task).is_empty() && self.is_unsettled(task);
         !is_unknown && self.fate_of(task, ti.map_index) == Fate::Waits
+    }
+
+    // So it is with those in the same mapped group that it waits for and that had instances before.
+    fn is_unsettled(&self, task: &Task) -> bool {
+        let groups = self.groups(task);
+        let mut tied: BTreeSet<&str> = task.upstream.iter().map(|id| id.as_str()).collect();
+        tied.extend(self.indirect_setups(task));
+        tied.extend(self.scope(task));
+        let is_open = |id: &str| {
+            let had_some = self.tis.iter().any(|(ti, _)| ti.task_id.as_str() == id && ti.map_index >= 0);
+            let other = self.task(id);
+            let is_near = self.groups(other).first().is_some_and(|group| groups.contains(group));
+            is_near && had_some && self.is_unmeasured(other)
+        };
+        self.is_unmeasured(task) || tied.into_iter().any(is_open)
     }
 
     /// What it is mapped over has not ended, so that nobody knows how many instances it will have.

@@ -2,7 +2,10 @@
 
 use domain::{
     dag::Operator,
-    engine::record::{RunAnswer, RunQuestion, RunRecord, TiRecord},
+    engine::{
+        decision::Decisions,
+        record::{RunAnswer, RunQuestion, RunRecord, TiRecord, TryRecord},
+    },
     id::{DagId, RunId, TryKey},
     outcome::TryResult,
     state::TaskState,
@@ -44,13 +47,17 @@ impl World {
     }
 
     /// A run that a task has started and waited for does not outlive the wait, unless that was called a success.
-    pub fn check_forsaken(&self, old: &TiRecord) {
+    pub fn check_forsaken(&self, old: &TiRecord, decisions: &Decisions) {
         let new = &self.records.tis[&old.key];
         let Some(wait) = old.wait.as_ref().filter(|_| new.wait.is_none() && old.state.is_asleep()) else {
             return;
         };
         let Awaited::Run(other @ OtherRun { which: Which::Id(_), .. }) = &wait.until else { return };
-        for run in self.meant(other).filter(|_| new.state != TaskState::Success) {
+        // It may have been called one and run again in the same turn.
+        let attempt = TryKey { ti: old.key, try_number: old.try_number };
+        let was_success = |ended: &TryRecord| ended.attempt == attempt && ended.state == TaskState::Success;
+        let is_success = new.state == TaskState::Success || decisions.tries.iter().any(was_success);
+        for run in self.meant(other).filter(|_| !is_success) {
             // Somebody may have started it again since, in the same turn.
             assert!(
                 run.state.is_finished() || run.queued_at == self.now,

@@ -21,8 +21,7 @@ use serde_json::Value;
 
 use crate::{
     approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow,
-    dividing::divide,
-    leaving::asked_by_task, story::Story, world::World,
+    dividing::divide, leaving::asked_by_task, programs::random_program, story::Story, world::World,
 };
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
@@ -49,6 +48,7 @@ pub fn live(story: &Story, faults: bool) -> World {
     world.check_dates_are_unique();
     world.check_consumed();
     world.check_sources();
+    world.check_named();
     world
 }
 
@@ -197,10 +197,13 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
     let schedule = match chance.below(12) {
         0..4 => Timetable::parse("*/30 * * * *", Tz::UTC).unwrap(),
         4 => Timetable::Continuous,
+        5 => random_program(chance),
         _ => Timetable::Null,
     };
     let max_active_runs = if schedule == Timetable::Continuous { 1 } else { 1 + chance.below(3) as u32 };
-    let overlap = if chance.one_in(2) { Overlap::Allow } else { Overlap::ALL[chance.below(4) as usize] };
+    // DAG files in Python know no other.
+    let is_plain = schedule.listed().is_some() || chance.one_in(2);
+    let overlap = if is_plain { Overlap::Allow } else { Overlap::ALL[chance.below(4) as usize] };
     let fail_fast = chance.one_in(8);
     let (names, groups) = random_groups(count as usize, chance);
     let mut tasks: Vec<Task> = (0..names.len()).map(|n| random_task(n, number, &names, chance)).collect();

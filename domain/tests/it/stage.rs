@@ -32,6 +32,8 @@ use domain::{
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::inspect::check_once;
+
 pub struct Stage {
     pub dag: Arc<Dag>,
     pub engine: Engine,
@@ -144,6 +146,7 @@ impl Stage {
 
     pub fn poll(&mut self) {
         let decisions = self.engine.poll(self.now);
+        check_once(&decisions);
         for run in
             decisions.runs_created.into_iter().chain(decisions.runs_changed.into_iter().map(|run| run.new))
         {

@@ -40,8 +40,9 @@ use crate::{
     consuming::Happenings,
     deferring::Deferrals,
     dividing::Heard,
-    inspect::blocks_next,
+    inspect::{blocks_next, check_once},
     looping::Loops,
+    programs::Answer,
 };
 
 /// The records, as the database would have them.
@@ -67,7 +68,7 @@ pub struct World {
     pub chance: Chance,
     /// Chooses what is looked at.
     pub curiosity: Chance,
-    /// Chooses what is said of assets.
+    /// Chooses what is said of assets, and when timetables of plugins are asked.
     pub makers: Chance,
     pub now: DateTime<Utc>,
     pub records: Records,
@@ -88,6 +89,8 @@ pub struct World {
     /// Every answer that somebody has given.
     pub sent: Vec<Sent>,
     pub loops: Loops,
+    /// What timetables of plugins have answered and the records do not have yet.
+    pub answers: Vec<Answer>,
 }
 
 pub const SLOTS: u32 = 4;
@@ -134,6 +137,7 @@ impl World {
             pokes: BTreeMap::new(),
             sent: Vec::new(),
             loops: Loops::default(),
+            answers: Vec::new(),
         };
         world.restart();
         world
@@ -145,6 +149,7 @@ impl World {
         self.lookups.clear();
         self.surveys.clear();
         self.recalls.clear();
+        self.answers.clear();
         self.engine = Engine::restore(self.snapshot(), self.now);
     }
 
@@ -226,6 +231,7 @@ impl World {
 
     /// One turn of the scheduler, in which it may die before or after writing.
     pub fn turn(&mut self, faults: bool) {
+        self.ask_timetables(faults);
         let batch = self.chance.below(self.inbox.len() as u64 + 1) as usize;
         self.has_wishes = self.inbox.iter().take(batch).any(|message| matches!(message, Message::Intent(_)));
         for message in self.inbox.iter().take(batch).cloned().collect::<Vec<_>>() {
@@ -303,6 +309,7 @@ impl World {
     }
 
     fn write(&mut self, decisions: &Decisions) {
+        check_once(decisions);
         self.write_runs(decisions);
         let before: Vec<TiRecord> =
             decisions.tis_changed.iter().map(|change| self.records.tis[&change.new.key].clone()).collect();
@@ -337,10 +344,11 @@ impl World {
         before.iter().for_each(|old| self.check_wait(old));
         self.check_questions(&before);
         self.check_deferrals();
-        before.iter().for_each(|old| self.check_forsaken(old));
+        before.iter().for_each(|old| self.check_forsaken(old, decisions));
         self.check_rounds(&before, decisions);
         self.check_begun_anew(&before);
         self.check_triggered(decisions);
+        self.check_programs(decisions);
         for learned in &decisions.durations {
             self.records.durations.insert((learned.dag_id.clone(), learned.task_id.clone()), learned.clone());
         }

@@ -240,12 +240,18 @@ pub struct Standalone {
 
 impl Standalone {
     pub async fn start(dags: &Path) -> Self {
+        Self::start_with(dags, &[]).await
+    }
+
+    /// With more in its environment.
+    pub async fn start_with(dags: &Path, environment: &[(&str, &Path)]) -> Self {
         let turn = Arc::clone(&TURN).lock_owned().await;
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut command = Command::new(tradewind());
         command.args(["standalone", "--port", &port.to_string(), "--parallelism", "16", "--dags"]).arg(dags);
         command.env("TRADEWIND_HOME", folder.path().join("home")).env("TRADEWIND_ADMIN_PASSWORD", PASSWORD);
+        command.envs(environment.iter().copied());
         let process = Process::start(&mut command, folder.path().join("standalone.log"));
         let client = client();
         let url = format!("http://127.0.0.1:{port}");

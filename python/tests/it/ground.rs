@@ -7,6 +7,9 @@ use python::{Environment, Setup, Zygote};
 
 use crate::airflow::environment;
 
+/// The folder of plugins, below that of DAG files.
+const PLUGINS: &str = "plugins";
+
 /// A folder of DAG files and a fork server for it.
 pub struct Ground {
     pub environment: Environment,
@@ -21,8 +24,19 @@ impl Ground {
 
     /// With or without the understanding of older files.
     pub async fn lay_with(compat: bool) -> Option<Self> {
-        let environment = environment().await?.with_compat(compat);
+        Self::on(tempfile::tempdir().unwrap(), compat).await
+    }
+
+    /// With a plugin of Airflow's.
+    pub async fn lay_with_plugin(name: &str, text: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(PLUGINS)).unwrap();
+        fs::write(folder.path().join(PLUGINS).join(name), text).unwrap();
+        Self::on(folder, true).await
+    }
+
+    async fn on(folder: tempfile::TempDir, compat: bool) -> Option<Self> {
+        let environment = environment().await?.with_compat(compat);
         let variables = variables(&environment, folder.path());
         let setup =
             Setup { interpreter: environment.interpreter(), environment: variables, preload: Vec::new() };
@@ -50,5 +64,7 @@ fn variables(environment: &Environment, folder: &Path) -> Vec<(String, String)> 
     let inherited =
         ["PATH", "HOME", "LANG"].into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
     variables.extend(inherited.map(|(name, value)| (name.to_owned(), value)));
+    let plugins = folder.join(PLUGINS).display().to_string();
+    variables.push(("AIRFLOW__CORE__PLUGINS_FOLDER".to_owned(), plugins));
     variables
 }

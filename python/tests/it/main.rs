@@ -7,4 +7,5 @@ mod asking;
 mod compat;
 mod ground;
 mod parsing;
+mod plugins;
 mod serving;

@@ -1,5 +1,6 @@
 //! DAG files, good ones and bad ones, through Airflow's own parser.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -45,11 +46,23 @@ impl Answers for Records {
 }
 
 pub async fn read(ground: &Ground, name: &str, text: &str, limits: Limits) -> Result<Parsed, Failure> {
+    read_on(ground, name, text, &BTreeMap::new(), limits).await
+}
+
+/// As when the schedules of its DAGs have created these runs last.
+pub async fn read_on(
+    ground: &Ground,
+    name: &str,
+    text: &str,
+    last_runs: &BTreeMap<String, [i64; 3]>,
+    limits: Limits,
+) -> Result<Parsed, Failure> {
     let (file, environment) = (ground.file(name, text), ground.variables());
     let request = ParseRequest {
         file: &file,
         folder: ground.root(),
         bundle: "dags",
+        last_runs,
         callbacks: &[],
         environment: &environment,
     };

@@ -218,3 +218,17 @@ fn a_broken_python_file_has_another_chance_when_any_python_file_changes() {
     fs::write(home.path().join("helper.py"), "NAME = 2\n").unwrap();
     assert!(folder.look().unwrap().python.is_empty());
 }
+
+#[test]
+fn a_file_that_is_forgotten_is_read_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut folder = Folder::new(home.path().to_path_buf(), Syntax::Glob);
+    for file in ["asked.py", "other.py"] {
+        fs::write(home.path().join(file), PYTHON).unwrap();
+    }
+    assert_eq!(python(&folder.look().unwrap()), ["asked.py", "other.py"]);
+    folder.forget_file("asked.py");
+    folder.forget_file("gone.py");
+    assert_eq!(python(&folder.look().unwrap()), ["asked.py"]);
+    assert!(folder.look().unwrap().python.is_empty());
+}

@@ -57,6 +57,8 @@ pub(super) struct Plan<'a> {
     pub(super) new_versions: Vec<Save<'a>>,
     /// DAGs that came back as they were.
     pub(super) revived: Vec<Save<'a>>,
+    /// DAGs that are as they were, but their timetables were asked and may have answered something else.
+    pub(super) asked: Vec<Save<'a>>,
     /// DAGs that are as they were.
     pub(super) same: Vec<Save<'a>>,
     /// DAGs that went away.
@@ -108,6 +110,7 @@ impl<'a> Plan<'a> {
                 self.new_versions.push(save)
             }
             Some(known) if known.is_stale => self.revived.push(save),
+            Some(_) if save.loaded.dag.schedule.listed().is_some() => self.asked.push(save),
             Some(_) => self.same.push(save),
             None => self.new_versions.push(save),
         }
@@ -177,6 +180,17 @@ mod tests {
         assert_eq!(shape(&plan(&[file("a.yaml", vec![before])], &records)), [0, 0, 1, 0, 0]);
         assert_eq!(shape(&plan(&[file("a.yaml", vec![after.clone()])], &records)), [1, 0, 0, 0, 0]);
         assert_eq!(shape(&plan(&[file("a.yaml", vec![after])], &[])), [1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_timetable_of_a_plugin_may_answer_something_else_each_time() {
+        let mut listed = dag("a", "ann");
+        let schedule = json!({"class": "shop.OpeningHours", "summary": "opening hours"});
+        Arc::make_mut(&mut listed.dag).schedule = serde_json::from_value(schedule).unwrap();
+        let records = [known(&listed, "a.yaml", false)];
+        let files = [file("a.yaml", vec![listed])];
+        let plan = plan(&files, &records);
+        assert_eq!((shape(&plan), plan.asked.len()), ([0; 5], 1));
     }
 
     #[test]

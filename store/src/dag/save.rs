@@ -13,7 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::engine::record::{AssetStanding, DagRecord, VersionId};
 
 use super::{
-    LoadedFile, MOST_FILES, Refused, Saved,
+    LoadedFile, MOST_FILES, Refused, Saved, listing,
     plan::{Known, Save, plan},
 };
 use crate::{
@@ -43,8 +43,12 @@ impl Store {
         let mut changed = upsert(conn, &plan.new_versions, &versions).await?;
         arrival::take_over(conn, &mut changed).await?;
         changed.extend(upsert(conn, &plan.revived, &versions).await?);
+        changed.extend(upsert(conn, &plan.asked, &versions).await?);
+        let told = plan.new_versions.iter().chain(&plan.revived).chain(&plan.asked);
+        listing::write(conn, told, &versions).await?;
         asset::save(conn, &changed).await?;
         touch(conn, &plan.same).await?;
+        touch(conn, &plan.asked).await?;
         touch(conn, &plan.revived).await?;
         changed.extend(retire(conn, &plan.vanished).await?);
         replace_errors(conn, files, &plan.refused).await?;

@@ -1,6 +1,11 @@
 //! DAG files become DAGs and versions.
 
-use domain::{engine::decision::Decisions, state::TaskState, timetable::DataInterval};
+use chrono::{DateTime, TimeDelta};
+use domain::{
+    engine::decision::Decisions,
+    state::TaskState,
+    timetable::{DataInterval, Timetable},
+};
 use serde_json::json;
 use store::{Error, arrival::Arrival, dag::LoadedFile, import_error::NewImportError};
 
@@ -153,4 +158,43 @@ async fn a_dag_that_ran_elsewhere_goes_on_where_it_stopped() {
     assert!(!db.store.keep_arrival(&arrival("a", None)).await.unwrap(), "it stands as it stands");
     let dag = &db.store.load(&proof).await.unwrap().dags[0];
     assert_eq!((dag.is_paused, dag.cursor), (true, Some(cursor)), "a new leader knows it, too");
+}
+
+#[tokio::test]
+async fn another_answer_of_a_timetable_is_told_but_is_no_new_version() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let with = |asked_at: i64| {
+        let mut plain = dag("shop", vec![task("a")]);
+        let runs = json!([[asked_at, asked_at + 10, asked_at + 20]]);
+        let listing = json!({"asked_at": asked_at, "runs": runs, "has_more": false});
+        let schedule = json!({"class": "shop.OpeningHours", "summary": "opening hours"});
+        let schedule: Timetable = serde_json::from_value(schedule).unwrap();
+        plain.schedule = schedule.with_listing(serde_json::from_value(listing).unwrap());
+        plain
+    };
+    let (first, second) = (with(1_000), with(2_000));
+    let saved = db.store.save(&proof, &[file("shop.py", vec![first.clone()])]).await.unwrap();
+    let version = saved.changed[0].version;
+    assert_eq!(*db.store.version(version).await.unwrap().unwrap().0, first);
+
+    let saved = db.store.save(&proof, &[file("shop.py", vec![second.clone()])]).await.unwrap();
+    assert_eq!((saved.changed[0].version, &*saved.changed[0].dag), (version, &second));
+    assert_eq!(*db.store.version(version).await.unwrap().unwrap().0, second);
+    assert_eq!(*db.store.load(&proof).await.unwrap().dags[0].dag, second);
+    assert_eq!(db.text("SELECT count(*)::text FROM dag_version").await.unwrap(), "1");
+
+    let none = db.store.progress_of(&["shop.py", "other.py"]).await.unwrap();
+    assert_eq!((none.len(), none[0].last, none[0].is_paused), (1, None, false));
+    db.execute(
+        "UPDATE dag SET cursor_start = 'epoch', cursor_end = '1970-01-02 00:00:00Z', is_paused = true",
+    )
+    .await;
+    let progress = db.store.progress_of(&["shop.py"]).await.unwrap();
+    let last = progress[0].last.unwrap();
+    assert_eq!(
+        (last.logical_date, last.run_after - last.logical_date),
+        (DateTime::UNIX_EPOCH, TimeDelta::days(1))
+    );
+    assert!(progress[0].is_paused && db.store.progress_of(&["other.py"]).await.unwrap().is_empty());
 }

@@ -182,8 +182,8 @@ fn interval(
         )),
         (Some(start), Some(end)) => Ok(logical_date.map(|_| DataInterval { start, end })),
         (None, None) => {
-            Ok(logical_date
-                .map(|date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date))))
+            let interval = logical_date.map(|date| dag.schedule.given_interval(date)).transpose();
+            interval.map_err(|error| Error::Invalid(error.to_string()))
         }
         (Some(_), None) | (None, Some(_)) => Err(wrong(
             "data_interval_start",

@@ -158,6 +158,8 @@ async fn page(
 ) -> Result<TriggerPage, Error> {
     let dag_id = seen.line.dag_id.as_str();
     let href = paths::dag(dag_id);
+    // A date whose data interval nobody knows would be refused.
+    let date = seen.version.dag.schedule.listed().is_none().then_some(visit.now);
     Ok(TriggerPage {
         shell: visit.shell("dags").await?,
         crumbs: vec![crumb("DAGs", Some("/dags")), crumb(dag_id, Some(&href)), crumb("Run", None)],
@@ -169,7 +171,7 @@ async fn page(
             .into_iter()
             .chain(form::fields(&seen.version.dag.params, sent, wrong))
             .collect(),
-        advanced: advanced(sent.or(given), wrong, visit.now),
+        advanced: advanced(sent.or(given), wrong, date),
         back: href,
     })
 }
@@ -186,7 +188,7 @@ fn partition_field(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Option<Fiel
     })
 }
 
-fn advanced(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> Advanced {
+fn advanced(sent: Option<&Sent>, wrong: &Wrong, date: Option<DateTime<Utc>>) -> Advanced {
     let value = |name: &str| sent.and_then(|sent| sent.text(name)).unwrap_or_default().to_owned();
     let field = |name: &str, label: &str, kind, hint: &str| Field {
         name: name.to_owned(),
@@ -203,8 +205,10 @@ fn advanced(sent: Option<&Sent>, wrong: &Wrong, now: DateTime<Utc>) -> Advanced 
         "datetime-local",
         "In UTC. Templates such as {{ ds }} are made from it.",
     );
-    if sent.is_none_or(|sent| sent.0.iter().all(|(name, _)| name != "logical_date")) {
-        logical_date.value = now.format("%Y-%m-%dT%H:%M:%S").to_string();
+    if let Some(date) = date
+        && sent.is_none_or(|sent| sent.0.iter().all(|(name, _)| name != "logical_date"))
+    {
+        logical_date.value = date.format("%Y-%m-%dT%H:%M:%S").to_string();
     }
     let fields = vec![
         logical_date,

@@ -9,7 +9,6 @@ use domain::{
     id::{DagId, RunId},
     intent::{self, Wish},
     state::RunState,
-    timetable::DataInterval,
 };
 use runtime::clock::Clock;
 use serde_json::{Map, Value};
@@ -72,12 +71,11 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
     if let Some(key) = trigger.partition_key.clone() {
         dag.partition_of(key)?;
     }
-    let interval = |date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date));
     Ok(intent::Trigger {
         dag_id: trigger.dag_id,
         run_id,
         logical_date: trigger.logical_date,
-        data_interval: trigger.logical_date.map(interval),
+        data_interval: trigger.logical_date.map(|date| dag.schedule.given_interval(date)).transpose()?,
         run_after,
         conf,
         note: trigger.note,

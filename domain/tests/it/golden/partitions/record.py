@@ -2,13 +2,16 @@
 
     pip install apache-airflow-core==3.3.2
     python record.py > airflow.json
+    python record.py timetables > timetables.json
 
 Each entry has the mapper in its serialized form, and rows of [key, consumer's keys, date]: what becomes of an asset's key, and the moment
 that such a key is about when it is the consumer's; and for roll-ups of [consumer's key, asset's keys]. `null` stands for an error, and
-for a date that there is none of `"none"`.
+for a date that there is none of `"none"`. The timetables are those of Airflow's example of partitions.
 """
 
 import json
+import pathlib
+import sys
 import warnings
 
 warnings.filterwarnings("ignore")
@@ -117,5 +120,16 @@ def main():
     print("[" + ",\n".join(json.dumps(entry) for entry in table) + "]")
 
 
+def timetables():
+    import airflow
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    file = pathlib.Path(airflow.__file__).parent / "example_dags/example_asset_partition.py"
+    dags = sorted(DagBag(dag_folder=str(file)).dags.items())
+    found = [f"{json.dumps(name)}: {json.dumps(DagSerialization.to_dict(dag)['dag']['timetable'])}" for name, dag in dags]
+    print("{" + ",\n".join(found) + "}")
+
+
 if __name__ == "__main__":
-    main()
+    timetables() if "timetables" in sys.argv else main()

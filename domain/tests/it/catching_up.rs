@@ -1,0 +1,25 @@
+//! Schedules that have much to make up for at once.
+
+use chrono::TimeDelta;
+
+use crate::stage::Stage;
+
+const HOURLY: &str = "
+schedule: '0 * * * *'
+start_date: 2026-01-01T00:00:00Z
+catchup: true
+tasks: {t: {empty: {}}}
+";
+
+#[test]
+fn a_schedule_that_moves_on_several_times_in_a_turn_is_written_once_as_it_is_at_the_end() {
+    let mut stage = Stage::new(HOURLY);
+    stage.now += TimeDelta::days(2);
+    let decisions = stage.engine.poll(stage.now);
+    let last = decisions.runs_created.last().unwrap();
+    assert!(decisions.runs_created.len() > stage.dag.max_active_runs as usize, "they end in this very turn");
+    let [cursor] = &decisions.cursors[..] else { panic!("{:#?}", decisions.cursors) };
+    assert_eq!(cursor.cursor, last.data_interval);
+    let next = cursor.next.unwrap();
+    assert_eq!(next.logical_date, last.logical_date.unwrap() + TimeDelta::hours(1));
+}
