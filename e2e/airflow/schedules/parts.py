@@ -30,7 +30,7 @@ REGIONS = ["us", "eu", "apac"]
 made = Asset(name="parts_made_asset", uri="file://parts/made.csv")
 whole = Asset(name="parts_whole_asset", uri="file://parts/whole.csv")
 hours = Asset(name="parts_hours_asset", uri="file://parts/hours.csv")
-watched = ["parts_whole_all", "parts_same_all", "parts_tick_2025-12-31T23", "parts_day_2025-12-31"]
+watched = ["parts_whole_all", "parts_same_all", "parts_tick_2025-01-01T00", "parts_day_2025-01-01"]
 
 
 def leave(name):
@@ -97,9 +97,9 @@ with DAG("parts_same", is_paused_upon_creation=False, schedule=PartitionedAssetT
 with DAG(
     "parts_tick",
     is_paused_upon_creation=False,
-    schedule=CronPartitionTimetable("0 * * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%dT%H"),
+    schedule=CronPartitionTimetable("0 0 1 1 *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%dT%H"),
     start_date=pendulum.datetime(2026, 1, 1),
-    end_date=pendulum.datetime(2026, 1, 1),
+    end_date=pendulum.datetime(2026, 12, 31),
     catchup=True,
 ):
 

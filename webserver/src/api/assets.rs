@@ -404,12 +404,19 @@ async fn forget_queued(
 ) -> Result<HttpResponse, Error> {
     let before = query.moment("before")?;
     let rows = state.store.queued_assets(dag_id, asset_id, before).await?;
-    let Some(row) = rows.first() else {
-        return Err(Error::NotFound(missing));
-    };
-    let asset = asset_id.map(|_| row.name.parse()).transpose();
+    let asset = asset_id.and(rows.first()).map(|row| row.name.parse()).transpose();
     let asset = asset.map_err(|fault: domain::asset::Error| Error::Invalid(fault.to_string()))?;
     let dag_id = dag_id.map(DagId::new).transpose()?;
+    if rows.is_empty() && !(asset_id.is_none() && has_waiting_partition(state, dag_id.as_ref()).await?) {
+        return Err(Error::NotFound(missing));
+    }
     wish::insist(state, user.name(), Wish::DropQueuedAssets { dag_id, asset, before }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Something waits in a DAG that its queued events do not tell of.
+async fn has_waiting_partition(state: &AppState, dag_id: Option<&DagId>) -> Result<bool, Error> {
+    let Some(dag_id) = dag_id else { return Ok(false) };
+    let (_, total) = state.store.waiting_partitions(dag_id, 0, 1).await?;
+    Ok(total > 0)
 }
