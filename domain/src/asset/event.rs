@@ -43,11 +43,7 @@ pub struct Emission {
 /// same extra has one event. Whatever is about no outlet is left out. An event is about the partition that it names, else about that of the
 /// run; under an alias always about the latter. Source: Airflow 3.3.2 `models/taskinstance.py:1558`.
 #[must_use]
-pub fn emissions(
-    outlets: &[AssetRef],
-    told: Vec<OutletEvent>,
-    of_run: Option<&Partition>,
-) -> Vec<Emission> {
+pub fn emissions(outlets: &[AssetRef], told: Vec<OutletEvent>, of_run: Option<&Partition>) -> Vec<Emission> {
     let (under, plain): (Vec<OutletEvent>, Vec<OutletEvent>) =
         told.into_iter().take(MAX_EVENTS).partition(|event| event.alias.is_some());
     let plainly = |asset: &Asset, extra, partition| Emission {
@@ -62,9 +58,11 @@ pub fn emissions(
         if own.is_empty() {
             all.push(plainly(asset, Map::new(), of_run.cloned()));
         }
-        all.extend(own.into_iter().map(|event| {
-            plainly(asset, event.extra.clone(), about(event.partition_key.as_ref(), of_run))
-        }));
+        all.extend(
+            own.into_iter().map(|event| {
+                plainly(asset, event.extra.clone(), about(event.partition_key.as_ref(), of_run))
+            }),
+        );
     }
     let first = all.len();
     for OutletEvent { asset, alias, extra, .. } in under {

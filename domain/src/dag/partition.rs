@@ -39,7 +39,8 @@ impl Dag {
     /// What the run of a tick of its schedule is about.
     #[must_use]
     pub fn partition_at(&self, tick: DateTime<Utc>) -> Option<Partition> {
-        let (Some(Partitions::Cron(ticks)), Timetable::Cron(cron)) = (&self.partitions, &self.schedule) else {
+        let (Some(Partitions::Cron(ticks)), Timetable::Cron(cron)) = (&self.partitions, &self.schedule)
+        else {
             return None;
         };
         ticks.partition(cron, tick)

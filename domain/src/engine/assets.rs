@@ -183,7 +183,8 @@ impl Engine {
             }
         }
         let is_over = |asset: &AssetName| {
-            is_partitioned || condition.as_ref().is_none_or(|condition| !self.assets.concerns(condition, asset))
+            is_partitioned
+                || condition.as_ref().is_none_or(|condition| !self.assets.concerns(condition, asset))
         };
         let dropped: Vec<AssetName> = queued.keys().filter(|asset| is_over(asset)).cloned().collect();
         for asset in dropped {
@@ -233,7 +234,8 @@ impl Engine {
         let (by, request) = asked.unzip();
         let Emission { asset, aliases, extra, partition } = emission;
         let partition_key = partition.map(|partition| partition.key);
-        let event = AssetEventRecord { id, asset, aliases, extra, partition_key, at: now, source, by, request };
+        let event =
+            AssetEventRecord { id, asset, aliases, extra, partition_key, at: now, source, by, request };
         self.out.asset_events.push(event);
     }
 
@@ -258,7 +260,9 @@ impl Engine {
         let assets = condition.assets().into_iter().map(|asset| asset.name.clone()).collect();
         let aliases = condition.aliases().into_iter().cloned().collect();
         let Ok(run_id) = asset_run_id(run_after, &format!("{dag_id}\0{}", upto.0)) else { return };
-        let Some(run) = self.create_run(dag_id, NewRun::by_assets(run_id, run_after, None), now) else { return };
+        let Some(run) = self.create_run(dag_id, NewRun::by_assets(run_id, run_after, None), now) else {
+            return;
+        };
         self.out.consumed.push(Consumption { run, after, upto, assets, aliases });
         self.consume(dag_id, AssetCursor { event: upto, at: Some(now) });
     }

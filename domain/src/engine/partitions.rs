@@ -117,7 +117,9 @@ impl Engine {
     /// Tells a DAG of an event about a partition.
     pub(super) fn hear_of_partition(&mut self, dag_id: &DagId, heard: &Heard<'_>, now: DateTime<Utc>) {
         let Some(dag) = self.dags.get(dag_id) else { return };
-        let (Some(mappers), Some(fingerprint)) = (dag.record.dag.mappers(), dag.fingerprint()) else { return };
+        let (Some(mappers), Some(fingerprint)) = (dag.record.dag.mappers(), dag.fingerprint()) else {
+            return;
+        };
         let keys = match mappers.keys(heard.asset, &heard.partition.key) {
             Ok(keys) => keys,
             Err(error) => return self.tell_of_mapping(dag_id, heard, &error, now),
@@ -149,8 +151,7 @@ impl Engine {
         }
         let oldest = dag.line.open.first().map(|(_, key)| key.clone());
         let given_up = oldest.clone().unwrap_or_else(|| key.clone());
-        let reason =
-            format!("more than {MOST_WAITING} partitions wait for assets: `{given_up}` is given up");
+        let reason = format!("more than {MOST_WAITING} partitions wait for assets: `{given_up}` is given up");
         self.tell_of_partitions("partition dropped", Some(dag_id), None, &json!({ "reason": reason }), now);
         oldest.is_some_and(|oldest| self.forget_partition(dag_id, &oldest))
     }
@@ -232,9 +233,8 @@ impl Engine {
         self.assets.cursor_changed.insert(dag_id.clone());
         self.assets.partitions_changed.insert((dag_id.clone(), key.clone()));
         let run_id = asset_run_id(now, &format!("{dag_id}\0{}\0{key}", upto.0)).ok();
-        let run = run_id.and_then(|run_id| {
-            self.create_run(dag_id, NewRun::by_assets(run_id, now, Some(partition)), now)
-        });
+        let run = run_id
+            .and_then(|run_id| self.create_run(dag_id, NewRun::by_assets(run_id, now, Some(partition)), now));
         let (dag_id, key) = (dag_id.clone(), key.clone());
         self.out.partition_ends.push(PartitionEnd { dag_id, key, upto, run });
         run.is_some()

@@ -45,7 +45,12 @@ fn by_assets(stage: &Stage, dag_id: &str) -> usize {
 }
 
 fn update(stage: &mut Stage, name: &str) {
-    let wish = Wish::CreateAssetEvent { asset: asset(name), extra: Map::new(), partition_key: None, request: Uuid::nil() };
+    let wish = Wish::CreateAssetEvent {
+        asset: asset(name),
+        extra: Map::new(),
+        partition_key: None,
+        request: Uuid::nil(),
+    };
     stage.ask(wish);
 }
 

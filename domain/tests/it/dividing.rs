@@ -15,11 +15,7 @@ use domain::{
     timetable::Timetable,
 };
 
-use crate::{
-    chance::Chance,
-    consuming::is_about,
-    world::World,
-};
+use crate::{chance::Chance, consuming::is_about, world::World};
 
 /// What waiting partitions have heard of, as the records have it.
 #[derive(Debug, Default, Clone)]
@@ -194,9 +190,12 @@ impl World {
     pub fn has_whole_partition(&self) -> bool {
         self.records.dags.iter().filter(|dag| dag.dag.mappers().is_some()).any(|dag| {
             let of_dag = |((dag_id, _), _): &(&(DagId, Key), &BTreeSet<EventId>)| *dag_id == dag.dag.dag_id;
-            self.records.heard.0.iter().filter(of_dag).any(|((_, key), heard)| {
-                !heard.is_empty() && self.suffices(dag, key, heard)
-            })
+            self.records
+                .heard
+                .0
+                .iter()
+                .filter(of_dag)
+                .any(|((_, key), heard)| !heard.is_empty() && self.suffices(dag, key, heard))
         })
     }
 

@@ -119,7 +119,8 @@ fn each_partition_waits_by_itself() {
 
 #[test]
 fn an_event_is_either_about_a_part_or_about_the_whole() {
-    let mut dags = dags(&format!("{FILE}---\ndag_id: plain\nschedule: {{assets: a}}\ntasks: {{t: {{empty: {{}}}}}}"));
+    let mut dags =
+        dags(&format!("{FILE}---\ndag_id: plain\nschedule: {{assets: a}}\ntasks: {{t: {{empty: {{}}}}}}"));
     dags[0].partitions = Some(mappers(Mapper::identity(), &[]));
     let mut stage = Stage::of(dags);
     update(&mut stage, "a", Some("us"));
@@ -276,7 +277,8 @@ fn other_mappers_begin_anew() {
 
 #[test]
 fn runs_wait_for_room_and_dags_in_a_circle_for_their_turn() {
-    let mut dags = dags("dag_id: play\nschedule: {assets: a}\nmax_active_runs: 2\ntasks: {t: {bash: 'true'}}");
+    let mut dags =
+        dags("dag_id: play\nschedule: {assets: a}\nmax_active_runs: 2\ntasks: {t: {bash: 'true'}}");
     dags[0].partitions = Some(mappers(Mapper::identity(), &[]));
     let mut stage = Stage::of(dags);
     for name in ["x", "y", "z"] {
@@ -311,10 +313,9 @@ fn too_many_partitions_give_up_the_oldest() {
         let (asset, extra, request) = (asset("a"), Map::new(), Uuid::nil());
         let partition_key = Some(key(&number.to_string()));
         let wish = Wish::CreateAssetEvent { asset, extra, partition_key, request };
-        stage.engine.handle(
-            Event::Intent(Box::new(domain::intent::Intent { by: "ada".into(), wish })),
-            stage.now,
-        );
+        stage
+            .engine
+            .handle(Event::Intent(Box::new(domain::intent::Intent { by: "ada".into(), wish })), stage.now);
     }
     stage.poll();
     assert_eq!((stage.waiting.len(), told(&stage, "partition dropped")), (10_000, 1));

@@ -20,8 +20,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::{
-    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow,
-    dividing::divide, leaving::asked_by_task, programs::random_program, story::Story, world::World,
+    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow, dividing::divide,
+    leaving::asked_by_task, programs::random_program, story::Story, world::World,
 };
 
 const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];

@@ -18,8 +18,9 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset,
-            ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
+            DagRecord, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
+            QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId,
+            WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},

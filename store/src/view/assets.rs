@@ -15,7 +15,9 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use self::rows::{AliasRow, AssetRow, ConsumerRow, EventRow, PlaceRow, QueuedRow, Waiting, WaitingPartition};
+pub use self::rows::{
+    AliasRow, AssetRow, ConsumerRow, EventRow, PlaceRow, QueuedRow, Waiting, WaitingPartition,
+};
 use super::{
     Listing,
     api_list::{Ask, Columns, Test},

@@ -16,7 +16,10 @@ use domain::{
     state::RunType,
 };
 use serde_json::Map;
-use store::{LeaderProof, view::api_list::{Ask, Test}};
+use store::{
+    LeaderProof,
+    view::api_list::{Ask, Test},
+};
 
 use crate::{
     database::Database,
@@ -31,8 +34,7 @@ async fn divided(db: &Database, proof: &LeaderProof) -> DagRecord {
     let text = "dag_id: report\nschedule: {assets: orders}\ntasks: {t: {empty: {}}}";
     let parsed = dagfile::parse(text.as_bytes(), "report.yaml", &|_| Err(String::new()));
     let mut dag = parsed.dags[0].dag.clone();
-    dag.partitions =
-        Some(Partitions::Assets(Mappers { usual: Mapper::identity(), of: BTreeMap::new() }));
+    dag.partitions = Some(Partitions::Assets(Mappers { usual: Mapper::identity(), of: BTreeMap::new() }));
     let saved = db.store.save(proof, &[file("report.yaml", vec![dag])]).await.unwrap();
     saved.changed.into_iter().next().unwrap()
 }
@@ -153,7 +155,10 @@ async fn a_run_consumes_what_its_partition_had_heard_of() {
     assert_eq!(loaded.run.partition, first.partition);
     let ask = Ask { limit: 9, ..Ask::default() }.with("partition_key", Test::is("a"));
     let (rows, total) = db.store.api_runs(&ask).await.unwrap();
-    assert_eq!((rows[0].partition_key.as_deref(), rows[0].partition_date, total), (Some("a"), Some(at(0)), 2));
+    assert_eq!(
+        (rows[0].partition_key.as_deref(), rows[0].partition_date, total),
+        (Some("a"), Some(at(0)), 2)
+    );
 }
 
 #[tokio::test]

@@ -257,7 +257,8 @@ pub(crate) async fn create(
     let row = row.ok_or_else(|| Error::NotFound(format!("Asset with ID: `{asset_id}` was not found")))?;
     check_extra(&extra).map_err(|fault| wrong("extra", fault.to_string(), Value::Null))?;
     let request = Uuid::new_v4();
-    wish::insist(state, by, Wish::CreateAssetEvent { asset: row.asset(), extra, partition_key, request }).await?;
+    wish::insist(state, by, Wish::CreateAssetEvent { asset: row.asset(), extra, partition_key, request })
+        .await?;
     let event = state.store.asset_event_of(request).await?;
     event.ok_or_else(|| Error::Unavailable(PENDING.to_owned()))
 }

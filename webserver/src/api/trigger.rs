@@ -17,12 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::view::api_dag::DagRow;
 
-use super::{
-    batch::a_moment,
-    dags::wrong,
-    idempotency::Sent,
-    names, runs, shape,
-};
+use super::{batch::a_moment, dags::wrong, idempotency::Sent, names, runs, shape};
 use crate::{
     AppState,
     auth::User,

@@ -182,7 +182,9 @@ fn partition_field(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Option<Fiel
         label: "Partition".to_owned(),
         kind: "text",
         value: sent.and_then(|sent| sent.text("partition_key")).unwrap_or_default().to_owned(),
-        hint: Some("What the run is about; the events of its tasks are about it, too. It may be empty.".to_owned()),
+        hint: Some(
+            "What the run is about; the events of its tasks are about it, too. It may be empty.".to_owned(),
+        ),
         error: wrong.get("partition_key").cloned(),
         ..Field::default()
     })

@@ -90,10 +90,10 @@ async fn what_waits_is_forgotten_when_somebody_asks_for_it() {
     let app = app().await;
     let program = app.program(Role::User).await;
     let path = "/dags/report/assets/queuedEvents";
-    program.send(Method::DELETE, path, Value::Null, 404).await;
+    program.send(Method::DELETE, path, json!({}), 404).await;
     start(&program, "eu").await;
     program.wait_for("/assets/events", |events| events["total_entries"] == 1).await;
-    program.send(Method::DELETE, path, Value::Null, 204).await;
+    program.send(Method::DELETE, path, json!({}), 204).await;
     start(&program, "us").await;
     program.wait_for("/assets/events", |events| events["total_entries"] == 2).await;
     assert_eq!(program.get("/dags/report/dagRuns").await["total_entries"], 0);

@@ -27,7 +27,7 @@ async fn an_asset_shows_what_waits_for_it_and_what_that_lacks() {
     let runs = person.open("/dags/report/runs").await;
     assert!(runs.text.contains("world"), "{}", runs.text);
     let run = person.open("/dags/maker/runs/eu/details").await;
-    assert!(run.text.contains("Partition eu"), "{}", run.text);
+    assert!(run.text.contains("<dt>Partition</dt><dd>eu</dd>"), "{}", run.text);
 }
 
 #[tokio::test]
