@@ -172,14 +172,10 @@ impl World {
                 .filter(|event| event.asset.name == *name)
                 .filter_map(|event| Some(event.partition_key.as_ref()?.to_string()))
                 .collect();
-            match &mappers.of(name).rule {
-                Rule::Rollup(rollup) => {
-                    let Window::Segments(all) = &rollup.window else { unreachable!() };
-                    let there = sources.intersection(all).count();
-                    !sources.is_empty() && key.as_str() == "k0" && there >= rollup.policy.needs(all.len())
-                }
-                _ => !sources.is_empty(),
-            }
+            let Rule::Rollup(rollup) = &mappers.of(name).rule else { return !sources.is_empty() };
+            let Window::Segments(all) = &rollup.window else { unreachable!() };
+            let there = sources.intersection(all).count();
+            !sources.is_empty() && key.as_str() == "k0" && there >= rollup.policy.needs(all.len())
         };
         let members = self.assets().members;
         let has_alias = |alias: &_| members.iter().any(|(of, member)| of == alias && has(member));
