@@ -31,22 +31,29 @@ RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
 
 
 FROM debian:trixie-slim
-# bash, python3 and psql are for tasks; ca-certificates and tzdata for everybody.
+# bash, python3 and psql are for tasks, python3-venv for the environment below; ca-certificates and tzdata for everybody.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        bash ca-certificates postgresql-client python3 tzdata \
+        bash ca-certificates postgresql-client python3 python3-venv tzdata \
     && rm -rf /var/lib/apt/lists/*
 # The folders are made here so that a new volume on top of one belongs to the same user.
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/tradewind --shell /usr/sbin/nologin tradewind \
     && install -d -o tradewind -g tradewind -m 0750 /var/lib/tradewind /var/lib/tradewind/logs \
     && install -d /dags
 COPY --from=build /usr/local/bin/tradewind /usr/local/bin/tradewind
-COPY examples /dags
 ENV TRADEWIND_HOME=/var/lib/tradewind \
     TRADEWIND_DAGS_FOLDER=/dags \
     LANG=C.UTF-8
 USER tradewind
 WORKDIR /var/lib/tradewind
+# What Airflow DAG files need, from PyPI. Everything else works without it, so that a build that cannot reach PyPI goes on.
+ARG AIRFLOW=yes
+RUN if [ "$AIRFLOW" = yes ]; then \
+        PIP_NO_CACHE_DIR=1 tradewind python setup \
+            || { echo 'Airflow DAG files will not run: there is no Python environment for them in this image.' >&2; \
+                rm -rf /var/lib/tradewind/python; }; \
+    fi
+COPY examples /dags
 EXPOSE 8080
 ENTRYPOINT ["tradewind"]
 CMD ["--help"]

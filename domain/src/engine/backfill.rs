@@ -21,9 +21,8 @@ use super::{
     Engine,
     intents::Refusal,
     obstacle::Obstacle,
-    plan::{DagState, NewRun, RUNS_PER_TURN},
+    plan::{DagState, NewRun},
     record::{RunRecord, RunSnapshot},
-    timer::Timer,
 };
 use crate::{
     backfill::{BackfillId, Deed, Judgement, Order, plan, run_id},
@@ -353,7 +352,10 @@ impl Engine {
 
     /// Creates the runs for which there is room, starts those that may start, and ends the backfill when nothing is left.
     pub(super) fn advance_backfill(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
-        for _ in 0..RUNS_PER_TURN {
+        if self.dags.get(dag_id).is_none_or(|dag| dag.backfill.is_none()) {
+            return;
+        }
+        while self.may_create(dag_id, now) {
             let Some(dag) = self.dags.get_mut(dag_id) else { return };
             let creates = !dag.record.is_paused && !dag.record.is_stale;
             match dag.backfill.as_mut().filter(|_| creates).and_then(Backfill::next_step) {
@@ -366,8 +368,6 @@ impl Engine {
             }
         }
         self.start_backfilling(dag_id, now);
-        // There may be more: look again in the next turn.
-        self.timers.set(now, Timer::Dag(dag_id.clone()));
     }
 
     fn create_dated(&mut self, dag_id: &DagId, place: Place, date: DataInterval, now: DateTime<Utc>) {

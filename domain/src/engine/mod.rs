@@ -115,6 +115,8 @@ pub struct Engine {
     due: BTreeSet<DagId>,
     /// DAGs whose schedules have moved on in this turn, perhaps several times.
     moved_on: BTreeSet<DagId>,
+    /// How many runs this turn has created of each DAG on its own account.
+    created: HashMap<DagId, usize>,
     /// Runs in which tasks ended for which the next run may wait.
     easing: BTreeSet<RunKey>,
     /// Runs whose previous run has ended, or was changed after its end.
@@ -202,6 +204,7 @@ impl Engine {
             self.with_run(candidate.ti.run, now, |life| life.queue(&candidate));
         }
         self.collect();
+        self.created.clear();
         std::mem::take(&mut self.out)
     }
 

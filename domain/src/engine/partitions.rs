@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     Engine,
     assets::{ASSET_REST, Assets, asset_run_id},
-    plan::{DagState, NewRun, RUNS_PER_TURN},
+    plan::{DagState, NewRun},
     record::{AssetCursor, AuditRecord, Begun, EventSource, PartitionEnd, PartitionEvent, Pending},
     timer::Timer,
 };
@@ -202,8 +202,7 @@ impl Engine {
             return;
         }
         let last = dag.record.assets.cursor.and_then(|cursor| cursor.at);
-        for _ in 0..RUNS_PER_TURN {
-            let Some(dag) = self.dags.get(dag_id) else { return };
+        while let Some(dag) = self.dags.get(dag_id) {
             let Some((since, key)) = dag.line.complete.first().cloned() else { return };
             // The end of a run looks here again.
             if dag.active().count() >= dag.record.dag.max_active_runs as usize {
@@ -214,12 +213,10 @@ impl Engine {
             if let Some(rested) = rested.filter(|rested| *rested > now) {
                 return self.timers.set(rested, Timer::Dag(dag_id.clone()));
             }
-            if !self.create_partition_run(dag_id, &key, now) {
+            if !self.may_create(dag_id, now) || !self.create_partition_run(dag_id, &key, now) {
                 return;
             }
         }
-        // There may be more: look again in the next turn.
-        self.timers.set(now, Timer::Dag(dag_id.clone()));
     }
 
     fn create_partition_run(&mut self, dag_id: &DagId, key: &Key, now: DateTime<Utc>) -> bool {

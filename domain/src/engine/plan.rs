@@ -27,8 +27,9 @@ use crate::{
     timetable::{Catchup, NextRun, Timetable},
 };
 
-/// At most this many runs of one DAG are created in one turn; the rest follow in the next, so that a long catch-up holds nobody up.
-pub(super) const RUNS_PER_TURN: usize = 20;
+/// At most this many runs of one DAG are created in one turn; the rest follow in the next, so that a long catch-up holds nobody up, also
+/// when its runs end in the turn that creates them.
+const RUNS_PER_TURN: usize = 20;
 
 /// A DAG in the engine's memory.
 #[derive(Debug)]
@@ -217,15 +218,17 @@ impl Engine {
     }
 
     fn create_due_runs(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
-        for _ in 0..RUNS_PER_TURN {
-            let Some(dag) = self.dags.get(dag_id) else {
-                return;
-            };
-            let Some(next) = dag.due(dag.record.dag.catchup, now) else {
-                return;
-            };
-            let goes_on = match self.meeting(dag_id, now) {
+        let due = |engine: &Self| {
+            let dag = engine.dags.get(dag_id)?;
+            dag.due(dag.record.dag.catchup, now)
+        };
+        while let Some(next) = due(self) {
+            let meeting = self.meeting(dag_id, now);
+            let goes_on = match meeting {
                 Meeting::Wait => false,
+                Meeting::Create | Meeting::Skip(_) | Meeting::Replace(_) if !self.may_create(dag_id, now) => {
+                    false
+                }
                 Meeting::Create => self.create_scheduled(dag_id, next, now),
                 Meeting::Skip(active) => self.skip_due(dag_id, active, now),
                 Meeting::Replace(active) => self.replace(dag_id, &active, now),
@@ -234,8 +237,18 @@ impl Engine {
                 return;
             }
         }
-        // There may be more: look again in the next turn.
-        self.timers.set(now, Timer::Dag(dag_id.clone()));
+    }
+
+    /// Counts one more run of a DAG in this turn; false when there were enough, so that the next turn goes on.
+    pub(super) fn may_create(&mut self, dag_id: &DagId, now: DateTime<Utc>) -> bool {
+        let count = self.created.entry(dag_id.clone()).or_default();
+        let may = *count < RUNS_PER_TURN;
+        if may {
+            *count += 1;
+        } else {
+            self.timers.set(now, Timer::Dag(dag_id.clone()));
+        }
+        may
     }
 
     /// Creates a run that is due, unless a backfill has been there already; false when it cannot be.
