@@ -51,6 +51,7 @@ airflow-diff: ## The same DAG files in Airflow and here, compared (DIFF='--only 
 	@scripts/require rust compiler postgres python
 	cargo build --locked --package cli
 	@python3 e2e/airflow/diff.py both --examples $(DIFF)
+	@python3 e2e/airflow/diff.py both --schedules $(DIFF)
 
 soak: ## A million simulated worlds (SOAK_SEEDS=N for another number); the tests try 10,000
 	@scripts/require rust compiler

@@ -187,6 +187,9 @@ pub enum Refusal {
     /// The schedule has no dates of its own.
     #[error("{0} has a non-periodic schedule that does not support backfills")]
     NonPeriodic(DagId),
+    /// Its runs are about partitions instead of dates.
+    #[error("{0} is partitioned: its runs have partition keys instead of dates, and backfills run dates")]
+    Partitioned(DagId),
     /// The dates are the wrong way round.
     #[error("from_date ({from}) must not be after to_date ({to}).", from = iso(*.from), to = iso(*.to))]
     Range {
@@ -255,6 +258,9 @@ pub fn plan(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<Vec<DataInte
 fn check(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<(), Refusal> {
     if !dag.schedule.is_periodic() {
         return Err(Refusal::NonPeriodic(dag.dag_id.clone()));
+    }
+    if dag.partitions.is_some() {
+        return Err(Refusal::Partitioned(dag.dag_id.clone()));
     }
     if order.from > order.to {
         return Err(Refusal::Range { from: order.from, to: order.to });

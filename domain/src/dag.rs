@@ -5,6 +5,7 @@
 
 mod mapping;
 mod operator;
+mod partition;
 mod said;
 mod usual;
 
@@ -22,6 +23,7 @@ use crate::{
     asset::{AssetRef, Condition},
     deadline::Deadline,
     id::{DagId, PoolName, QueueName, TaskId, TeamName},
+    partition::Partitions,
     repeat::Repeat,
     retry::Retry,
     span::Span,
@@ -32,6 +34,7 @@ use crate::{
 use self::usual::{is_false, is_one, is_zero, one};
 pub use mapping::{Expand, Factor, MAX_MAP_NAME, MAX_MAPPED, Mapping, USUAL_MAPPED, cell_of, relevant};
 pub use operator::{AirflowTask, Operator};
+pub use partition::PartitionError;
 
 /// Most tasks one DAG may have.
 pub const MAX_TASKS: usize = 50_000;
@@ -54,6 +57,9 @@ pub struct Dag {
     /// Which assets ask for a run when they have been updated, whatever the clock says (Airflow's `AssetOrTimeSchedule`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_condition: Option<Condition>,
+    /// Which part of a whole each of its runs is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Partitions>,
     /// The zone of dates written without one, and of the schedule unless that names its own.
     pub timezone: Tz,
     /// No run is due before.

@@ -13,6 +13,7 @@ use crate::{
     deferral::Fired,
     id::{DagId, RunId, TaskId, TryKey},
     outcome::Outcome,
+    partition::Key,
     state::{RunState, TaskState},
     timetable::DataInterval,
 };
@@ -126,6 +127,9 @@ pub enum Wish {
         asset: Asset,
         /// What consumers may want to know.
         extra: Map<String, Value>,
+        /// The partition of the asset that it is about.
+        #[serde(default)]
+        partition_key: Option<Key>,
         /// What the event is found by; made up by whoever asks.
         request: Uuid,
     },
@@ -168,6 +172,9 @@ pub struct Trigger {
     /// A remark.
     #[serde(default)]
     pub note: Option<String>,
+    /// What it is about, if its DAG is partitioned.
+    #[serde(default)]
+    pub partition_key: Option<Key>,
     /// It is wanted for an asset that the DAG makes (Airflow's run type `asset_materialization`).
     #[serde(default)]
     pub materializes: bool,

@@ -17,6 +17,7 @@ pub mod ignore;
 pub mod intent;
 pub mod outcome;
 pub mod params;
+pub mod partition;
 pub mod repeat;
 pub mod retry;
 pub mod serialized;

@@ -5,6 +5,9 @@
     diff.py record    [--examples] [--only GLOB ...] --keep FILE
     diff.py compare   [--examples] [--only GLOB ...] --recorded FILE
 
+With --schedules it is about the DAG files of `schedules/` instead, with Airflow's schedules switched on: runs that nobody starts
+have their part in what is compared.
+
 Both are asked through the same REST API, so one pair of eyes looks at both. Per run the state and the data interval are compared, and
 per task instance the state, the try number and the XComs. What may differ is listed in `allowed.json`, each with a reason.
 
@@ -40,12 +43,12 @@ FINISHED = ("success", "failed")
 LEFT_OUT = shutil.ignore_patterns("__pycache__")
 
 
-def lay_out(folder, python, examples):
-    """The DAG files of both: ours, and with `examples` all that Airflow and its providers ship."""
+def lay_out(folder, python, examples, ours):
+    """The DAG files of both: `ours`, and with `examples` all that Airflow and its providers ship."""
     dags, plugins = folder / "dags", folder / "plugins"
     for made in (dags, plugins):
         shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(HERE / "dags", dags, ignore=LEFT_OUT)
+    shutil.copytree(ours, dags, ignore=LEFT_OUT)
     plugins.mkdir()
     if examples:
         shutil.copytree(HERE / "plugins", plugins, dirs_exist_ok=True, ignore=LEFT_OUT)
@@ -187,6 +190,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=("both", "record", "compare"))
     parser.add_argument("--examples", action="store_true", help="also all that Airflow and its providers ship")
+    parser.add_argument("--schedules", action="store_true", help="the DAGs that need schedules, instead of the others")
     parser.add_argument("--only", nargs="+", default=["*"], help="DAGs, as patterns")
     parser.add_argument("--keep", type=pathlib.Path, help="keep here what Airflow did")
     parser.add_argument("--recorded", type=pathlib.Path, help="what Airflow did once")
@@ -196,12 +200,13 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     work = options.work.resolve()
     python = (options.python.resolve() / "bin/python") if options.python else installed(work / "python")
-    dags, plugins = lay_out(work, python, options.examples)
+    ours = HERE / ("schedules" if options.schedules else "dags")
+    dags, plugins = lay_out(work, python, options.examples, ours)
     if options.what == "compare":
         theirs = json.loads(options.recorded.read_text())
         theirs = {name: told for name, told in theirs.items() if is_chosen(name, options.only)}
     else:
-        theirs = record(Airflow(work, python, dags, plugins), options.only)
+        theirs = record(Airflow(work, python, dags, plugins, schedules=options.schedules), options.only)
         if options.keep:
             options.keep.write_text(json.dumps(theirs, indent=1, sort_keys=True) + "\n")
     if options.what == "record":

@@ -151,6 +151,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         version: dag.version,
         logical_date: None,
         data_interval: None,
+        partition: None,
         run_after: at,
         queued_at: at,
         started_at: Some(at),

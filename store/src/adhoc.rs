@@ -174,6 +174,7 @@ fn empty() -> Result<Dag, AddError> {
         doc: None,
         schedule: Timetable::Null,
         asset_condition: None,
+        partitions: None,
         timezone: Default::default(),
         start_date: None,
         end_date: None,
@@ -257,6 +258,7 @@ fn wish(run_id: Option<String>, now: DateTime<Utc>) -> Result<Wish, Error> {
         run_after: now,
         conf: Default::default(),
         note: None,
+        partition_key: None,
         materializes: false,
     }))
 }

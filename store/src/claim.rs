@@ -10,6 +10,7 @@ use domain::{
     deferral::FAIL,
     engine::record::VersionId,
     id::{DagId, RunId, TaskId, TryKey},
+    partition::{Key, Partition},
     state::RunType,
     timetable::DataInterval,
 };
@@ -22,6 +23,7 @@ use crate::{
     column::{FromJson, Parsed, TryColumns, TryRow, count, interval},
     hot::hot_query,
     job,
+    partition::partition,
 };
 
 /// Most tries of one claim.
@@ -60,6 +62,8 @@ pub struct Claimed {
     pub logical_date: Option<DateTime<Utc>>,
     /// The run's data interval.
     pub data_interval: Option<DataInterval>,
+    /// What the run is about, in a partitioned DAG.
+    pub partition: Option<Partition>,
     /// The run was due then.
     pub run_after: DateTime<Utc>,
     /// The run started then.
@@ -211,6 +215,7 @@ impl From<Row> for Claimed {
             file: row.file,
             logical_date: row.logical_date,
             data_interval: interval(row.interval_start, row.interval_end),
+            partition: partition(row.partition_key, row.partition_date),
             run_after: row.run_after,
             run_started_at: row.run_started_at,
             conf: row.conf.0,
@@ -259,6 +264,10 @@ struct Row {
     interval_start: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    partition_key: Option<Parsed<Key>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    partition_date: Option<DateTime<Utc>>,
     #[diesel(sql_type = Timestamptz)]
     run_after: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Timestamptz>)]

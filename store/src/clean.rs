@@ -167,6 +167,7 @@ hot_query! {
          SELECT e.id FROM asset_event e WHERE e.at < $1
            AND EXISTS (SELECT FROM asset_event n WHERE n.asset_id = e.asset_id AND n.id > e.id)
            AND NOT EXISTS (SELECT FROM asset_dag_run_queue q WHERE q.asset_id = e.asset_id)
+           AND NOT EXISTS (SELECT FROM partition_event p WHERE p.event_id = e.id)
          ORDER BY e.at LIMIT $2
      )"
 }
@@ -196,6 +197,7 @@ hot_query! {
      UNION ALL SELECT 'asset_event', count(*) FROM asset_event e WHERE e.at < $1
        AND EXISTS (SELECT FROM asset_event n WHERE n.asset_id = e.asset_id AND n.id > e.id)
        AND NOT EXISTS (SELECT FROM asset_dag_run_queue q WHERE q.asset_id = e.asset_id)
+       AND NOT EXISTS (SELECT FROM partition_event p WHERE p.event_id = e.id)
      UNION ALL SELECT 'task_state', count(*) FROM task_state WHERE expires_at < $1
      UNION ALL SELECT 'event_log', count(*) FROM event_log WHERE at < $1
      UNION ALL SELECT 'job', count(*) FROM job WHERE state IN ('stopped', 'lost') AND renewed_at < $1"

@@ -10,6 +10,7 @@ mod asset;
 mod backfill;
 mod dag;
 mod deferral;
+mod partition;
 mod run;
 mod task_instance;
 mod trace;
@@ -58,6 +59,7 @@ impl Store {
         deferral::write(conn, decisions, &mut statements);
         backfill::write(conn, decisions, &mut statements);
         asset::write(conn, decisions, &mut statements);
+        partition::write(conn, decisions, &mut statements);
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);

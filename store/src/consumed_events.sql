@@ -1,6 +1,6 @@
 CASE WHEN r.run_type = 'asset_triggered' THEN (
     SELECT json_agg(json_build_object(
-               'name', e.name, 'uri', e.uri, 'asset_extra', e.asset_extra, 'extra', e.extra, 'timestamp', e.at,
+               'name', e.name, 'uri', e.uri, 'asset_extra', e.asset_extra, 'extra', e.extra, 'timestamp', e.at, 'partition_key', e.partition_key,
                'aliases', ARRAY(SELECT l.name FROM asset_event_alias n JOIN asset_alias l ON l.id = n.alias_id
                                 WHERE n.event_id = e.id ORDER BY l.name),
                'source_dag_id', e.source_dag_id, 'source_run_id', e.source_run_id,

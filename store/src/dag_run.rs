@@ -16,6 +16,7 @@ use domain::{
         record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
     },
     id::{DagId, RunId, RunKey, TaskId},
+    partition::Key,
     state::{RunState, RunType, TaskState},
     wait::{RunStanding, Which},
 };
@@ -25,6 +26,7 @@ use crate::{
     Error, Store,
     column::{FromJson, Parsed, count, interval},
     hot::hot_query,
+    partition::partition,
 };
 
 /// All columns of a run.
@@ -74,6 +76,10 @@ pub(crate) struct RunRow {
     backfill_ordinal: Option<i32>,
     #[diesel(sql_type = Nullable<Json>)]
     missed: Option<FromJson<Vec<Missed>>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    partition_key: Option<Parsed<Key>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    partition_date: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -207,6 +213,7 @@ impl From<RunRow> for RunRecord {
             state: row.state.0,
             logical_date: row.logical_date,
             data_interval: interval(row.interval_start, row.interval_end),
+            partition: partition(row.partition_key, row.partition_date),
             run_after: row.run_after,
             queued_at: row.queued_at,
             started_at: row.started_at,

@@ -17,6 +17,7 @@ mod dag_run;
 mod error;
 mod hot;
 mod migrate;
+mod partition;
 mod snapshot;
 mod sweep;
 mod task_duration;

@@ -35,7 +35,7 @@ use crate::{
     dag_version,
     hot::hot_query,
     job::{self, LostWorker},
-    pool, task_duration,
+    partition, pool, task_duration,
 };
 
 /// Most other runs of its DAG that are read beside one.
@@ -93,8 +93,10 @@ impl Store {
         fill(ActiveTis {}.load_stream(conn).await?, &mut runs).await?;
         add_lengths(conn, &mut runs).await?;
         add_choices(conn, &mut runs).await?;
+        let mut dags: Vec<DagRecord> = dags.into_iter().filter_map(|row| row.record(&versions)).collect();
+        partition::fill(conn, &mut dags).await?;
         let snapshot = Snapshot {
-            dags: dags.into_iter().filter_map(|row| row.record(&versions)).collect(),
+            dags,
             runs,
             backfills: backfill::active(conn).await?,
             pools: pool::records(conn).await?,
@@ -119,7 +121,9 @@ impl Store {
         let record = match row {
             Some(row) => {
                 let versions = dag_version::load(conn, &[row.version()]).await?;
-                row.record(&versions)
+                let mut record = row.record(&versions);
+                partition::fill(conn, record.as_mut_slice()).await?;
+                record
             }
             None => None,
         };

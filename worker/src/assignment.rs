@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::dag::{Dag, Task};
 use domain::id::{RunId, TryKey};
+use domain::partition::{Key, Partition};
 use domain::state::RunType;
 use domain::timetable::DataInterval;
 use runtime::logs::LogKey;
@@ -55,6 +56,8 @@ pub struct Run {
     pub logical_date: Option<DateTime<Utc>>,
     /// Its data interval.
     pub data_interval: Option<DataInterval>,
+    /// What it is about, in a partitioned DAG.
+    pub partition: Option<Partition>,
     /// It was due then.
     pub run_after: DateTime<Utc>,
     /// When it started.
@@ -71,6 +74,18 @@ pub struct Run {
 const MOST_EVENT_BYTES: usize = 64 << 10;
 
 impl Run {
+    /// The key of what it is about.
+    #[must_use]
+    pub fn partition_key(&self) -> Option<&Key> {
+        self.partition.as_ref().map(|partition| &partition.key)
+    }
+
+    /// The moment that this begins with.
+    #[must_use]
+    pub fn partition_date(&self) -> Option<DateTime<Utc>> {
+        self.partition.as_ref().and_then(|partition| partition.date)
+    }
+
     /// The events that it was created for, by the names of their assets; the oldest are left out when they are too long together.
     #[must_use]
     pub fn events_by_asset(&self) -> Map<String, Value> {

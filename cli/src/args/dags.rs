@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use domain::{
     id::{DagId, RunId},
+    partition::Key,
     state::RunState,
 };
 
@@ -110,6 +111,9 @@ pub struct Trigger {
     /// Not before this moment.
     #[arg(long, value_parser = moment)]
     pub run_after: Option<DateTime<Utc>>,
+    /// What it is about, if the DAG is partitioned.
+    #[arg(long)]
+    pub partition_key: Option<Key>,
     /// A remark.
     #[arg(long)]
     pub note: Option<String>,

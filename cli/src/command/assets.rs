@@ -180,6 +180,7 @@ async fn materialization(store: &Store, found: &AssetRow) -> Result<Trigger> {
         run_after: now,
         conf: Map::new(),
         note: None,
+        partition_key: None,
         materializes: true,
     })
 }

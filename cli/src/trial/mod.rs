@@ -82,6 +82,7 @@ impl Trial {
             run_type: RunType::Manual,
             logical_date: Some(date),
             data_interval: Some(dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date))),
+            partition: None,
             run_after: now,
             started_at: Some(now),
             conf,

@@ -129,6 +129,7 @@ impl Stage {
             run_after: run.run_after,
             conf: run.conf.clone(),
             note: None,
+            partition_key: None,
             materializes: false,
         }));
         Ok(stage)

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AliasName, Asset, AssetName, AssetRef, MAX_EVENTS, check_extra, check_group, sanitize};
-use crate::dagfile::did_you_mean;
+use crate::{
+    dagfile::did_you_mean,
+    partition::{Key, Partition},
+};
 
 /// What a try says about one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct OutletEvent {
     /// Whatever consumers want to know of it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+    /// The partition that it is about, when that is another than the run's; says nothing under an alias.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<Key>,
 }
 
 /// One event that follows from a success.
@@ -28,26 +34,38 @@ pub struct Emission {
     pub aliases: Vec<AliasName>,
     /// What the try says about it.
     pub extra: Map<String, Value>,
+    /// Which part of the asset it is about.
+    pub partition: Option<Partition>,
 }
 
 /// The events that follow from a success, in the order of the outlets: one for each asset, or one for each time that the try names
 /// it; none for an alias, but one for each asset that the try puts under it. An asset that is put under several aliases with the
-/// same extra has one event. Whatever is about no outlet is left out. Source: Airflow 3.3.2 `models/taskinstance.py:1558`.
+/// same extra has one event. Whatever is about no outlet is left out. An event is about the partition that it names, else about that of the
+/// run; under an alias always about the latter. Source: Airflow 3.3.2 `models/taskinstance.py:1558`.
 #[must_use]
-pub fn emissions(outlets: &[AssetRef], told: Vec<OutletEvent>) -> Vec<Emission> {
+pub fn emissions(outlets: &[AssetRef], told: Vec<OutletEvent>, of_run: Option<&Partition>) -> Vec<Emission> {
     let (under, plain): (Vec<OutletEvent>, Vec<OutletEvent>) =
         told.into_iter().take(MAX_EVENTS).partition(|event| event.alias.is_some());
-    let plainly = |asset: &Asset, extra| Emission { asset: asset.clone(), aliases: Vec::new(), extra };
+    let plainly = |asset: &Asset, extra, partition| Emission {
+        asset: asset.clone(),
+        aliases: Vec::new(),
+        extra,
+        partition,
+    };
     let mut all: Vec<Emission> = Vec::new();
     for asset in outlets.iter().filter_map(AssetRef::asset) {
         let own: Vec<&OutletEvent> = plain.iter().filter(|event| event.asset.name == asset.name).collect();
         if own.is_empty() {
-            all.push(plainly(asset, Map::new()));
+            all.push(plainly(asset, Map::new(), of_run.cloned()));
         }
-        all.extend(own.into_iter().map(|event| plainly(asset, event.extra.clone())));
+        all.extend(
+            own.into_iter().map(|event| {
+                plainly(asset, event.extra.clone(), about(event.partition_key.as_ref(), of_run))
+            }),
+        );
     }
     let first = all.len();
-    for OutletEvent { asset, alias, extra } in under {
+    for OutletEvent { asset, alias, extra, .. } in under {
         let Some(alias) = alias.filter(|name| outlets.iter().any(|outlet| outlet.alias() == Some(name)))
         else {
             continue;
@@ -56,10 +74,18 @@ pub fn emissions(outlets: &[AssetRef], told: Vec<OutletEvent>) -> Vec<Emission> 
         match all[first..].iter_mut().find(is_same) {
             Some(known) if known.aliases.contains(&alias) => {}
             Some(known) => known.aliases.push(alias),
-            None => all.push(Emission { asset, aliases: vec![alias], extra }),
+            None => all.push(Emission { asset, aliases: vec![alias], extra, partition: of_run.cloned() }),
         }
     }
     all
+}
+
+// The date of the run says nothing of other partitions.
+fn about(named: Option<&Key>, of_run: Option<&Partition>) -> Option<Partition> {
+    match named.filter(|key| of_run.is_none_or(|run| run.key != **key)) {
+        Some(key) => Some(Partition { key: key.clone(), date: None }),
+        None => of_run.cloned(),
+    }
 }
 
 /// Reads what a try left in the file that `$TRADEWIND_ASSET_EVENTS` names: JSON objects one behind the other, or lists of them.
@@ -94,6 +120,7 @@ struct Told {
     alias: Option<String>,
     #[serde(default)]
     extra: Map<String, Value>,
+    partition_key: Option<Key>,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +155,7 @@ fn parse_event(value: Value, outlets: &[AssetRef]) -> Result<OutletEvent, String
         None => outlet.asset().is_some_and(|outlet| outlet.name == asset.name),
     });
     if is_known {
-        return Ok(OutletEvent { asset, alias, extra: told.extra });
+        return Ok(OutletEvent { asset, alias, extra: told.extra, partition_key: told.partition_key });
     }
     let (kind, name) = match &alias {
         Some(alias) => ("alias", alias.as_str()),

@@ -106,6 +106,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         doc: fields.get("doc", reading, |node| values::text(node)),
         schedule: schedule.unwrap_or(Timetable::Null),
         asset_condition,
+        partitions: None,
         timezone: zone,
         start_date,
         end_date,

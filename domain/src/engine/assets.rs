@@ -12,23 +12,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
     Engine,
     life::Life,
-    plan::{DagState, NewRun},
+    partitions::Heard,
+    plan::{DagState, NewRun, short_digest},
     record::{
         AssetCursor, AssetCursorRecord, AssetEventRecord, AssetStanding, AssetsRecord, Consumption,
-        EventSource, QueuedAsset,
+        EventSource, PartitionRecord, QueuedAsset,
     },
     timer::Timer,
 };
 use crate::{
     asset::{AliasName, AssetName, Condition, Emission, EventId, OutletEvent, emissions},
     id::{DagId, RunId},
-    state::RunType,
+    partition::Key,
     timetable::Catchup,
 };
 
@@ -59,8 +59,10 @@ pub struct Assets {
     happened: VecDeque<Unnumbered>,
     /// What is to be written anew of what is queued,
     queue_changed: BTreeSet<(DagId, AssetName)>,
-    /// and of what has been consumed.
-    cursor_changed: BTreeSet<DagId>,
+    /// of what has been consumed,
+    pub(super) cursor_changed: BTreeSet<DagId>,
+    /// and of partitions that wait.
+    pub(super) partitions_changed: BTreeSet<(DagId, Key)>,
 }
 
 impl Assets {
@@ -81,7 +83,7 @@ impl Assets {
     }
 
     /// The number of the last event.
-    const fn last(&self) -> EventId {
+    pub(super) const fn last(&self) -> EventId {
         EventId(self.next_event - 1)
     }
 
@@ -103,14 +105,29 @@ impl Assets {
         }
     }
 
-    /// Those who are to be told of an event.
-    fn concerned(&self, emission: &Emission) -> BTreeSet<DagId> {
-        let direct = self.consumers.get(&emission.asset.name).into_iter().flatten();
-        let by_alias = emission.aliases.iter().filter_map(|alias| self.followers.get(alias)).flatten();
-        direct.chain(by_alias).cloned().collect()
+    /// Puts the asset of an event under its aliases; says whether it was not under all of them before.
+    fn join(&mut self, emission: &Emission) -> bool {
+        let name = &emission.asset.name;
+        let mut has_joined = false;
+        for alias in &emission.aliases {
+            has_joined |= self.members.entry(alias.clone()).or_default().insert(name.clone());
+        }
+        has_joined
     }
 
-    fn is_under(&self, alias: &AliasName, wanted: impl Fn(&AssetName) -> bool) -> bool {
+    /// Those who are to be told of an event.
+    fn concerned(&self, emission: &Emission) -> BTreeSet<DagId> {
+        let direct = self.consumers.get(&emission.asset.name).into_iter().flatten().cloned();
+        direct.chain(self.followers(emission)).collect()
+    }
+
+    /// Those of them who wait for one of its aliases.
+    fn followers(&self, emission: &Emission) -> BTreeSet<DagId> {
+        let followers = emission.aliases.iter().filter_map(|alias| self.followers.get(alias));
+        followers.flatten().cloned().collect()
+    }
+
+    pub(super) fn is_under(&self, alias: &AliasName, wanted: impl Fn(&AssetName) -> bool) -> bool {
         self.members.get(alias).is_some_and(|members| members.iter().any(wanted))
     }
 
@@ -137,7 +154,7 @@ fn leave<K: std::hash::Hash + Eq>(places: &mut HashMap<K, BTreeSet<DagId>>, key:
 
 impl DagState {
     /// Its condition, while its file exists.
-    fn condition(&self) -> Option<&Condition> {
+    pub(super) fn condition(&self) -> Option<&Condition> {
         self.record.dag.asset_condition.as_ref().filter(|_| !self.record.is_stale)
     }
 }
@@ -152,7 +169,8 @@ impl Engine {
         }
         let Some(dag) = self.dags.get_mut(dag_id) else { return };
         let condition = dag.record.dag.asset_condition.clone();
-        let AssetStanding { cursor, queued } = &mut dag.record.assets;
+        let is_partitioned = dag.record.dag.mappers().is_some();
+        let AssetStanding { cursor, queued, .. } = &mut dag.record.assets;
         if let Some(condition) = &condition {
             if !dag.record.is_stale {
                 self.assets.subscribe(dag_id, condition);
@@ -165,7 +183,8 @@ impl Engine {
             }
         }
         let is_over = |asset: &AssetName| {
-            condition.as_ref().is_none_or(|condition| !self.assets.concerns(condition, asset))
+            is_partitioned
+                || condition.as_ref().is_none_or(|condition| !self.assets.concerns(condition, asset))
         };
         let dropped: Vec<AssetName> = queued.keys().filter(|asset| is_over(asset)).cloned().collect();
         for asset in dropped {
@@ -182,44 +201,52 @@ impl Engine {
     }
 
     /// Gives an event its number and tells those who wait for it. A DAG that is paused is not told, as in Airflow: the event counts when
-    /// a later one asks for a run.
+    /// a later one asks for a run. An event about a partition is for partitioned DAGs alone, and one about none for the others.
     pub(super) fn register(&mut self, happened: Unnumbered, now: DateTime<Utc>) {
         let Unnumbered { emission, source, asked } = happened;
         let id = EventId(self.assets.next_event);
         self.assets.next_event += 1;
-        for alias in &emission.aliases {
-            self.assets.members.entry(alias.clone()).or_default().insert(emission.asset.name.clone());
-        }
+        let name = &emission.asset.name;
+        let has_joined = self.assets.join(&emission);
+        let mut deaf = Vec::new();
         for dag_id in self.assets.concerned(&emission) {
             let Some(dag) = self.dags.get_mut(&dag_id).filter(|dag| !dag.record.is_paused) else { continue };
-            let name = &emission.asset.name;
-            if !dag.record.assets.queued.contains_key(name) {
-                dag.record.assets.queued.insert(name.clone(), now);
-                self.assets.queue_changed.insert((dag_id.clone(), name.clone()));
+            match (&emission.partition, dag.record.dag.mappers()) {
+                (Some(partition), Some(_)) => {
+                    let heard = Heard { id, asset: name, partition, source: source.as_ref() };
+                    self.hear_of_partition(&dag_id, &heard, now);
+                }
+                (None, Some(_)) => deaf.push(dag_id.clone()),
+                (Some(_), None) => continue,
+                (None, None) if dag.record.assets.queued.contains_key(name) => {}
+                (None, None) => {
+                    dag.record.assets.queued.insert(name.clone(), now);
+                    self.assets.queue_changed.insert((dag_id.clone(), name.clone()));
+                }
             }
             self.due.insert(dag_id);
         }
+        for dag_id in has_joined.then(|| self.assets.followers(&emission)).into_iter().flatten() {
+            self.settle_partitions(&dag_id);
+            self.due.insert(dag_id);
+        }
+        self.tell_of_deaf(&deaf, name, source.as_ref(), now);
         let (by, request) = asked.unzip();
-        let Emission { asset, aliases, extra } = emission;
-        self.out.asset_events.push(AssetEventRecord {
-            id,
-            asset,
-            aliases,
-            extra,
-            at: now,
-            source,
-            by,
-            request,
-        });
+        let Emission { asset, aliases, extra, partition } = emission;
+        let partition_key = partition.map(|partition| partition.key);
+        let event =
+            AssetEventRecord { id, asset, aliases, extra, partition_key, at: now, source, by, request };
+        self.out.asset_events.push(event);
     }
 
     /// Creates the run that assets ask for, if they do and the DAG has room for it.
     pub(super) fn create_asset_run(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         let Some(dag) = self.dags.get(dag_id).filter(|dag| !dag.record.is_paused) else { return };
-        let AssetStanding { cursor, queued } = &dag.record.assets;
-        let Some(condition) = dag.condition().filter(|condition| self.assets.holds(condition, queued)) else {
-            return;
+        let AssetStanding { cursor, queued, .. } = &dag.record.assets;
+        let is_asked_for = |condition: &&Condition| {
+            dag.record.dag.mappers().is_none() && self.assets.holds(condition, queued)
         };
+        let Some(condition) = dag.condition().filter(is_asked_for) else { return };
         // The end of a run looks here again.
         if dag.active().count() >= dag.record.dag.max_active_runs as usize {
             return;
@@ -232,9 +259,10 @@ impl Engine {
         let (after, upto) = (cursor.map_or(EventId(0), |cursor| cursor.event), self.assets.last());
         let assets = condition.assets().into_iter().map(|asset| asset.name.clone()).collect();
         let aliases = condition.aliases().into_iter().cloned().collect();
-        let Ok(run_id) = asset_run_id(dag_id, run_after, upto) else { return };
-        let new = NewRun { run_type: RunType::AssetTriggered, run_id, next: None, run_after, backfill: None };
-        let Some(run) = self.create_run(dag_id, new, now) else { return };
+        let Ok(run_id) = asset_run_id(run_after, &format!("{dag_id}\0{}", upto.0)) else { return };
+        let Some(run) = self.create_run(dag_id, NewRun::by_assets(run_id, run_after, None), now) else {
+            return;
+        };
         self.out.consumed.push(Consumption { run, after, upto, assets, aliases });
         self.consume(dag_id, AssetCursor { event: upto, at: Some(now) });
     }
@@ -258,7 +286,7 @@ impl Engine {
         asset: Option<&AssetName>,
         before: Option<DateTime<Utc>>,
     ) -> Result<(), String> {
-        let mut dropped = false;
+        let mut dropped = self.drop_waiting(dag_id, asset, before);
         for (id, dag) in self.dags.iter_mut().filter(|(id, _)| dag_id.is_none_or(|wanted| wanted == *id)) {
             dag.record.assets.queued.retain(|name, at| {
                 let goes =
@@ -278,6 +306,11 @@ impl Engine {
         for (dag_id, asset) in std::mem::take(&mut self.assets.queue_changed) {
             let at = self.dags.get(&dag_id).and_then(|dag| dag.record.assets.queued.get(&asset).copied());
             self.out.assets_queued.push(QueuedAsset { dag_id, asset, at });
+        }
+        for (dag_id, key) in std::mem::take(&mut self.assets.partitions_changed) {
+            let pending = self.dags.get(&dag_id).and_then(|dag| dag.record.assets.pending.get(&key));
+            let begun = pending.map(|pending| pending.begun.clone());
+            self.out.partitions.push(PartitionRecord { dag_id, key, begun });
         }
         for dag_id in std::mem::take(&mut self.assets.cursor_changed) {
             if let Some(cursor) = self.dags.get(&dag_id).and_then(|dag| dag.record.assets.cursor) {
@@ -304,16 +337,15 @@ impl Life<'_> {
             task_id: ti.record.task_id.clone(),
             map_index: ti.record.map_index,
         };
-        let emitted = emissions(outlets, told);
+        let emitted = emissions(outlets, told, self.run.record.partition.as_ref());
         let unnumbered = |emission| Unnumbered { emission, source: Some(source.clone()), asked: None };
         self.run.emitted.extend(emitted.into_iter().map(unnumbered));
     }
 }
 
-// Airflow's name, with an end that follows from what is consumed.
-fn asset_run_id(dag_id: &DagId, run_after: DateTime<Utc>, upto: EventId) -> Result<RunId, crate::id::Error> {
-    let digest = Sha256::digest(format!("{dag_id}\0{}", upto.0));
-    let tail: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+/// Airflow's name, with an end that follows from what is consumed.
+pub(super) fn asset_run_id(run_after: DateTime<Utc>, consumed: &str) -> Result<RunId, crate::id::Error> {
+    let tail = short_digest(consumed);
     RunId::new(&format!(
         "asset_triggered__{}_{tail}",
         run_after.to_rfc3339_opts(SecondsFormat::AutoSi, false)

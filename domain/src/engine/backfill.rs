@@ -383,7 +383,8 @@ impl Engine {
         dag.take(date.start);
         let run_after = date.end;
         let next = Some(NextRun { logical_date: date.start, data_interval: date, run_after });
-        let new = NewRun { run_type: RunType::Backfill, run_id, next, run_after, backfill: Some(place) };
+        let (run_type, backfill) = (RunType::Backfill, Some(place));
+        let new = NewRun { run_type, run_id, next, partition: None, run_after, backfill };
         let key = self.create_run(dag_id, new, now);
         if let Some(run) = key.and_then(|key| self.runs.get_mut(&key)) {
             run.record.conf = Arc::new(conf.unwrap_or_default());

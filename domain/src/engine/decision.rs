@@ -4,8 +4,8 @@ use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
-    DeferralRecord, PastQuestion, QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord,
-    TiRecord, TryRecord, XComRecord,
+    DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion, QuestionRecord, QueuedAsset,
+    ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
     alert::AlertRecord,
@@ -58,6 +58,12 @@ pub struct Decisions {
     pub assets_queued: Vec<QueuedAsset>,
     /// What new runs consume of the asset events.
     pub consumed: Vec<Consumption>,
+    /// Partitions that wait from now on, or no longer.
+    pub partitions: Vec<PartitionRecord>,
+    /// The events of these that waiting partitions have heard of.
+    pub partition_events: Vec<PartitionEvent>,
+    /// What becomes of the events that partitions have heard of, in this order.
+    pub partition_ends: Vec<PartitionEnd>,
     /// How far DAGs have consumed asset events.
     pub asset_cursors: Vec<AssetCursorRecord>,
     /// Schedules that moved on, each once.
@@ -160,6 +166,9 @@ impl Decisions {
             && self.asset_events.is_empty()
             && self.assets_queued.is_empty()
             && self.consumed.is_empty()
+            && self.partitions.is_empty()
+            && self.partition_events.is_empty()
+            && self.partition_ends.is_empty()
             && self.asset_cursors.is_empty()
             && self.cursors.is_empty()
             && self.durations.is_empty()

@@ -10,6 +10,7 @@ use crate::{
     asset::Emission,
     id::{DagId, RunId, RunKey},
     intent::{Clear, Intent, MATERIALIZATION, MarkTasks, Selection, Trigger, Wish},
+    partition::Partition,
     state::{RunState, RunType, TaskState},
     timetable::NextRun,
 };
@@ -53,8 +54,9 @@ impl Engine {
             Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
             Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
             Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
-            Wish::CreateAssetEvent { asset, extra, request } => {
-                let emission = Emission { asset, aliases: Vec::new(), extra };
+            Wish::CreateAssetEvent { asset, extra, partition_key, request } => {
+                let partition = partition_key.map(|key| Partition { key, date: None });
+                let emission = Emission { asset, aliases: Vec::new(), extra, partition };
                 let asked = Some((by.to_owned(), request));
                 self.assets.note([Unnumbered { emission, source: None, asked }]);
                 Ok(())
@@ -79,6 +81,8 @@ impl Engine {
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
         }
+        let partition = trigger.partition_key.map(|key| dag.record.dag.partition_of(key)).transpose();
+        let partition = partition.map_err(|error| error.to_string())?;
         let next = trigger.logical_date.map(|logical_date| NextRun {
             logical_date,
             data_interval: trigger
@@ -87,7 +91,7 @@ impl Engine {
             run_after: trigger.run_after,
         });
         let run_after = trigger.run_after;
-        let new = NewRun { run_type, run_id: trigger.run_id, next, run_after, backfill: None };
+        let new = NewRun { run_type, run_id: trigger.run_id, next, partition, run_after, backfill: None };
         let key = self.create_run(&trigger.dag_id, new, now).ok_or("its DAG is gone")?;
         if let Some(run) = self.runs.get_mut(&key) {
             run.record.conf = Arc::new(trigger.conf);

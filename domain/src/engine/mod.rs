@@ -27,6 +27,7 @@ mod life;
 mod mapping;
 pub mod obstacle;
 mod overlap;
+mod partitions;
 mod past;
 mod plan;
 pub mod record;

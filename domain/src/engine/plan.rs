@@ -7,12 +7,14 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Map;
+use sha2::{Digest, Sha256};
 
 use super::{
     Engine,
     backfill::{Backfill, Place},
     graph::Graph,
     overlap::Meeting,
+    partitions::Line,
     record::{CursorRecord, DagRecord, RunRecord},
     run::Run,
     shares::standing,
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     id::{DagId, RunId, RunKey},
+    partition::Partition,
     state::{RunState, RunType},
     timetable::{Catchup, NextRun, Timetable},
 };
@@ -43,6 +46,8 @@ pub struct DagState {
     pub dated: BTreeSet<(DateTime<Utc>, RunKey)>,
     /// What was last announced as its next run.
     pub announced: Option<Option<NextRun>>,
+    /// Its partitions that wait for assets.
+    pub line: Line,
 }
 
 impl DagState {
@@ -161,11 +166,13 @@ impl Engine {
                     backfill: None,
                     dated: BTreeSet::new(),
                     announced: None,
+                    line: Line::default(),
                 };
                 self.dags.insert(dag_id.clone(), state);
             }
         }
         self.subscribe(&dag_id, waited.as_ref());
+        self.settle_partitions(&dag_id);
     }
 
     pub(super) fn set_flags(&mut self, flags: &[(DagId, bool)]) {
@@ -204,6 +211,7 @@ impl Engine {
     pub(super) fn advance(&mut self, dag_id: &DagId, now: DateTime<Utc>) {
         self.create_due_runs(dag_id, now);
         self.create_asset_run(dag_id, now);
+        self.create_partition_runs(dag_id, now);
         self.start_queued_runs(dag_id, now);
         self.advance_backfill(dag_id, now);
         self.announce(dag_id, now);
@@ -253,11 +261,13 @@ impl Engine {
         if is_taken {
             return true;
         }
-        let Ok(run_id) = scheduled_id(next.tick()) else {
+        let partition = dag.record.dag.partition_at(next.tick());
+        let Ok(run_id) = scheduled_id(dag_id, next.tick(), partition.as_ref()) else {
             return false;
         };
         let (run_type, run_after) = (RunType::Scheduled, next.run_after);
-        let template = NewRun { run_type, run_id, next: Some(next), run_after, backfill: None };
+        let dated = Some(next).filter(|_| !dag.record.dag.has_partitions_by_schedule());
+        let template = NewRun { run_type, run_id, next: dated, partition, run_after, backfill: None };
         self.create_run(dag_id, template, now).is_some()
     }
 
@@ -274,6 +284,7 @@ impl Engine {
             version: dag.record.version,
             logical_date: new.next.map(|next| next.logical_date),
             data_interval: new.next.map(|next| next.data_interval),
+            partition: new.partition,
             run_after: new.run_after,
             queued_at: now,
             started_at: None,
@@ -365,11 +376,33 @@ pub struct NewRun {
     pub run_id: RunId,
     /// Its dates, if it has them.
     pub next: Option<NextRun>,
+    pub partition: Option<Partition>,
     pub run_after: DateTime<Utc>,
     pub backfill: Option<Place>,
 }
 
-/// Airflow's name of a run by schedule: that of its tick, however late it starts.
-fn scheduled_id(tick: DateTime<Utc>) -> Result<RunId, crate::id::Error> {
-    RunId::new(&format!("scheduled__{}", tick.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
+impl NewRun {
+    /// One that assets ask for.
+    pub const fn by_assets(run_id: RunId, run_after: DateTime<Utc>, partition: Option<Partition>) -> Self {
+        let run_type = RunType::AssetTriggered;
+        Self { run_type, run_id, next: None, partition, run_after, backfill: None }
+    }
+}
+
+/// Airflow's name of a run by schedule: that of its tick, however late it starts. One that is about a partition is called after that, too,
+/// with an end that follows from both (in Airflow a random one).
+fn scheduled_id(
+    dag_id: &DagId,
+    tick: DateTime<Utc>,
+    partition: Option<&Partition>,
+) -> Result<RunId, crate::id::Error> {
+    let tick = tick.to_rfc3339_opts(SecondsFormat::AutoSi, false);
+    let Some(Partition { key, .. }) = partition else { return RunId::new(&format!("scheduled__{tick}")) };
+    let tail = short_digest(&format!("{dag_id}\0{tick}\0{key}"));
+    RunId::new(&format!("scheduled__{tick}__{}__{tail}", key.in_run_id()))
+}
+
+/// Tells names apart that are made of other things than chance.
+pub(super) fn short_digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

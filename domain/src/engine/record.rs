@@ -3,6 +3,7 @@
 
 mod assets;
 mod deferrals;
+mod partitions;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,7 @@ use crate::{
     dag::Dag,
     deadline::Missed,
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
+    partition::Partition,
     state::{RunState, RunType, TaskState},
     timetable::{DataInterval, NextRun},
     wait::{RunStanding, Wait, Which},
@@ -32,6 +34,7 @@ pub use self::assets::{
     QueuedAsset,
 };
 pub use self::deferrals::{DeferralRecord, ResumptionRecord};
+pub use self::partitions::{Begun, PartitionEnd, PartitionEvent, PartitionRecord, Pending};
 
 /// The number of a DAG version in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +82,8 @@ pub struct RunRecord {
     pub logical_date: Option<DateTime<Utc>>,
     /// Its data interval.
     pub data_interval: Option<DataInterval>,
+    /// What it is about, in a partitioned DAG.
+    pub partition: Option<Partition>,
     /// It does not start before.
     pub run_after: DateTime<Utc>,
     /// When it was created or last queued again.

@@ -57,6 +57,9 @@ impl Engine {
         }
         self.check_conf(&run.dag_id, &run.conf).map_err(Obstacle::words)?;
         check_free(&run.run_id)?;
+        let dag = self.dags.get(&run.dag_id).ok_or("its DAG is gone")?;
+        let partition = run.partition_key.clone().map(|key| dag.record.dag.partition_of(key)).transpose();
+        let partition = partition.map_err(|error| error.to_string())?;
         let parent = self.runs.get(&asker.ti.run);
         let triggered_by = parent.and_then(|run| run.record.triggered_by.clone());
         let origin = self.origin(asker.ti).map(|origin| origin.to_string());
@@ -72,7 +75,7 @@ impl Engine {
         });
         let Trigger { dag_id, run_id, run_after, conf, note, .. } = run;
         let run_type = RunType::OperatorTriggered;
-        let new = NewRun { run_type, run_id, next, run_after, backfill: None };
+        let new = NewRun { run_type, run_id, next, partition, run_after, backfill: None };
         let key = self.create_run(&dag_id, new, now).ok_or("its DAG is gone")?;
         if let Some(run) = self.runs.get_mut(&key) {
             run.record.conf = Arc::new(conf);
@@ -197,6 +200,7 @@ impl Engine {
             run_type: RunType::OperatorTriggered,
             run_id: run_id.clone(),
             next,
+            partition: None,
             run_after: now,
             backfill: None,
         };

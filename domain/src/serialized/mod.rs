@@ -11,6 +11,7 @@ mod expansion;
 mod fields;
 mod groups;
 mod params;
+mod partitions;
 pub mod places;
 mod plugins;
 mod tasks;
@@ -27,6 +28,7 @@ use crate::{
     alert::{Alerts, Notification},
     dag::{Dag, MAX_TASKS, Task, USUAL_MAPPED},
     id::{DagId, TaskId},
+    partition::Mapper,
     timetable::{Catchup, Overlap},
 };
 
@@ -78,6 +80,14 @@ pub fn read(serialized: &Value, file: &str) -> Result<Dag, Refused> {
     read_dag(&dag, Said::beside(serialized), file).map_err(|refused| Refused { dag_id: id, ..refused })
 }
 
+/// Reads a partition mapper by itself.
+///
+/// # Errors
+/// When it is none of Airflow's own.
+pub fn partition_mapper(serialized: &Value) -> Result<Mapper, Refused> {
+    partitions::mapper(serialized, 0)
+}
+
 fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refused> {
     let id = fields.text("dag_id").ok_or_else(|| Refused::new("it has no dag_id"))?;
     if fields.get("deadline").is_some() {
@@ -85,7 +95,8 @@ fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refu
     }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
-    let (schedule, asset_condition) = timetables::read(fields.get("timetable"), said)?;
+    let timetables::Read { schedule, asset_condition, partitions } =
+        timetables::read(fields.get("timetable"), said)?;
     let tasks = read_tasks(fields, &members, said)?;
     let catchup = if fields.flag("catchup") { Catchup::All } else { Catchup::None };
     Ok(Dag {
@@ -94,6 +105,7 @@ fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refu
         doc: fields.text("doc_md").map(str::to_owned),
         schedule,
         asset_condition,
+        partitions,
         timezone,
         start_date: fields.moment("start_date")?,
         end_date: fields.moment("end_date")?,

@@ -62,7 +62,7 @@ impl<'a> Said<'a> {
         })?;
         if told.is_partitioned {
             return Err(Refused::new(format!(
-                "its timetable {class} is one of partitions, which are not known yet"
+                "its timetable {class} is one of partitions, and only Airflow's own of these are known"
             )));
         }
         let program = Program {

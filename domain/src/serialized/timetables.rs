@@ -3,9 +3,10 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 
-use super::{Refused, assets, fields::span, plugins::Said, wrapped, zone};
+use super::{Refused, assets, fields::span, partitions, plugins::Said, wrapped, zone};
 use crate::{
     asset::Condition,
+    partition::Partitions,
     span::Span,
     timetable::{Composed, Cron, Dates, Every, Interval, Timetable},
 };
@@ -13,22 +14,43 @@ use crate::{
 /// Where Airflow's own timetables are.
 const OURS: &str = "airflow.timetables.";
 
-/// The times of a schedule, and the assets that it waits for.
-pub(super) fn read(
-    timetable: Option<&Value>,
-    said: Said<'_>,
-) -> Result<(Timetable, Option<Condition>), Refused> {
-    let Some(timetable) = timetable else { return Ok((Timetable::Null, None)) };
+/// What a timetable says of a DAG.
+pub(super) struct Read {
+    /// The times of its schedule,
+    pub(super) schedule: Timetable,
+    /// the assets that it waits for,
+    pub(super) asset_condition: Option<Condition>,
+    /// and what its runs are about.
+    pub(super) partitions: Option<Partitions>,
+}
+
+/// Reads the timetable of a DAG.
+pub(super) fn read(timetable: Option<&Value>, plugins: Said<'_>) -> Result<Read, Refused> {
+    let nothing = || Read { schedule: Timetable::Null, asset_condition: None, partitions: None };
+    let Some(timetable) = timetable else { return Ok(nothing()) };
     let kind = wrapped::kind(timetable).unwrap_or_default();
-    let own = wrapped::inner(timetable);
-    let condition = || assets::condition(own.get("asset_condition").unwrap_or(&Value::Null), 0).map(Some);
-    match kind.strip_prefix(OURS).unwrap_or(kind) {
-        "simple.AssetTriggeredTimetable" => Ok((Timetable::Null, condition()?)),
-        "assets.AssetOrTimeSchedule" => {
-            Ok((times(own.get("timetable").unwrap_or(&Value::Null), said)?, condition()?))
-        }
-        _ => Ok((times(timetable, said)?, None)),
-    }
+    let said = wrapped::inner(timetable);
+    let condition = || assets::condition(said.get("asset_condition").unwrap_or(&Value::Null), 0).map(Some);
+    Ok(match kind.strip_prefix(OURS).unwrap_or(kind) {
+        "simple.AssetTriggeredTimetable" => Read { asset_condition: condition()?, ..nothing() },
+        "assets.AssetOrTimeSchedule" => Read {
+            schedule: times(said.get("timetable").unwrap_or(&Value::Null), plugins)?,
+            asset_condition: condition()?,
+            ..nothing()
+        },
+        "simple.PartitionedAtRuntime" => Read { partitions: Some(Partitions::AtRuntime), ..nothing() },
+        "simple.PartitionedAssetTimetable" => Read {
+            asset_condition: condition()?,
+            partitions: Some(Partitions::Assets(partitions::mappers(said)?)),
+            ..nothing()
+        },
+        "trigger.CronPartitionTimetable" => Read {
+            schedule: Timetable::Cron(cron(said.get("expression"), said)?),
+            partitions: Some(Partitions::Cron(partitions::ticks(said)?)),
+            ..nothing()
+        },
+        _ => Read { schedule: times(timetable, plugins)?, ..nothing() },
+    })
 }
 
 fn times(timetable: &Value, plugins: Said<'_>) -> Result<Timetable, Refused> {
@@ -50,7 +72,7 @@ fn times(timetable: &Value, plugins: Said<'_>) -> Result<Timetable, Refused> {
         "events.EventsTimetable" => dates(said),
         _ => plugins.timetable(kind, said)?.ok_or_else(|| {
             Refused::new(format!(
-                "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, @once and @continuous, and the classes of plugins"
+                "its timetable {kind} is not known; known are those of cron expressions, fixed distances, listed dates, assets, partitions, @once and @continuous, and the classes of plugins"
             ))
         }),
     }

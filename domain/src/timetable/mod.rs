@@ -66,7 +66,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::zone::first_at;
+pub(crate) use self::zone::{
+    fires_at as clock_moment, first_at, offset_at as clock_offset, reading as clock_reading,
+};
 pub use self::{
     blackout::{Blackout, OnBlackout, Window},
     calendar::{Calendar, OnHoliday},

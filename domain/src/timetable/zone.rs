@@ -57,13 +57,13 @@ impl Era {
 }
 
 /// What the clock of `zone` reads at `moment`.
-pub(super) fn reading(zone: Tz, moment: DateTime<Utc>) -> NaiveDateTime {
+pub(crate) fn reading(zone: Tz, moment: DateTime<Utc>) -> NaiveDateTime {
     moment.with_timezone(&zone).naive_local()
 }
 
 /// When the clock reads `reading`, by the rules for a tick at a given hour: the second time where it does so twice, later
 /// by what was left out where it never does.
-pub(super) fn fires_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
+pub(crate) fn fires_at(zone: Tz, reading: NaiveDateTime) -> DateTime<Utc> {
     match zone.from_local_datetime(&reading) {
         MappedLocalTime::Single(moment) | MappedLocalTime::Ambiguous(_, moment) => moment.to_utc(),
         MappedLocalTime::None => (reading - offset(zone, (reading - LONG_BEFORE).and_utc())).and_utc(),
@@ -85,8 +85,13 @@ fn steps(day: usize) -> i32 {
     i32::try_from(day).unwrap_or(i32::MAX)
 }
 
+/// How far the clock of `zone` is ahead of UTC at `moment`, in seconds.
+pub(crate) fn offset_at(zone: Tz, moment: DateTime<Utc>) -> i32 {
+    zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc()
+}
+
 fn offset(zone: Tz, moment: DateTime<Utc>) -> TimeDelta {
-    TimeDelta::seconds(zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc().into())
+    TimeDelta::seconds(offset_at(zone, moment).into())
 }
 
 fn ahead(offset: TimeDelta, other: TimeDelta) -> TimeDelta {

@@ -45,7 +45,12 @@ fn by_assets(stage: &Stage, dag_id: &str) -> usize {
 }
 
 fn update(stage: &mut Stage, name: &str) {
-    let wish = Wish::CreateAssetEvent { asset: asset(name), extra: Map::new(), request: Uuid::nil() };
+    let wish = Wish::CreateAssetEvent {
+        asset: asset(name),
+        extra: Map::new(),
+        partition_key: None,
+        request: Uuid::nil(),
+    };
     stage.ask(wish);
 }
 
@@ -276,6 +281,7 @@ fn a_dag_that_no_longer_waits_for_an_asset_forgets_it() {
         assets: AssetStanding {
             cursor: Some(AssetCursor { event: EventId(0), at: None }),
             queued: BTreeMap::new(),
+            pending: BTreeMap::new(),
         },
     };
     stage.handle(Event::Dag(Box::new(record.clone())));
@@ -300,6 +306,7 @@ fn a_run_that_is_wanted_for_an_asset_says_so() {
             run_after: "2026-01-01T00:00:00Z".parse().unwrap(),
             conf: Map::new(),
             note: None,
+            partition_key: None,
             materializes,
         })
     };
@@ -315,9 +322,9 @@ fn what_a_try_says_is_checked() {
     let dag = dagfile::parse(PLAY.as_bytes(), "p.yaml", &|_| Err(String::new())).dags[0].dag.clone();
     let outlets = &dag.task("make").unwrap().outlets;
     let told = parse_events(r#"[{"asset": "a", "extra": {"rows": 3}}, {"asset": "a"}]"#, outlets).unwrap();
-    let events = emissions(outlets, told);
+    let events = emissions(outlets, told, None);
     assert_eq!((events.len(), &events[0].extra["rows"]), (2, &json!(3)));
-    assert_eq!(emissions(outlets, Vec::new()).len(), 1);
+    assert_eq!(emissions(outlets, Vec::new(), None).len(), 1);
     let refused = |text: &str| parse_events(text, outlets).unwrap_err();
     assert!(refused("{").contains("not JSON"));
     assert!(refused(r#"{"asset": "aa"}"#).contains("not among the task's outlets; did you mean `a`?"));
@@ -327,8 +334,8 @@ fn what_a_try_says_is_checked() {
     let long = format!(r#"{{"asset": "a", "extra": {{"x": "{}"}}}}"#, "y".repeat(20_000));
     assert!(refused(&long).contains("at most 16384 bytes"));
     assert!(refused(&r#"{"asset": "a"} "#.repeat(1001)).contains("at most 1000 asset events"));
-    let elsewhere = OutletEvent { asset: asset("b"), alias: None, extra: Map::new() };
-    assert_eq!(emissions(outlets, vec![elsewhere]).len(), 1, "what is about no outlet is left out");
+    let elsewhere = OutletEvent { asset: asset("b"), alias: None, extra: Map::new(), partition_key: None };
+    assert_eq!(emissions(outlets, vec![elsewhere], None).len(), 1, "what is about no outlet is left out");
 }
 
 #[test]

@@ -94,7 +94,8 @@ impl World {
             let dates = run.map(|(_, (date, _))| date.start);
             dates.filter(|date| dag.cursor.is_none_or(|cursor| cursor.start < *date)).collect()
         };
-        self.records.dags.iter().map(|dag| DagRecord { taken: taken(dag), ..dag.clone() }).collect()
+        let whole = |dag: &DagRecord| self.with_partitions(DagRecord { taken: taken(dag), ..dag.clone() });
+        self.records.dags.iter().map(whole).collect()
     }
 
     /// The records' answer to a survey.

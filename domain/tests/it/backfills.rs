@@ -306,6 +306,7 @@ fn a_run_that_appears_meanwhile_is_left_alone() {
         run_after: stage.now,
         conf: Map::new(),
         note: None,
+        partition_key: None,
         materializes: false,
     }));
     assert_eq!(stage.dates.last().map(|date| (date.place.ordinal, date.deed)), Some((1, Deed::InFlight)));

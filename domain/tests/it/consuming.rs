@@ -106,7 +106,8 @@ impl World {
                         (asset(&format!("x{}", self.makers.below(3))), Some(alias.clone()))
                     }
                 };
-                all.push(OutletEvent { asset, alias, extra });
+                let partition_key = self.random_key();
+                all.push(OutletEvent { asset, alias, extra, partition_key });
             }
         }
         all
@@ -116,7 +117,8 @@ impl World {
     pub fn update_asset(&mut self) -> Wish {
         let name = ["a1", "a2", "b1", "b2", "x0"][self.makers.below(5) as usize];
         let request = Uuid::from_u128(u128::from(self.makers.next()));
-        Wish::CreateAssetEvent { asset: asset(name), extra: Map::new(), request }
+        let partition_key = self.random_key();
+        Wish::CreateAssetEvent { asset: asset(name), extra: Map::new(), partition_key, request }
     }
 
     pub fn write_assets(&mut self, decisions: &Decisions, paused: &BTreeSet<DagId>) {
@@ -125,7 +127,7 @@ impl World {
             assert!(last.is_none_or(|last| *last < event.id), "{event:?} is not the newest");
             for dag in &self.records.dags {
                 let dag_id = &dag.dag.dag_id;
-                if is_about(dag, event) && !dag.is_paused && !paused.contains(dag_id) {
+                if is_heard(dag, event) && !dag.is_paused && !paused.contains(dag_id) {
                     self.records.assets.told.insert((dag_id.clone(), event.id));
                 }
             }
@@ -147,7 +149,9 @@ impl World {
             assert!(old.is_none_or(|old| old.event <= new.cursor.event), "{new:?} behind {old:?}");
         }
         let by_assets = decisions.runs_created.iter().filter(|run| run.run_type == RunType::AssetTriggered);
-        assert_eq!(by_assets.count(), decisions.consumed.len(), "a run by assets consumes events");
+        let about_parts = decisions.partition_ends.iter().filter(|end| end.run.is_some());
+        let consuming = decisions.consumed.len() + about_parts.count();
+        assert_eq!(by_assets.count(), consuming, "a run by assets consumes events");
     }
 
     // What a new run consumes fulfils the condition, and nobody has consumed it before.
@@ -157,7 +161,7 @@ impl World {
         let dag = self.records.dags.iter().find(|dag| dag.dag.dag_id == run.dag_id).unwrap();
         let events = self.records.assets.events.range(EventId(consumption.after.0 + 1)..=consumption.upto);
         let events: Vec<&AssetEventRecord> =
-            events.map(|(_, event)| event).filter(|event| is_about(dag, event)).collect();
+            events.map(|(_, event)| event).filter(|event| is_heard(dag, event)).collect();
         let has = |name: &AssetName| events.iter().any(|event| event.asset.name == *name);
         let has_alias = |alias: &AliasName| {
             let members = self.assets().members;
@@ -176,7 +180,7 @@ impl World {
     /// A DAG has everything that it waits for.
     pub fn has_all_assets(&self) -> bool {
         let members = self.assets().members;
-        self.records.dags.iter().any(|dag| {
+        self.records.dags.iter().filter(|dag| dag.dag.mappers().is_none()).any(|dag| {
             let has = |name: &AssetName| dag.assets.queued.contains_key(name);
             let has_alias = |alias: &AliasName| members.iter().any(|(of, member)| of == alias && has(member));
             dag.dag.asset_condition.as_ref().is_some_and(|condition| condition.holds(&has, &has_alias))
@@ -185,7 +189,8 @@ impl World {
 
     /// At rest every event that a DAG was told of has been consumed by a run of it, or is queued for the next.
     pub fn check_consumed(&self) {
-        assert!(!self.has_all_assets());
+        assert!(!self.has_all_assets() && !self.has_whole_partition());
+        self.check_partitions();
         for (dag_id, id) in &self.records.assets.told {
             let dag = self.records.dags.iter().find(|dag| dag.dag.dag_id == *dag_id).unwrap();
             let event = &self.records.assets.events[id];
@@ -218,8 +223,13 @@ impl World {
     }
 }
 
+// Who is not divided hears of events that are about the whole.
+fn is_heard(dag: &DagRecord, event: &AssetEventRecord) -> bool {
+    is_about(dag, event) && dag.dag.mappers().is_none() && event.partition_key.is_none()
+}
+
 // The condition of the DAG names the asset, or an alias of the event.
-fn is_about(dag: &DagRecord, event: &AssetEventRecord) -> bool {
+pub fn is_about(dag: &DagRecord, event: &AssetEventRecord) -> bool {
     dag.dag.asset_condition.as_ref().is_some_and(|condition| {
         condition.assets().iter().any(|asset| asset.name == event.asset.name)
             || condition.aliases().iter().any(|alias| event.aliases.contains(alias))

@@ -268,6 +268,9 @@ impl World {
                 && decisions.asset_events.is_empty()
                 && decisions.assets_queued.is_empty()
                 && decisions.consumed.is_empty()
+                && decisions.partitions.is_empty()
+                && decisions.partition_events.is_empty()
+                && decisions.partition_ends.is_empty()
                 && decisions.asset_cursors.is_empty()
                 && told.count() == 0
                 && decisions.dags.is_empty(),

@@ -307,6 +307,7 @@ fn a_previous_run_that_ended_long_ago_is_asked_for() {
         run_after: stage.now,
         conf: serde_json::Map::new(),
         note: None,
+        partition_key: None,
         materializes: false,
     };
     stage.ask(domain::intent::Wish::Trigger(wish));

@@ -90,6 +90,7 @@ fn wish(stage: &Stage, run_id: &str, change: impl FnOnce(&mut TaskTrigger)) -> W
         run_after: stage.now,
         conf: serde_json::Map::new(),
         note: None,
+        partition_key: None,
         materializes: false,
     };
     let asker = stage.attempt("r", "one");

@@ -33,6 +33,7 @@ impl World {
             if self.inbox.is_empty()
                 && is_over
                 && !self.has_all_assets()
+                && !self.has_whole_partition()
                 && !self.has_runs_to_come()
                 && self.active_backfills().next().is_none()
             {

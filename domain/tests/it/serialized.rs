@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeZone, Utc};
 use domain::{
     alert::Notification,
+    asset::AssetName,
     dag::{Dag, Expand, Operator, Task, WeightRule},
+    partition::{Key, Partitions},
     serialized::read,
     span::Span,
     timetable::{Bounds, Catchup, Timetable},
@@ -251,6 +253,62 @@ fn assets_are_made_and_waited_for() {
 
     let either = dag("assets_or_time");
     assert!(matches!(either.schedule, Timetable::Cron(_)) && either.asset_condition.is_some());
+}
+
+/// A DAG with the timetable that a DAG of Airflow's example of partitions has.
+fn divided(dag_id: &str) -> Dag {
+    let recorded: Value = serde_json::from_str(include_str!("golden/partitions/timetables.json")).unwrap();
+    let mut whole = serialized("everything");
+    whole["dag"]["timetable"] = recorded[dag_id].clone();
+    read(&whole, "parts.py").unwrap()
+}
+
+#[test]
+fn all_partitions_of_airflows_example_are_known_and_kept() {
+    let recorded: Value = serde_json::from_str(include_str!("golden/partitions/timetables.json")).unwrap();
+    let names: Vec<&String> = recorded.as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 21);
+    for name in names {
+        let dag = divided(name);
+        assert!(dag.partitions.is_some(), "{name}");
+        let kept = serde_json::to_string(&dag).unwrap();
+        assert_eq!(serde_json::from_str::<Dag>(&kept).unwrap(), dag, "{name}");
+    }
+}
+
+#[test]
+fn partitions_are_those_of_the_file() {
+    let at = |dag: &Dag, tick: &str| dag.partition_at(tick.parse().unwrap()).unwrap();
+    let hourly = divided("ingest_team_a_player_stats");
+    let tick = at(&hourly, "2026-01-01T07:00:00Z");
+    assert_eq!(tick.key.as_str(), "2026-01-01T07:00:00");
+    assert_eq!(hourly.partition_of(tick.key.clone()).unwrap(), tick);
+    assert_eq!(divided("ingest_region_stats").partitions, Some(Partitions::AtRuntime));
+
+    let never = divided("player_odds_quality_check_wont_ever_to_trigger");
+    let mappers = never.mappers().unwrap();
+    let keys = |asset: &str, key: &str| {
+        mappers.keys(&AssetName::new(asset).unwrap(), &Key::new(key).unwrap()).map(|keys| keys.len())
+    };
+    assert_eq!(keys("team_b_player_stats", "2026-01-01T07:00:00"), Ok(1), "a reference by name counts");
+    assert!(keys("combined_player_stats", "2026-01-01T07").is_err());
+
+    let week = divided("daily_inference");
+    let asset = AssetName::new("weekly_model_artifact").unwrap();
+    let days = week.mappers().unwrap().keys(&asset, &Key::new("2026-01-05T00:00:00").unwrap()).unwrap();
+    let days: Vec<&str> = days.iter().map(Key::as_str).collect();
+    assert_eq!((days.len(), days[0], days[6]), (7, "2026-01-05", "2026-01-11"));
+}
+
+#[test_case(|said| said["run_offset"] = json!(5000), "at most 1000 ticks"; "offset")]
+#[test_case(|said| said["key_format"] = json!("%Q"), "`%Q` in the format"; "format")]
+fn ticks_that_cannot_be_partitions_are_refused(change: fn(&mut Value), expected: &str) {
+    let recorded: Value = serde_json::from_str(include_str!("golden/partitions/timetables.json")).unwrap();
+    let mut whole = serialized("everything");
+    whole["dag"]["timetable"] = recorded["ingest_team_a_player_stats"].clone();
+    change(&mut whole["dag"]["timetable"]["__var"]);
+    let refused = read(&whole, "parts.py").unwrap_err().to_string();
+    assert!(refused.contains("the partitions of its schedule") && refused.contains(expected), "{refused}");
 }
 
 fn dag_schedule(dag_id: &str) -> Timetable {

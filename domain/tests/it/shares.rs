@@ -41,6 +41,7 @@ fn trigger(engine: &mut Engine, dag: &str) {
         run_after: now(),
         conf: serde_json::Map::new(),
         note: None,
+        partition_key: None,
         materializes: false,
     });
     engine.handle(Event::Intent(Box::new(Intent { by: "ada".into(), wish })), now());

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::{
-    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow,
+    approving::random_approval, chance::Chance, consuming::make_assets, deferring::airflow, dividing::divide,
     leaving::asked_by_task, programs::random_program, story::Story, world::World,
 };
 
@@ -29,10 +29,11 @@ const POOLS: [(&str, u32); 2] = [("default_pool", 5), ("small", 2)];
 /// A world lives through a story and comes to rest.
 pub fn live(story: &Story, faults: bool) -> World {
     let mut world = World::new(story.seed, dags(story), &POOLS);
+    let is_divided = world.records.dags.iter().any(|dag| dag.dag.mappers().is_some());
     for &number in &story.steps {
         world.chance = story.chance(number);
         world.makers = story.chance(!number);
-        if faults && world.makers.one_in(30) {
+        if faults && world.makers.one_in(if is_divided { 5 } else { 30 }) {
             let wish = world.update_asset();
             ask(&mut world, wish);
         }
@@ -61,6 +62,7 @@ fn dags(story: &Story) -> Vec<Dag> {
     let mut chance = Chance::new(story.seed ^ 0xda6);
     let mut dags: Vec<Dag> = (0..1 + chance.below(3)).map(|number| random_dag(number, &mut chance)).collect();
     make_assets(&mut dags, story.seed);
+    divide(&mut dags, story.seed);
     story.trim(&mut dags);
     dags
 }
@@ -103,6 +105,7 @@ fn trigger(world: &mut World) {
         run_after: world.now,
         conf: serde_json::Map::new(),
         note: None,
+        partition_key: world.key_for(place),
         materializes: false,
     };
     let asker = world.running.keys().next().copied().filter(|_| world.chance.one_in(3));
@@ -212,6 +215,7 @@ fn random_dag(number: u64, chance: &mut Chance) -> Dag {
         doc: None,
         schedule,
         asset_condition: None,
+        partitions: None,
         timezone: Tz::UTC,
         start_date: Some(start),
         end_date: Some(start + TimeDelta::hours(3)),

@@ -18,13 +18,15 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, DeferralRecord, PastQuestion, PoolRecord, QuestionRecord, QueuedAsset,
-            ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId, WorkerRecord, XComRecord,
+            DagRecord, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
+            QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId,
+            WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
     intent::{Clear, Intent, SelectedTask, Selection, Trigger, Wish},
     outcome::{Outcome, TryResult},
+    partition::Key,
     state::{RunState, TaskState},
     timetable::NextRun,
 };
@@ -64,6 +66,9 @@ pub struct Stage {
     pub consumed: Vec<Consumption>,
     /// What is queued for which DAG.
     pub queued: BTreeSet<(DagId, AssetName)>,
+    /// The partitions of DAGs that wait.
+    pub waiting: BTreeSet<(DagId, Key)>,
+    pub partition_ends: Vec<PartitionEnd>,
     dag_id: DagId,
 }
 
@@ -132,6 +137,8 @@ impl Stage {
             events: Vec::new(),
             consumed: Vec::new(),
             queued: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            partition_ends: Vec::new(),
             dag_id,
         };
         stage.poll();
@@ -175,6 +182,13 @@ impl Stage {
         self.stopped.extend(decisions.stop);
         self.events.extend(decisions.asset_events);
         self.consumed.extend(decisions.consumed);
+        self.partition_ends.extend(decisions.partition_ends);
+        for PartitionRecord { dag_id, key, begun } in decisions.partitions {
+            match begun {
+                Some(_) => self.waiting.insert((dag_id, key)),
+                None => self.waiting.remove(&(dag_id, key)),
+            };
+        }
         for QueuedAsset { dag_id, asset, at } in decisions.assets_queued {
             match at {
                 Some(_) => self.queued.insert((dag_id, asset)),
@@ -217,6 +231,7 @@ impl Stage {
             run_after: self.now,
             conf: serde_json::Map::new(),
             note: None,
+            partition_key: None,
             materializes: false,
         }));
         for question in std::mem::take(&mut self.questions) {

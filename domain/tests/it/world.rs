@@ -39,6 +39,7 @@ use crate::{
     chance::Chance,
     consuming::Happenings,
     deferring::Deferrals,
+    dividing::Heard,
     inspect::{blocks_next, check_once},
     looping::Loops,
     programs::Answer,
@@ -56,6 +57,7 @@ pub struct Records {
     pub durations: BTreeMap<(DagId, TaskId), DurationRecord>,
     pub backfills: Backfills,
     pub assets: Happenings,
+    pub heard: Heard,
     /// Run, instance, number, event and place of every alert.
     pub alerts: BTreeSet<(RunKey, Option<u32>, u32, AlertEvent, u32)>,
     pub questions: BTreeMap<TryKey, Asked>,
@@ -335,6 +337,7 @@ impl World {
         let paused = self.paused();
         self.write_dags(decisions);
         self.write_assets(decisions, &paused);
+        self.write_partitions(decisions, &paused);
         self.write_backfills(decisions);
         self.check_starts(&before, &allowed, decisions);
         self.check_deadlocks(decisions);

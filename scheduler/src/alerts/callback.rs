@@ -140,7 +140,8 @@ fn dag_run(snapshot: &RunSnapshot, facts: &Facts) -> Value {
         // What it was when this happened; a retry goes on, and the run may have been cleared since.
         "state": if facts.task_id.is_some() { "running" } else { facts.state.as_str() },
         "conf": run.conf, "triggering_user_name": run.triggered_by, "consumed_asset_events": [],
-        "partition_key": null,
+        "partition_key": run.partition.as_ref().map(|partition| &partition.key),
+        "partition_date": run.partition.as_ref().and_then(|partition| partition.date),
     })
 }
 

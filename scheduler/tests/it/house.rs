@@ -115,6 +115,7 @@ impl House {
             run_after: Utc::now(),
             conf: serde_json::Map::new(),
             note: None,
+            partition_key: None,
             materializes: false,
         }))
         .await;

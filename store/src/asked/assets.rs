@@ -70,6 +70,9 @@ pub struct AskedEvent {
     /// Its mapped index, or -1.
     #[diesel(sql_type = Integer)]
     pub source_map_index: i32,
+    /// The partition of the asset that it is about.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub partition_key: Option<String>,
     #[diesel(sql_type = Json)]
     runs: FromJson<Vec<Value>>,
 }
@@ -221,11 +224,11 @@ view_query! {
         limit: i64 => BigInt,
     }
     "SELECT e.id, e.at, e.extra, a.name, a.uri, a.\"group\", a.extra AS asset_extra,
-            e.source_dag_id, e.source_run_id, e.source_task_id, e.source_map_index,
+            e.source_dag_id, e.source_run_id, e.source_task_id, e.source_map_index, e.partition_key,
             (SELECT coalesce(json_agg(json_build_object(
                  'run_id', r.run_id, 'dag_id', r.dag_id, 'logical_date', r.logical_date, 'start_date', r.started_at,
                  'end_date', r.ended_at, 'state', r.state, 'data_interval_start', r.interval_start,
-                 'data_interval_end', r.interval_end, 'partition_key', NULL) ORDER BY r.key), '[]')
+                 'data_interval_end', r.interval_end, 'partition_key', r.partition_key) ORDER BY r.key), '[]')
              FROM (SELECT r.* FROM consumed_asset_event c JOIN dag_run r ON r.key = c.run_key
                    WHERE c.event_id = e.id AND r.started_at IS NOT NULL ORDER BY r.key LIMIT 100) r) AS runs
      FROM asset_event e JOIN asset a ON a.id = e.asset_id

@@ -7,6 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use domain::{
+    partition::{Key, Partition},
     state::{RunState, RunType},
     timetable::DataInterval,
 };
@@ -16,6 +17,7 @@ use crate::{
     Error, Store,
     column::{FromJson, Parsed, Total, interval},
     hot::{hot_query, view_query},
+    partition::partition,
 };
 
 /// A run as tasks see it.
@@ -33,6 +35,8 @@ pub struct AskedRun {
     pub logical_date: Option<DateTime<Utc>>,
     /// Its data interval, if it has one.
     pub data_interval: Option<DataInterval>,
+    /// What it is about, in a partitioned DAG.
+    pub partition: Option<Partition>,
     /// It was due then.
     pub run_after: DateTime<Utc>,
     /// When it started.
@@ -172,6 +176,10 @@ struct Row {
     interval_start: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     interval_end: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    partition_key: Option<Parsed<Key>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    partition_date: Option<DateTime<Utc>>,
     #[diesel(sql_type = Timestamptz)]
     run_after: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -199,6 +207,7 @@ impl Row {
             state: self.state.0,
             logical_date: self.logical_date,
             data_interval: interval(self.interval_start, self.interval_end),
+            partition: partition(self.partition_key, self.partition_date),
             run_after: self.run_after,
             started_at: self.started_at,
             ended_at: self.ended_at,
@@ -225,7 +234,7 @@ macro_rules! select {
             "SELECT r.*, ",
             include_str!("../consumed_events.sql"),
             "FROM (SELECT key, dag_id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after,
-                          started_at, ended_at, clear_number, conf, triggered_by, note FROM dag_run ",
+                          partition_key, partition_date, started_at, ended_at, clear_number, conf, triggered_by, note FROM dag_run ",
             $which,
             ") r"
         )

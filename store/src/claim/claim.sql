@@ -25,4 +25,5 @@ SELECT c.run_key, c.index, c.try_number, c.task_id, c.map_index, c.max_tries, c.
        c.rounds, coalesce((c.wait->>'pokes')::integer, 0) AS pokes, (c.wait->>'since')::timestamptz AS since,
        d.next_method, d.next_kwargs, d.resumption,
        r.dag_id, r.run_id, r.run_type, r.version_id, r.logical_date, r.interval_start, r.interval_end, r.run_after,
+       r.partition_key, r.partition_date,
        r.started_at AS run_started_at, r.conf, r.triggered_by, v.file,

@@ -11,6 +11,7 @@ use domain::{
         decision::Decisions,
         record::{AssetCursorRecord, AssetEventRecord, Consumption, QueuedAsset},
     },
+    partition::Key,
 };
 use futures_util::FutureExt;
 use uuid::Uuid;
@@ -65,6 +66,7 @@ async fn insert_events(conn: &AsyncPgConnection, events: &[AssetEventRecord]) ->
         map_index: &column(events, |event| event.source.as_ref().map_or(-1, |source| source.map_index)),
         by: &column(&by, |text| text.as_deref()),
         request: &column(events, |event| event.request),
+        partition_key: &column(events, |event| event.partition_key.as_ref().map(Key::as_str)),
     };
     let inserted = query.execute(&mut &*conn).await?;
     expect_all(inserted, events.len(), "asset events have no asset")
@@ -144,13 +146,14 @@ hot_query! {
         map_index: [i32] => Array<Integer>,
         by: [Option<&'a str>] => Array<Nullable<Text>>,
         request: [Option<Uuid>] => Array<Nullable<SqlUuid>>,
+        partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
     }
     "INSERT INTO asset_event (id, asset_id, at, extra, source_dag_id, source_run_id, source_task_id, source_map_index,
-                              created_by, request)
-     SELECT n.id, a.id, n.at, n.extra, n.dag_id, n.run_id, n.task_id, n.map_index, n.by, n.request
+                              created_by, request, partition_key)
+     SELECT n.id, a.id, n.at, n.extra, n.dag_id, n.run_id, n.task_id, n.map_index, n.by, n.request, n.partition_key
      FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::json[], $5::text[], $6::text[], $7::text[],
-                 $8::integer[], $9::text[], $10::uuid[])
-          AS n (id, asset, at, extra, dag_id, run_id, task_id, map_index, by, request)
+                 $8::integer[], $9::text[], $10::uuid[], $11::text[])
+          AS n (id, asset, at, extra, dag_id, run_id, task_id, map_index, by, request, partition_key)
      JOIN asset a ON a.name = n.asset"
 }
 
@@ -197,10 +200,11 @@ hot_query! {
     }
     "INSERT INTO consumed_asset_event (run_key, event_id)
      SELECT $1, e.id FROM asset a JOIN asset_event e ON e.asset_id = a.id
-     WHERE a.name = ANY($4) AND e.id > $2 AND e.id <= $3
+     WHERE a.name = ANY($4) AND e.id > $2 AND e.id <= $3 AND e.partition_key IS NULL
      UNION
      SELECT $1, x.event_id FROM asset_alias l JOIN asset_event_alias x ON x.alias_id = l.id
-     WHERE l.name = ANY($5) AND x.event_id > $2 AND x.event_id <= $3"
+     JOIN asset_event e ON e.id = x.event_id
+     WHERE l.name = ANY($5) AND x.event_id > $2 AND x.event_id <= $3 AND e.partition_key IS NULL"
 }
 
 hot_query! {

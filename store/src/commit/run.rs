@@ -51,6 +51,8 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         backfill_id: &column(runs, |run| run.backfill.map(|place| place.id.0)),
         backfill_ordinal: &column(runs, |run| run.backfill.map(|place| int(place.ordinal))),
         missed: &missed,
+        partition_key: &column(runs, |run| run.partition.as_ref().map(|partition| partition.key.as_str())),
+        partition_date: &column(runs, |run| run.partition.as_ref().and_then(|partition| partition.date)),
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -138,6 +140,8 @@ hot_query! {
         backfill_id: [Option<i64>] => Array<Nullable<BigInt>>,
         backfill_ordinal: [Option<i32>] => Array<Nullable<Integer>>,
         missed: [Option<ToJson>] => Array<Nullable<Json>>,
+        partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
+        partition_date: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
     }
     include_str!("insert_runs.sql")
 }

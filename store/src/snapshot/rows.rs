@@ -82,6 +82,7 @@ impl DagRow {
                 cursor: self
                     .asset_event
                     .map(|event| AssetCursor { event: EventId(event), at: self.asset_run_at }),
+                pending: Default::default(),
                 queued: self.queued_assets.into_iter().map(|name| name.0).zip(self.queued_since).collect(),
             },
         })

@@ -56,6 +56,9 @@ pub struct DagRow {
     /// It is due again and again: by cron or by interval.
     #[diesel(sql_type = Bool)]
     pub is_periodic: bool,
+    /// Its runs are about partitions that its schedule or its assets name (Airflow's `timetable_partitioned`).
+    #[diesel(sql_type = Bool)]
+    pub is_partitioned: bool,
     /// The logical date of its next scheduled run.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub next_logical_date: Option<DateTime<Utc>>,

@@ -76,6 +76,12 @@ pub struct RunRow {
     /// The backfill that it belongs to.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub backfill_id: Option<i64>,
+    /// The key of what it is about.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub partition_key: Option<String>,
+    /// The moment that this begins with.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub partition_date: Option<DateTime<Utc>>,
 }
 
 impl RunRow {
@@ -94,7 +100,8 @@ impl RunRow {
 
 const SELECT: &str = "r.key, r.dag_id, r.run_id, r.run_type, r.state, r.version_id, v.number AS version_number, \
      v.created_at AS version_created_at, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at, \
-     r.started_at, r.ended_at, r.conf, r.triggered_by, r.note, r.backfill_id";
+     r.started_at, r.ended_at, r.conf, r.triggered_by, r.note, r.backfill_id, \
+     r.partition_key, r.partition_date";
 const FROM: &str = "dag_run r JOIN dag_version v ON v.id = r.version_id";
 
 const COLUMNS: Columns = Columns {
@@ -118,6 +125,8 @@ const COLUMNS: Columns = Columns {
         ("triggering_user_name", "r.triggered_by"),
         ("dag_version", "v.number::bigint"),
         ("backfill_id", "r.backfill_id"),
+        ("partition_key", "r.partition_key"),
+        ("partition_date", "r.partition_date"),
     ],
     tie: "r.key",
 };

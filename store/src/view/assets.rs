@@ -11,10 +11,13 @@ use diesel_async::RunQueryDsl;
 use domain::{
     asset::{AliasName, AssetName},
     id::{DagId, RunId},
+    partition::Key,
 };
 use uuid::Uuid;
 
-pub use self::rows::{AliasRow, AssetRow, ConsumerRow, EventRow, PlaceRow, QueuedRow, Waiting};
+pub use self::rows::{
+    AliasRow, AssetRow, ConsumerRow, EventRow, PlaceRow, QueuedRow, Waiting, WaitingPartition,
+};
 use super::{
     Listing,
     api_list::{Ask, Columns, Test},
@@ -59,12 +62,13 @@ const EVENTS: Columns = Columns {
         ("source_run_id", "e.source_run_id"),
         ("source_task_id", "e.source_task_id"),
         ("source_map_index", "e.source_map_index"),
+        ("partition_key", "e.partition_key"),
     ],
     tie: "e.id",
 };
 const EVENTS_SELECT: &str =
     "e.id, e.asset_id, a.name, a.uri, a.\"group\", e.at, e.extra, e.source_dag_id, e.source_run_id,
-    e.source_task_id, e.source_map_index, e.created_by";
+    e.source_task_id, e.source_map_index, e.partition_key, e.created_by";
 const EVENTS_FROM: &str = "asset_event e JOIN asset a ON a.id = e.asset_id";
 
 impl Store {
@@ -171,6 +175,29 @@ impl Store {
             .await?)
     }
 
+    /// The partitions of a DAG that have waited for the longest time, at most `limit`, with what they have heard of an asset; and how many
+    /// there are in all.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn waiting_partitions(
+        &self,
+        dag_id: &DagId,
+        asset_id: i64,
+        limit: i64,
+    ) -> Result<(Vec<WaitingPartition>, i64), Error> {
+        let mut conn = self.conn().await?;
+        let query = WaitingPartitions { dag_id: dag_id.as_str(), asset_id: &asset_id, limit: &limit };
+        let rows: Vec<PartitionRow> = query.load(&mut conn).await?;
+        let total = rows.as_slice().first().map_or(0, |row| row.total);
+        let partition = |row: PartitionRow| WaitingPartition {
+            key: row.partition_key.0,
+            since: row.since,
+            told: row.told.into_iter().map(|key| key.0).collect(),
+        };
+        Ok((rows.into_iter().map(partition).collect(), total))
+    }
+
     /// What a DAG that waits for assets has got.
     ///
     /// # Errors
@@ -198,6 +225,18 @@ struct MemberRow {
 }
 
 #[derive(QueryableByName)]
+struct PartitionRow {
+    #[diesel(sql_type = Text)]
+    partition_key: Parsed<Key>,
+    #[diesel(sql_type = Timestamptz)]
+    since: DateTime<Utc>,
+    #[diesel(sql_type = Array<Text>)]
+    told: Vec<Parsed<Key>>,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+#[derive(QueryableByName)]
 struct NameRow {
     #[diesel(sql_type = Text)]
     name: String,
@@ -219,14 +258,14 @@ hot_query! {
 hot_query! {
     Requested { request: Uuid => SqlUuid }
     "SELECT e.id, e.asset_id, a.name, a.uri, a.\"group\", e.at, e.extra, e.source_dag_id, e.source_run_id,
-            e.source_task_id, e.source_map_index, e.created_by
+            e.source_task_id, e.source_map_index, e.partition_key, e.created_by
      FROM asset_event e JOIN asset a ON a.id = e.asset_id WHERE e.request = $1"
 }
 
 hot_query! {
     Consumed { dag_id: str => Text, run_id: str => Text, limit: i64 => BigInt }
     "SELECT e.id, e.asset_id, a.name, a.uri, a.\"group\", e.at, e.extra, e.source_dag_id, e.source_run_id,
-            e.source_task_id, e.source_map_index, e.created_by
+            e.source_task_id, e.source_map_index, e.partition_key, e.created_by
      FROM dag_run r JOIN consumed_asset_event c ON c.run_key = r.key JOIN asset_event e ON e.id = c.event_id
      JOIN asset a ON a.id = e.asset_id
      WHERE r.dag_id = $1 AND r.run_id = $2 ORDER BY e.id DESC LIMIT $3"
@@ -234,7 +273,7 @@ hot_query! {
 
 hot_query! {
     Consumers { events: [i64] => Array<BigInt>, limit: i64 => BigInt }
-    "SELECT c.event_id, r.dag_id, r.run_id, r.state, r.queued_at, r.started_at, r.ended_at,
+    "SELECT c.event_id, r.dag_id, r.run_id, r.state, r.queued_at, r.started_at, r.ended_at, r.partition_key,
             NOT EXISTS (SELECT FROM consumed_asset_event n WHERE n.run_key = c.run_key AND n.event_id > c.event_id)
                 AS is_newest
      FROM consumed_asset_event c JOIN dag_run r ON r.key = c.run_key
@@ -251,6 +290,15 @@ hot_query! {
     "SELECT q.dag_id, q.asset_id, a.name, q.created_at FROM asset_dag_run_queue q JOIN asset a ON a.id = q.asset_id
      WHERE ($1 IS NULL OR q.dag_id = $1) AND ($2 IS NULL OR q.asset_id = $2) AND ($3 IS NULL OR q.created_at < $3)
      ORDER BY q.dag_id, q.asset_id LIMIT $4"
+}
+
+hot_query! {
+    WaitingPartitions { dag_id: str => Text, asset_id: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT q.partition_key, q.since, count(*) OVER () AS total,
+            ARRAY(SELECT DISTINCT e.partition_key FROM partition_event h JOIN asset_event e ON e.id = h.event_id
+                  WHERE h.dag_id = q.dag_id AND h.partition_key = q.partition_key AND e.asset_id = $2
+                    AND e.partition_key IS NOT NULL) AS told
+     FROM partition_queue q WHERE q.dag_id = $1 ORDER BY q.since, q.partition_key LIMIT $3"
 }
 
 hot_query! {

@@ -13,6 +13,7 @@ use domain::{
     deadline::{Counted, Missed},
     engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
+    partition::Partition,
     state::{RunState, RunType, TaskState},
     timetable::DataInterval,
 };
@@ -85,6 +86,8 @@ pub struct Run {
     pub logical_date: Option<DateTime<Utc>>,
     /// Its data interval.
     pub data_interval: Option<DataInterval>,
+    /// What it is about, in a partitioned DAG.
+    pub partition: Option<Partition>,
     /// When it was due.
     pub run_after: DateTime<Utc>,
     /// When it was queued.
@@ -191,6 +194,7 @@ impl From<Row> for Run {
             version_number: row.version_number,
             logical_date: run.logical_date,
             data_interval: run.data_interval,
+            partition: run.partition,
             run_after: run.run_after,
             queued_at: run.queued_at,
             started_at: run.started_at,

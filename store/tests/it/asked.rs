@@ -254,6 +254,7 @@ fn event(id: i64, name: &str, aliases: &[&str]) -> AssetEventRecord {
         asset: Asset::bare(AssetName::new(name).unwrap()).unwrap(),
         aliases: aliases.iter().map(|alias| AliasName::new(alias).unwrap()).collect(),
         extra: Map::from_iter([("rows".to_owned(), json!(id))]),
+        partition_key: None,
         at: at(id),
         source: Some(EventSource {
             dag_id: dag_id("maker"),
@@ -324,6 +325,7 @@ async fn a_wish_of_a_task_is_written_down_once() {
         run_after: at(9),
         conf: Map::new(),
         note: None,
+        partition_key: None,
         materializes: false,
     };
     let wish = |number| TaskTrigger::new(try_of(&tis[0]), 0, number, false, run.clone());

@@ -59,6 +59,7 @@ fn event(id: i64, name: &str, aliases: &[&str]) -> AssetEventRecord {
         asset: asset(name),
         aliases: aliases.iter().map(|alias| AliasName::new(alias).unwrap()).collect(),
         extra: Map::from_iter([("rows".to_owned(), json!(id))]),
+        partition_key: None,
         at: at(id),
         source: Some(EventSource {
             dag_id: dag_id("maker"),
@@ -140,6 +141,7 @@ async fn what_happened_is_consumed_and_loaded_as_it_was_written() {
     let expected = AssetStanding {
         cursor: Some(AssetCursor { event: EventId(0), at: None }),
         queued: names.into_iter().collect(),
+        ..AssetStanding::default()
     };
     assert_eq!(standing(&loaded), expected);
     let record = db.store.dag_record(&dag_id("report")).await.unwrap().unwrap();

@@ -79,6 +79,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         version: dag.version,
         logical_date: Some(at(minutes)),
         data_interval: Some(DataInterval { start: at(minutes), end: at(minutes + 1) }),
+        partition: None,
         run_after: at(minutes + 1),
         queued_at: at(minutes + 1),
         started_at: Some(at(minutes + 2)),

@@ -24,6 +24,7 @@ mod jobs;
 mod laws;
 mod leases;
 mod migrations;
+mod partitions;
 mod rounds;
 mod secrets;
 mod snapshots;

@@ -9,6 +9,7 @@ use domain::{
     asset::check_extra,
     id::{DagId, RunId},
     intent::{MATERIALIZATION, Wish},
+    partition::Key,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -62,8 +63,8 @@ pub(super) struct NewEvent {
     asset_id: i64,
     #[serde(default)]
     extra: Map<String, Value>,
-    #[serde(default, deserialize_with = "given")]
-    partition_key: Option<Value>,
+    #[serde(default)]
+    partition_key: Option<String>,
     #[serde(default, deserialize_with = "given")]
     access_control: Option<Value>,
 }
@@ -208,7 +209,8 @@ fn event(row: &EventRow, runs: &[ConsumerRow]) -> Value {
         "id": row.id, "asset_id": row.asset_id, "uri": row.uri, "name": row.name, "group": row.group,
         "extra": row.extra(), "source_task_id": row.source_task_id, "source_dag_id": row.source_dag_id,
         "source_run_id": row.source_run_id, "source_map_index": row.source_map_index,
-        "created_dagruns": own.collect::<Vec<_>>(), "timestamp": shape::moment(row.at), "partition_key": null,
+        "created_dagruns": own.collect::<Vec<_>>(), "timestamp": shape::moment(row.at),
+        "partition_key": row.partition_key,
     })
 }
 
@@ -218,7 +220,7 @@ fn consumer(run: &ConsumerRow) -> Value {
         "run_id": run.run_id, "dag_id": run.dag_id, "logical_date": null,
         "start_date": shape::moment(run.started_at.unwrap_or(run.queued_at)),
         "end_date": run.ended_at.map(shape::moment), "state": run.state(), "data_interval_start": null,
-        "data_interval_end": null, "partition_key": null, "triggering": run.is_newest,
+        "data_interval_end": null, "partition_key": run.partition_key, "triggering": run.is_newest,
     })
 }
 
@@ -228,14 +230,14 @@ pub(super) async fn create_event(
     body: Body<NewEvent>,
 ) -> Result<HttpResponse, Error> {
     let mut new = body.0;
-    if new.partition_key.is_some_and(|key| !key.is_null()) {
-        return Err(wrong("partition_key", "assets are not partitioned", Value::Null));
-    }
+    let partition_key = new.partition_key.as_deref().map(Key::new).transpose();
+    let partition_key =
+        partition_key.map_err(|fault| wrong("partition_key", fault.to_string(), Value::Null))?;
     if new.access_control.is_some_and(|control| !control.is_null()) {
         return Err(wrong("access_control", "events are for all teams", Value::Null));
     }
     new.extra.insert("from_rest_api".to_owned(), true.into());
-    let row = create(&state, user.name(), new.asset_id, new.extra).await?;
+    let row = create(&state, user.name(), new.asset_id, new.extra, partition_key).await?;
     let shape = event_shapes(&state, std::slice::from_ref(&row)).await?.pop();
     Ok(HttpResponse::Ok().json(shape))
 }
@@ -249,12 +251,14 @@ pub(crate) async fn create(
     by: &str,
     asset_id: i64,
     extra: Map<String, Value>,
+    partition_key: Option<Key>,
 ) -> Result<EventRow, Error> {
     let row = state.store.asset(asset_id).await?;
     let row = row.ok_or_else(|| Error::NotFound(format!("Asset with ID: `{asset_id}` was not found")))?;
     check_extra(&extra).map_err(|fault| wrong("extra", fault.to_string(), Value::Null))?;
     let request = Uuid::new_v4();
-    wish::insist(state, by, Wish::CreateAssetEvent { asset: row.asset(), extra, request }).await?;
+    wish::insist(state, by, Wish::CreateAssetEvent { asset: row.asset(), extra, partition_key, request })
+        .await?;
     let event = state.store.asset_event_of(request).await?;
     event.ok_or_else(|| Error::Unavailable(PENDING.to_owned()))
 }
@@ -401,12 +405,19 @@ async fn forget_queued(
 ) -> Result<HttpResponse, Error> {
     let before = query.moment("before")?;
     let rows = state.store.queued_assets(dag_id, asset_id, before).await?;
-    let Some(row) = rows.first() else {
-        return Err(Error::NotFound(missing));
-    };
-    let asset = asset_id.map(|_| row.name.parse()).transpose();
+    let asset = asset_id.and(rows.first()).map(|row| row.name.parse()).transpose();
     let asset = asset.map_err(|fault: domain::asset::Error| Error::Invalid(fault.to_string()))?;
     let dag_id = dag_id.map(DagId::new).transpose()?;
+    if rows.is_empty() && !(asset_id.is_none() && has_waiting_partition(state, dag_id.as_ref()).await?) {
+        return Err(Error::NotFound(missing));
+    }
     wish::insist(state, user.name(), Wish::DropQueuedAssets { dag_id, asset, before }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Something waits in a DAG that its queued events do not tell of.
+async fn has_waiting_partition(state: &AppState, dag_id: Option<&DagId>) -> Result<bool, Error> {
+    let Some(dag_id) = dag_id else { return Ok(false) };
+    let (_, total) = state.store.waiting_partitions(dag_id, 0, 1).await?;
+    Ok(total > 0)
 }

@@ -51,6 +51,8 @@ const FILTERS: &[Filter] = &[
     ("run_id_prefix_pattern", "run_id", Kind::Prefix),
     ("triggering_user_name_pattern", "triggering_user_name", Kind::Like),
     ("triggering_user_name_prefix_pattern", "triggering_user_name", Kind::Prefix),
+    ("partition_key_pattern", "partition_key", Kind::Like),
+    ("partition_key_prefix_pattern", "partition_key", Kind::Prefix),
     ("dag_id_pattern", "dag_id", Kind::Like),
     ("dag_id_prefix_pattern", "dag_id", Kind::Prefix),
 ];

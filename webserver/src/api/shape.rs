@@ -78,14 +78,14 @@ pub(super) fn dag(row: &DagRow, folder: &str) -> Value {
         "bundle_name": BUNDLE, "bundle_version": null, "relative_fileloc": row.file,
         "fileloc": format!("{folder}/{}", row.file), "description": row.description,
         "timetable_summary": summary, "timetable_description": row.schedule_description,
-        "timetable_partitioned": false, "timetable_periodic": row.is_periodic, "tags": tags,
+        "timetable_partitioned": row.is_partitioned, "timetable_periodic": row.is_periodic, "tags": tags,
         "max_active_tasks": row.max_active_tasks, "max_active_runs": row.max_active_runs,
         "max_consecutive_failed_dag_runs": 0, "has_task_concurrency_limits": row.limits_tasks,
         "has_import_errors": row.has_import_errors, "next_dagrun_logical_date": maybe(row.next_logical_date),
         "next_dagrun_data_interval_start": maybe(row.next_interval_start),
         "next_dagrun_data_interval_end": maybe(row.next_interval_end),
         "next_dagrun_run_after": maybe(row.next_run_after), "allowed_run_types": null,
-        "owners": row.owner.split(',').map(str::trim).collect::<Vec<_>>(), "is_backfillable": row.is_periodic,
+        "owners": row.owner.split(',').map(str::trim).collect::<Vec<_>>(), "is_backfillable": row.is_periodic && !row.is_partitioned,
         "file_token": row.file,
     })
 }
@@ -193,7 +193,8 @@ pub(super) fn run(row: &RunRow) -> Value {
         "run_type": row.run_type, "state": row.state, "triggered_by": triggered_by,
         "triggering_user_name": row.triggered_by, "conf": row.conf(), "note": row.note,
         "dag_versions": [version(row.version_id, row.version_number, &row.dag_id, row.version_created_at)],
-        "bundle_version": null, "dag_display_name": row.dag_id, "partition_key": null, "partition_date": null,
+        "bundle_version": null, "dag_display_name": row.dag_id, "partition_key": row.partition_key,
+        "partition_date": maybe(row.partition_date),
         "backfill_id": row.backfill_id,
     })
 }

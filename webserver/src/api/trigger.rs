@@ -10,18 +10,14 @@ use domain::{
     id::{DagId, RunId},
     intent::{MATERIALIZATION, Trigger, Wish},
     params,
+    partition::Key,
     timetable::DataInterval,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::view::api_dag::DagRow;
 
-use super::{
-    batch::{a_moment, given},
-    dags::wrong,
-    idempotency::Sent,
-    names, runs, shape,
-};
+use super::{batch::a_moment, dags::wrong, idempotency::Sent, names, runs, shape};
 use crate::{
     AppState,
     auth::User,
@@ -56,8 +52,8 @@ pub(crate) struct NewRun {
     pub(crate) conf: Option<Map<String, Value>>,
     #[serde(default)]
     pub(crate) note: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    pub(crate) partition_key: Option<Value>,
+    #[serde(default)]
+    pub(crate) partition_key: Option<String>,
 }
 
 fn given_moment<'de, D: serde::Deserializer<'de>>(
@@ -130,9 +126,7 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
     let run_after = new.run_after.unwrap_or(now);
     let logical_date = new.logical_date.flatten();
     runs::check_note(new.note.as_deref())?;
-    if new.partition_key.is_some_and(|key| !key.is_null()) {
-        return Err(Error::Invalid(format!("Dag with dag_id: '{}' is not partitioned", row.dag_id)));
-    }
+    let partition_key = partition_key(&dag, new.partition_key.as_deref())?;
     let data_interval = interval(&dag, logical_date, new.data_interval_start, new.data_interval_end)?;
     let run_id = run_id(new.dag_run_id.as_deref(), logical_date, run_after)?;
     let conf = new.conf.unwrap_or_default();
@@ -157,8 +151,16 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
         run_after,
         conf,
         note: new.note,
+        partition_key,
         materializes: false,
     })
+}
+
+fn partition_key(dag: &Dag, given: Option<&str>) -> Result<Option<Key>, Error> {
+    let key = given.map(Key::new).transpose().map_err(|fault| Error::Invalid(fault.to_string()))?;
+    let partition = key.clone().map(|key| dag.partition_of(key)).transpose();
+    partition.map_err(|fault| Error::Invalid(fault.to_string()))?;
+    Ok(key)
 }
 
 fn interval(
@@ -236,7 +238,7 @@ fn pending(trigger: &Trigger, row: &DagRow, by: &str, now: DateTime<Utc>) -> Val
         "run_after": shape::moment(trigger.run_after), "last_scheduling_decision": null, "run_type": "manual",
         "state": "queued", "triggered_by": "rest_api", "triggering_user_name": by, "conf": trigger.conf,
         "note": trigger.note, "dag_versions": [], "bundle_version": null, "dag_display_name": row.dag_id,
-        "partition_key": null, "partition_date": null, "backfill_id": null,
+        "partition_key": trigger.partition_key, "partition_date": null, "backfill_id": null,
     })
 }
 

@@ -1,10 +1,13 @@
 //! Assets: the list, one of them with what happened to it, and the buttons that say that it was updated or have it made anew.
 
+mod waiting;
+
 use actix_web::{
     HttpResponse,
     web::{Path, Query},
 };
 use askama::Template;
+use domain::partition::Key;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use store::view::{
@@ -42,6 +45,8 @@ pub(crate) struct Params {
 pub(crate) struct NewEvent {
     #[serde(default)]
     extra: String,
+    #[serde(default)]
+    partition_key: String,
 }
 
 /// What the button holds that has an asset made.
@@ -91,6 +96,8 @@ pub(crate) struct AssetPage {
     pub(crate) makers: Vec<Link>,
     pub(crate) readers: Vec<Link>,
     pub(crate) waiters: Vec<Waiter>,
+    /// Partitions of theirs that have heard of something, and wait for more.
+    pub(crate) waiting: waiting::Partitions,
     pub(crate) can_make: bool,
     pub(crate) events: Vec<EventLine>,
     pub(crate) pager: Pager,
@@ -115,6 +122,8 @@ pub(crate) struct EventLine {
     pub(crate) source: Option<Link>,
     /// Who said so, else.
     pub(crate) by: String,
+    /// The part of the asset that it is about.
+    pub(crate) partition: Option<String>,
     pub(crate) extra: Option<String>,
     pub(crate) runs: Vec<Link>,
 }
@@ -198,7 +207,9 @@ pub(crate) async fn one(visit: Visit, id: Path<i64>, params: Query<Params>) -> R
     };
     let mut making: Vec<Link> = dags(&places, "outlet");
     making.dedup();
+    let waiters = dags(&places, "schedule");
     let page = AssetPage {
+        waiting: waiting::partitions(&visit, &waiters, (row.id, &row.asset().name)).await?,
         shell: visit.shell("assets").await?,
         crumbs: vec![crumb("Assets", Some("/assets")), crumb(row.name(), None)],
         href: href(row.id),
@@ -207,7 +218,7 @@ pub(crate) async fn one(visit: Visit, id: Path<i64>, params: Query<Params>) -> R
         extra: pretty(row.extra()),
         makers: tasks(&places, "outlet"),
         readers: tasks(&places, "inlet"),
-        waiters: dags(&places, "schedule").into_iter().map(waiter).collect(),
+        waiters: waiters.into_iter().map(waiter).collect(),
         can_make: making.len() == 1,
         pager: pager::pager(&href(row.id), &[], params.page, events.rows.len(), events.total),
         events: lines(&visit, &events.rows, false).await?,
@@ -266,6 +277,7 @@ fn event(row: &EventRow, runs: &[ConsumerRow], names_assets: bool, visit: &Visit
         asset: names_assets.then(|| Link { label: row.name.clone(), href: href(row.asset_id) }),
         source,
         by: row.created_by.clone().unwrap_or_else(|| "somebody".to_owned()),
+        partition: row.partition_key.clone(),
         extra: shortened(row.extra()),
         runs: runs.iter().filter(|run| run.event_id == row.id).map(consumer).collect(),
     }
@@ -287,14 +299,19 @@ pub(crate) async fn update(
     id: Path<i64>,
     form: Form<NewEvent>,
 ) -> Result<HttpResponse, Error> {
-    let Form(NewEvent { extra }) = form;
+    let Form(NewEvent { extra, partition_key }) = form;
     let text = extra.trim();
     let extra = if text.is_empty() { Ok(Map::new()) } else { serde_json::from_str(text) };
     let Ok(extra) = extra else {
         let told = "The extra is not a JSON object such as {\"rows\": 12}; nothing was done.";
         return Ok(visit::go(&href(*id), Mood::Bad, told));
     };
-    Ok(match api::create(&visit.state, user.name(), *id, extra).await {
+    let partition_key = Some(partition_key.trim()).filter(|key| !key.is_empty()).map(Key::new).transpose();
+    let partition_key = match partition_key {
+        Ok(key) => key,
+        Err(fault) => return Ok(visit::go(&href(*id), Mood::Bad, &format!("{fault}; nothing was done."))),
+    };
+    Ok(match api::create(&visit.state, user.name(), *id, extra, partition_key).await {
         Ok(_) => visit::go(&href(*id), Mood::Good, "The event is there, and who waits for it has been told."),
         Err(Error::Unavailable(told)) => visit::go(&href(*id), Mood::Warn, &told),
         Err(Error::Conflict(told) | Error::Invalid(told)) => visit::go(&href(*id), Mood::Bad, &told),

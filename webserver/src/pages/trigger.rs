@@ -7,8 +7,10 @@ use actix_web::{
 use askama::Template;
 use chrono::{DateTime, Utc};
 use domain::{
+    dag::Dag,
     id::DagId,
     intent::{Trigger, Wish},
+    partition::Key,
 };
 use serde::Deserialize;
 
@@ -125,6 +127,14 @@ fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {
                 one("logical_date", "This is not a date and time, such as 2026-01-31T06:00.")
             })?),
         };
+    let key = sent.text("partition_key").map(Key::new).transpose();
+    let partition = key.map_err(|error| error.to_string()).and_then(|key| {
+        let partition = key.map(|key| seen.version.dag.partition_of(key)).transpose();
+        partition.map_err(|error| error.to_string())
+    });
+    if let Err(error) = partition {
+        return Err(one("partition_key", &format!("{}.", capital(&error))));
+    }
     if let Some(Err(error)) = sent.text("run_id").map(domain::id::RunId::new) {
         return Err(one("run_id", &format!("{}.", capital(&error.to_string()))));
     }
@@ -133,6 +143,7 @@ fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {
         logical_date: Some(logical_date),
         conf: Some(conf),
         note: sent.text("note").map(str::to_owned),
+        partition_key: sent.text("partition_key").map(str::to_owned),
         ..NewRun::default()
     })
 }
@@ -156,9 +167,26 @@ async fn page(
         description: seen.line.description.clone().unwrap_or_default(),
         paused: seen.line.is_paused,
         problem,
-        fields: form::fields(&seen.version.dag.params, sent, wrong),
+        fields: partition_field(&seen.version.dag, sent, wrong)
+            .into_iter()
+            .chain(form::fields(&seen.version.dag.params, sent, wrong))
+            .collect(),
         advanced: advanced(sent.or(given), wrong, date),
         back: href,
+    })
+}
+
+fn partition_field(dag: &Dag, sent: Option<&Sent>, wrong: &Wrong) -> Option<Field> {
+    dag.partitions.as_ref().map(|_| Field {
+        name: "partition_key".to_owned(),
+        label: "Partition".to_owned(),
+        kind: "text",
+        value: sent.and_then(|sent| sent.text("partition_key")).unwrap_or_default().to_owned(),
+        hint: Some(
+            "What the run is about; the events of its tasks are about it, too. It may be empty.".to_owned(),
+        ),
+        error: wrong.get("partition_key").cloned(),
+        ..Field::default()
     })
 }
 

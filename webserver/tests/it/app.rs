@@ -121,12 +121,17 @@ impl App {
 
     /// Loads a DAG file.
     pub(crate) async fn load(&mut self, name: &str, text: &str) {
+        self.load_with(name, text, |_| {}).await;
+    }
+
+    /// Loads a DAG file whose DAGs have something in them that no such file can say.
+    pub(crate) async fn load_with(&mut self, name: &str, text: &str, change: impl Fn(&mut domain::dag::Dag)) {
         let parsed = domain::dagfile::parse(text.as_bytes(), name, &|_| Err("no other file".to_owned()));
         let source = text.to_owned();
-        let dags = parsed.dags.into_iter().map(|loaded| LoadedDag {
-            dag: Arc::new(loaded.dag),
-            source: source.clone(),
-            place: (loaded.line, loaded.column),
+        let dags = parsed.dags.into_iter().map(|mut loaded| {
+            change(&mut loaded.dag);
+            let place = (loaded.line, loaded.column);
+            LoadedDag { dag: Arc::new(loaded.dag), source: source.clone(), place }
         });
         let errors = parsed.errors.into_iter().map(|error| NewImportError {
             line: Some(error.line),

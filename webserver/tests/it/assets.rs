@@ -195,7 +195,9 @@ async fn bad_events_are_refused() {
         json!({}),
         json!({"asset_id": orders, "extra": 3}),
         json!({"asset_id": orders, "unknown": 3}),
-        json!({"asset_id": orders, "partition_key": "x"}),
+        json!({"asset_id": orders, "partition_key": " "}),
+        json!({"asset_id": orders, "partition_key": "x".repeat(251)}),
+        json!({"asset_id": orders, "partition_key": 3}),
         json!({"asset_id": orders, "extra": {"x": "y".repeat(20_000)}}),
     ] {
         program.send(Method::POST, "/assets/events", body, 422).await;

@@ -23,6 +23,7 @@ mod logs;
 mod manners;
 mod operating;
 mod pages;
+mod partitions;
 mod reading;
 mod resources;
 mod sign_in;

@@ -208,8 +208,9 @@ fn shape(run: &AskedRun) -> Value {
         "data_interval_end": run.data_interval.map(|interval| interval.end),
         "run_after": run.run_after, "start_date": run.started_at, "end_date": run.ended_at,
         "clear_number": run.clear_number, "run_type": run.run_type, "state": run.state, "conf": run.conf,
-        "triggering_user_name": run.triggered_by, "consumed_asset_events": consumed(&run.asset_events), "partition_key": null,
-        "note": run.note,
+        "triggering_user_name": run.triggered_by, "consumed_asset_events": consumed(&run.asset_events),
+        "partition_key": run.partition.as_ref().map(|partition| &partition.key),
+        "partition_date": run.partition.as_ref().and_then(|partition| partition.date), "note": run.note,
     })
 }
 

@@ -253,6 +253,7 @@ fn assignment(claimed: Claimed, version: &Version, task: usize, dags_folder: &Pa
             run_type: claimed.run_type,
             logical_date: claimed.logical_date,
             data_interval: claimed.data_interval,
+            partition: claimed.partition,
             run_after: claimed.run_after,
             started_at: claimed.run_started_at,
             conf: claimed.conf,

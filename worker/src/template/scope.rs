@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::dag::{Dag, Task};
 use domain::outcome::RETURN_VALUE;
+use domain::partition::Key;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 use serde_json::{Map, Value as Json};
@@ -193,6 +194,8 @@ fn dag_run(assignment: &Assignment) -> Value {
         ("logical_date", moment_or_none(run.logical_date)),
         ("data_interval_start", moment_or_none(run.data_interval.map(|interval| interval.start))),
         ("data_interval_end", moment_or_none(run.data_interval.map(|interval| interval.end))),
+        ("partition_key", text_or_none(run.partition_key().map(Key::as_str))),
+        ("partition_date", moment_or_none(run.partition_date())),
         ("run_after", moment(run.run_after)),
         ("start_date", moment_or_none(run.started_at)),
         ("end_date", Value::from(())),

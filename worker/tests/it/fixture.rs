@@ -156,6 +156,7 @@ impl Bench {
                 run_type: RunType::Scheduled,
                 logical_date: self.logical_date,
                 data_interval: self.logical_date.map(|at| DataInterval { start: at, end: at + day }),
+                partition: None,
                 run_after: "2026-01-03T00:00:00Z".parse().unwrap(),
                 started_at: None,
                 conf: self.conf.clone(),

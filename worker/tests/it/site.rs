@@ -215,6 +215,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         version: dag.version,
         logical_date: Some(at()),
         data_interval: None,
+        partition: None,
         run_after: at(),
         queued_at: at(),
         started_at: Some(at()),

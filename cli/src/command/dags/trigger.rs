@@ -68,6 +68,9 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
         Some(run_id) => run_id,
         None => RunId::new(&format!("manual__{}", now.to_rfc3339_opts(SecondsFormat::Micros, false)))?,
     };
+    if let Some(key) = trigger.partition_key.clone() {
+        dag.partition_of(key)?;
+    }
     Ok(intent::Trigger {
         dag_id: trigger.dag_id,
         run_id,
@@ -76,6 +79,7 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
         run_after,
         conf,
         note: trigger.note,
+        partition_key: trigger.partition_key,
         materializes: false,
     })
 }

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Pending;
 use crate::{
     asset::{AliasName, Asset, AssetName, EventId},
     id::{DagId, RunId, RunKey, TaskId},
+    partition::Key,
 };
 
 /// How a DAG stands to the assets that it waits for.
@@ -19,6 +21,8 @@ pub struct AssetStanding {
     /// The assets that have been updated since the last run that assets asked for, each with the moment of the first time
     /// (Airflow's `asset_dag_run_queue`).
     pub queued: BTreeMap<AssetName, DateTime<Utc>>,
+    /// Its partitions that wait, if partitions of assets say what its runs are about.
+    pub pending: BTreeMap<Key, Pending>,
 }
 
 /// How far a DAG has consumed events.
@@ -50,6 +54,8 @@ pub struct AssetEventRecord {
     pub aliases: Vec<AliasName>,
     /// What consumers may want to know.
     pub extra: Map<String, Value>,
+    /// The partition of the asset that it is about.
+    pub partition_key: Option<Key>,
     /// When.
     pub at: DateTime<Utc>,
     /// The task instance that succeeded, unless somebody just said so.
@@ -85,7 +91,7 @@ pub struct QueuedAsset {
 }
 
 /// What a run consumes that assets asked for: every event behind one and up to another that is about one of these assets, or in the name
-/// of one of these aliases.
+/// of one of these aliases, and about no partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumption {
     /// The run.

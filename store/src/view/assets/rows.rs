@@ -1,5 +1,7 @@
 //! What is read of assets.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     QueryableByName,
@@ -7,6 +9,7 @@ use diesel::{
 };
 use domain::{
     asset::{AliasName, Asset, AssetName},
+    partition::Key,
     state::RunState,
 };
 use serde_json::{Map, Value};
@@ -139,6 +142,9 @@ pub struct EventRow {
     /// Its mapped index, or -1.
     #[diesel(sql_type = Integer)]
     pub source_map_index: i32,
+    /// The partition of the asset that it is about.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub partition_key: Option<String>,
     /// Who said so, when it comes from no task.
     #[diesel(sql_type = Nullable<Text>)]
     pub created_by: Option<String>,
@@ -175,6 +181,9 @@ pub struct ConsumerRow {
     /// When it ended.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub ended_at: Option<DateTime<Utc>>,
+    /// What the run is about.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub partition_key: Option<String>,
     /// The event is the newest that it consumed.
     #[diesel(sql_type = Bool)]
     pub is_newest: bool,
@@ -228,4 +237,15 @@ impl Waiting {
     pub fn has_under(&self, alias: &AliasName) -> bool {
         self.members.iter().any(|(of, asset)| of == alias && self.has(asset))
     }
+}
+
+/// A partition of a DAG that waits for assets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingPartition {
+    /// Its key.
+    pub key: Key,
+    /// When it heard of something first.
+    pub since: DateTime<Utc>,
+    /// The partitions of one asset that it has heard of.
+    pub told: BTreeSet<Key>,
 }

@@ -59,6 +59,8 @@ pub(crate) struct RunRow {
     pub(crate) note: Option<String>,
     /// The backfill that it belongs to.
     pub(crate) backfill: Option<BackfillId>,
+    /// The key of what it is about.
+    pub(crate) partition: Option<String>,
     pub(crate) logical: Option<Moment>,
     pub(crate) started: Option<Moment>,
     pub(crate) duration: String,
@@ -127,6 +129,7 @@ fn row(run: &run::Run, visit: &Visit, seen: &Seen, counts: &[(TaskState, i64)]) 
         by: run.triggered_by.clone(),
         note: run.note.clone(),
         backfill: run.backfill,
+        partition: run.partition.as_ref().map(|partition| partition.key.to_string()),
         logical: run.logical_date.map(|at| words::moment_in(at, visit.now, zone)),
         started: run.started_at.map(|at| words::moment(at, visit.now)),
         duration: words::took(run.started_at, run.ended_at, visit.now),

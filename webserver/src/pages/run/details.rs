@@ -91,10 +91,13 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
     let deadlines =
         seen.version.dag.deadlines.iter().filter_map(|deadline| Some(moment(deadline.moment(&counted)?)));
     let deadlines: Vec<String> = deadlines.collect();
+    let date = run.partition.as_ref().and_then(|partition| partition.date);
     let facts = [
         fact("Run id", run.run_id.to_string()),
         fact("Kind", words::run_kind(run.run_type).to_owned()),
         run.triggered_by.clone().and_then(|by| fact("Triggered by", by)),
+        run.partition.as_ref().and_then(|partition| fact("Partition", partition.key.to_string())),
+        date.and_then(|at| fact("Partition date", zoned(at))),
         run.logical_date.and_then(|at| fact("Logical date", zoned(at))),
         interval.and_then(|interval| fact("Data from", zoned(interval.start))),
         interval.and_then(|interval| fact("Data up to", zoned(interval.end))),

@@ -63,6 +63,8 @@ pub(crate) struct RunHead {
     pub(crate) by: Option<String>,
     /// The backfill that it belongs to, and the page that shows it.
     pub(crate) backfill: Option<(BackfillId, String)>,
+    /// The key of what it is about.
+    pub(crate) partition: Option<String>,
     pub(crate) logical: Option<Moment>,
     pub(crate) started: Option<Moment>,
     pub(crate) ended: Option<Moment>,
@@ -138,6 +140,7 @@ impl Seen {
             failed_count: tally.of(TaskState::Failed) + tally.of(TaskState::UpstreamFailed),
             kind: words::run_kind(run.run_type),
             by: run.triggered_by.clone(),
+            partition: run.partition.as_ref().map(|partition| partition.key.to_string()),
             backfill: run.backfill.map(|id| (id, format!("{}/backfills", paths::dag(run.dag_id.as_str())))),
             logical: run.logical_date.map(|at| words::moment_in(at, visit.now, zone(&self.version.dag))),
             started: run.started_at.map(moment),

@@ -10,6 +10,7 @@ mod control;
 mod dags;
 mod large;
 mod mapping;
+mod partitions;
 mod resources;
 mod runs;
 mod tasks;

@@ -166,7 +166,7 @@ impl<'a> Answers<'a> {
     }
 
     fn succeed(&mut self, events: Vec<ToldEvent>, name: Option<String>) -> Reply {
-        match self.made(events) {
+        match Self::made(events) {
             Ok(events) => {
                 self.told.asset_events = events;
                 self.end(Last::Succeeded, name)

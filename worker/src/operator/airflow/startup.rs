@@ -34,7 +34,8 @@ pub(super) fn details(assignment: &Assignment, hostname: &str) -> Result<Value, 
                 "data_interval_end": interval.map(|interval| interval.end),
                 "run_after": run.run_after, "start_date": run.started_at, "end_date": null, "clear_number": 0,
                 "run_type": run.run_type, "state": "running", "conf": run.conf,
-                "triggering_user_name": run.triggered_by, "consumed_asset_events": consumed(&run.asset_events), "partition_key": null,
+                "triggering_user_name": run.triggered_by, "consumed_asset_events": consumed(&run.asset_events),
+                "partition_key": run.partition_key(), "partition_date": run.partition_date(),
             },
             "task_reschedule_count": assignment.pokes,
             "max_tries": assignment.max_tries,
@@ -55,7 +56,7 @@ pub(crate) fn consumed(events: &[Value]) -> Vec<Value> {
             "source_map_index": event["source_map_index"],
             "source_aliases": event["aliases"].as_array().into_iter().flatten()
                 .map(|alias| json!({"name": alias})).collect::<Vec<_>>(),
-            "timestamp": event["timestamp"], "partition_key": null,
+            "timestamp": event["timestamp"], "partition_key": event["partition_key"],
         })
     });
     events.collect()

@@ -1,6 +1,7 @@
 //! Assets, and what a task says of those that it has made.
 
 use domain::asset::{AliasName, Asset, AssetName, MAX_EVENTS, OutletEvent, check_extra, sanitize};
+use domain::partition::Key;
 use python::message::{AssetRequest, Events, Reply, ToldEvent};
 use serde_json::{Value, json};
 use store::Store;
@@ -84,14 +85,9 @@ impl Answers<'_> {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(super) fn made(&self, told: Vec<ToldEvent>) -> Result<Vec<OutletEvent>, String> {
+    pub(super) fn made(told: Vec<ToldEvent>) -> Result<Vec<OutletEvent>, String> {
         if told.len() > MAX_EVENTS {
             return Err(format!("a try has at most {MAX_EVENTS} asset events, not {}", told.len()));
-        }
-        if told.iter().any(|event| event.partition_key.is_some()) {
-            self.on
-                .output
-                .note("its asset events name partitions; assets have none here, so that is not kept");
         }
         told.into_iter().map(outlet_event).collect()
     }
@@ -104,7 +100,9 @@ fn outlet_event(told: ToldEvent) -> Result<OutletEvent, String> {
     let (extra, described) = (told.extra.unwrap_or_default(), told.dest_asset_extra.unwrap_or_default());
     check_extra(&extra).and_then(|()| check_extra(&described)).map_err(said)?;
     let alias = told.source_alias_name.map(|name| AliasName::new(&name)).transpose().map_err(said)?;
-    Ok(OutletEvent { asset: Asset { uri, extra: described, ..bare }, alias, extra })
+    let partition_key = told.partition_key.map(|key| Key::new(&key)).transpose();
+    let partition_key = partition_key.map_err(|error| error.to_string())?;
+    Ok(OutletEvent { asset: Asset { uri, extra: described, ..bare }, alias, extra, partition_key })
 }
 
 /// An asset in Airflow's form (`AssetResponse`).
@@ -118,7 +116,7 @@ fn event(event: &AskedEvent) -> Value {
         "id": event.id, "timestamp": event.at, "extra": event.extra(), "asset": shape(&event.asset()),
         "created_dagruns": event.runs(), "source_task_id": event.source_task_id,
         "source_dag_id": event.source_dag_id, "source_run_id": event.source_run_id,
-        "source_map_index": event.source_map_index, "partition_key": null,
+        "source_map_index": event.source_map_index, "partition_key": event.partition_key,
     })
 }
 
@@ -144,6 +142,9 @@ mod tests {
         let event = outlet_event(told("orders", "s3://Shop/orders", Some("files"))).unwrap();
         assert_eq!((event.asset.name.as_str(), event.alias.unwrap().as_str()), ("orders", "files"));
         assert_eq!((&event.extra["rows"], &event.asset.extra["owner"]), (&json!(7), &json!("ann")));
+        let part = |key: &str| ToldEvent { partition_key: Some(key.to_owned()), ..told("a", "a", None) };
+        assert_eq!(outlet_event(part("us")).unwrap().partition_key.unwrap().as_str(), "us");
+        assert!(outlet_event(part(" ")).unwrap_err().contains("cannot be empty"));
         assert!(outlet_event(told("", "x", None)).is_err());
         assert!(outlet_event(told("a", "airflow://x", None)).is_err());
         let mut long = told("a", "a", None);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::id::{DagId, RunId};
 use domain::intent::{TaskTrigger, Trigger};
+use domain::partition::Key;
 use python::message::{Reply, TriggerDagRun};
 use queue::Bell;
 use store::Store;
@@ -69,9 +70,8 @@ impl Answers<'_> {
         let wrong = |reason: String| Reply::refusal(400, &reason);
         let dag_id = DagId::new(&asked.dag_id).map_err(|error| wrong(error.to_string()))?;
         let run_id = RunId::new(&asked.run_id).map_err(|error| wrong(error.to_string()))?;
-        if asked.partition_key.is_some() {
-            return Err(wrong(format!("Dag with dag_id: '{dag_id}' is not partitioned")));
-        }
+        let partition_key = asked.partition_key.map(|key| Key::new(&key)).transpose();
+        let partition_key = partition_key.map_err(|error| wrong(error.to_string()))?;
         let conf = asked.conf.unwrap_or_default();
         let length = serde_json::to_vec(&conf).map_or(usize::MAX, |json| json.len());
         if length > LONGEST_CONF {
@@ -88,6 +88,7 @@ impl Answers<'_> {
             run_after: asked.run_after.unwrap_or_else(|| self.on.station.clock.now()),
             conf,
             note: asked.note,
+            partition_key,
             materializes: false,
         })
     }
