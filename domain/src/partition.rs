@@ -19,7 +19,7 @@ pub use self::{
     format::{Format, FormatError, MAX_FORMAT, Shown},
     key::{Key, KeyError, Partition},
     law::{MAX_OFFSET, Mappers, MappingError, Partitions, Ticks, TicksError, Wanted},
-    mapper::{FanOut, Mapper, Rollup, Rule, Start, USUAL_MOST, Unit},
+    mapper::{FanOut, Mapper, Rollup, Rule, Start, USUAL_MOST},
     policy::Policy,
     window::{Decoded, Period, Window},
 };

@@ -10,7 +10,7 @@ use super::{
     Error, FormatError,
     format::{Format, Shown},
     policy::Policy,
-    window::{Decoded, Window},
+    window::{Decoded, Period, Window},
 };
 use crate::timetable::{clock_moment, clock_offset, clock_reading};
 
@@ -59,7 +59,7 @@ pub enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
 pub struct Start {
-    of: Unit,
+    of: Period,
     zone: Tz,
     input: Format,
     output: Format,
@@ -67,7 +67,7 @@ pub struct Start {
 
 #[derive(Serialize, Deserialize)]
 struct Form {
-    of: Unit,
+    of: Period,
     zone: Tz,
     input: String,
     output: String,
@@ -86,24 +86,6 @@ impl From<Start> for Form {
         let Start { of, zone, input, output } = start;
         Self { of, zone, input: input.as_str().to_owned(), output: output.as_str().to_owned() }
     }
-}
-
-/// A period that has a start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// The hour.
-    Hour,
-    /// The day.
-    Day,
-    /// The week, from Monday on.
-    Week,
-    /// The month.
-    Month,
-    /// The quarter of a year.
-    Quarter,
-    /// The year.
-    Year,
 }
 
 /// One run for many partitions of the asset.
@@ -282,11 +264,11 @@ impl Start {
     ///
     /// # Errors
     /// When one of them is no format.
-    pub fn new(of: Unit, zone: Tz, input: &str, output: &str) -> Result<Self, FormatError> {
+    pub fn new(of: Period, zone: Tz, input: &str, output: &str) -> Result<Self, FormatError> {
         let output = match of {
-            Unit::Week => Format::of_weeks(output),
-            Unit::Quarter => Format::of_quarters(output),
-            Unit::Hour | Unit::Day | Unit::Month | Unit::Year => Format::new(output),
+            Period::Week => Format::of_weeks(output),
+            Period::Quarter => Format::of_quarters(output),
+            Period::Hour | Period::Day | Period::Month | Period::Year => Format::new(output),
         };
         Ok(Self { of, zone, input: Format::new(input)?, output: output? })
     }
@@ -312,11 +294,11 @@ impl Start {
 
     fn decoded(&self, key: &str) -> Result<Shown, Error> {
         let read = match self.of {
-            Unit::Week | Unit::Quarter => {
+            Period::Week | Period::Quarter => {
                 let day = self.output.read_start(key);
                 day.map(|day| Shown { wall: day.and_time(NaiveTime::MIN), offset: None })
             }
-            Unit::Hour | Unit::Day | Unit::Month | Unit::Year => self.output.read(key),
+            Period::Hour | Period::Day | Period::Month | Period::Year => self.output.read(key),
         };
         read.ok_or_else(|| self.unreadable(key, &self.output))
     }
@@ -340,7 +322,7 @@ impl Start {
     }
 }
 
-impl Unit {
+impl Period {
     fn start(self, wall: NaiveDateTime) -> Option<NaiveDateTime> {
         let day = wall.date();
         let first = |month| NaiveDate::from_ymd_opt(day.year(), month, 1);

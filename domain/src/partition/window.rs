@@ -24,7 +24,7 @@ pub enum Window {
     Segments(BTreeSet<String>),
 }
 
-/// A period that has parts.
+/// A period of the calendar: it has a start, and parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
@@ -32,7 +32,7 @@ pub enum Period {
     Hour,
     /// Of 24 hours.
     Day,
-    /// Of 7 days.
+    /// Of 7 days, from Monday on.
     Week,
     /// Of as many days as it has.
     Month,

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Refused, assets, wrapped, zone};
-use crate::partition::{FanOut, Mapper, Mappers, Period, Policy, Rollup, Rule, Start, Ticks, Unit, Window};
+use crate::partition::{FanOut, Mapper, Mappers, Period, Policy, Rollup, Rule, Start, Ticks, Window};
 
 /// Most mappers within mappers.
 const MAX_DEPTH: usize = 10;
@@ -84,12 +84,12 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, Refused> {
             window: window(said.get("window"))?,
             downstream: child("downstream_mapper")?,
         })),
-        "temporal.StartOfHourMapper" => start(said, Unit::Hour)?,
-        "temporal.StartOfDayMapper" => start(said, Unit::Day)?,
-        "temporal.StartOfWeekMapper" => start(said, Unit::Week)?,
-        "temporal.StartOfMonthMapper" => start(said, Unit::Month)?,
-        "temporal.StartOfQuarterMapper" => start(said, Unit::Quarter)?,
-        "temporal.StartOfYearMapper" => start(said, Unit::Year)?,
+        "temporal.StartOfHourMapper" => start(said, Period::Hour)?,
+        "temporal.StartOfDayMapper" => start(said, Period::Day)?,
+        "temporal.StartOfWeekMapper" => start(said, Period::Week)?,
+        "temporal.StartOfMonthMapper" => start(said, Period::Month)?,
+        "temporal.StartOfQuarterMapper" => start(said, Period::Quarter)?,
+        "temporal.StartOfYearMapper" => start(said, Period::Year)?,
         _ => {
             return Err(Refused::new(format!(
                 "its partition mapper {kind} is not known; known are those of Airflow itself"
@@ -98,7 +98,7 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, Refused> {
     })
 }
 
-fn start(said: &Value, of: Unit) -> Result<Rule, Refused> {
+fn start(said: &Value, of: Period) -> Result<Rule, Refused> {
     let start = Start::new(
         of,
         zone(said.get("timezone"))?,
