@@ -98,7 +98,7 @@ impl AskedEvent {
 }
 
 impl Store {
-    /// The asset of that name, while some DAG file or alias has it.
+    /// The active asset of that name.
     ///
     /// # Errors
     /// Only when the database fails.
@@ -109,7 +109,7 @@ impl Store {
         Ok(row.map(|row| row.asset()))
     }
 
-    /// The asset of that URI, while some DAG file or alias has it; of several the one that was heard of first.
+    /// The active asset of that URI.
     ///
     /// # Errors
     /// Only when the database fails.
@@ -130,13 +130,15 @@ impl Store {
         all_of(rows.iter().map(AssetRow::asset).collect(), "assets")
     }
 
-    /// Those of these assets that no DAG file and no alias has any more.
+    /// Those of these assets that are not active: no DAG file and no alias names them any more, or another one has their URI.
+    /// Source: Airflow 3.3.2 `jobs/scheduler_job_runner.py` (`_update_asset_orphanage`), where the first one that is heard of keeps
+    /// a URI; here one that tasks make goes before, so that the order in which files are read says nothing.
     ///
     /// # Errors
     /// Only when the database fails.
-    pub async fn assets_gone(&self, names: &[&str]) -> Result<Vec<String>, Error> {
+    pub async fn inactive_assets(&self, names: &[&str]) -> Result<Vec<String>, Error> {
         let mut conn = self.conn().await?;
-        let rows: Vec<NameRow> = Gone { names }.load(&mut conn).await?;
+        let rows: Vec<NameRow> = Inactive { names }.load(&mut conn).await?;
         Ok(rows.into_iter().map(|row| row.name).collect())
     }
 
@@ -191,11 +193,8 @@ struct NameRow {
 
 hot_query! {
     FindAsset { name: Option<&'a str> => Nullable<Text>, uri: Option<&'a str> => Nullable<Text> }
-    "SELECT a.name, a.uri, a.\"group\", a.extra AS asset_extra FROM asset a
-     WHERE ($1 IS NULL OR a.name = $1) AND ($2 IS NULL OR a.uri = $2)
-       AND (EXISTS (SELECT FROM dag_asset p JOIN dag d USING (dag_id) WHERE p.asset_id = a.id AND NOT d.is_stale)
-            OR EXISTS (SELECT FROM asset_alias_member m WHERE m.asset_id = a.id))
-     ORDER BY a.id LIMIT 1"
+    "SELECT a.name, a.uri, a.\"group\", a.extra AS asset_extra FROM active_asset a
+     WHERE ($1 IS NULL OR a.name = $1) AND ($2 IS NULL OR a.uri = $2) LIMIT 1"
 }
 
 hot_query! {
@@ -206,11 +205,9 @@ hot_query! {
 }
 
 hot_query! {
-    Gone { names: [&'a str] => Array<Text> }
-    "SELECT n.name FROM unnest($1::text[]) AS n (name) WHERE NOT EXISTS (
-         SELECT FROM asset a WHERE a.name = n.name
-           AND (EXISTS (SELECT FROM dag_asset p JOIN dag d USING (dag_id) WHERE p.asset_id = a.id AND NOT d.is_stale)
-                OR EXISTS (SELECT FROM asset_alias_member m WHERE m.asset_id = a.id)))"
+    Inactive { names: [&'a str] => Array<Text> }
+    "SELECT n.name FROM unnest($1::text[]) AS n (name)
+     WHERE NOT EXISTS (SELECT FROM active_asset a WHERE a.name = n.name)"
 }
 
 view_query! {

@@ -1,4 +1,4 @@
-//! The smaller lists of the API: the audit log, XComs, import errors.
+//! The smaller lists of the API: the audit log, XComs, import errors, warnings.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -136,7 +136,42 @@ const IMPORT_ERRORS: Columns = Columns {
     tie: "e.id",
 };
 
+const WARNINGS: Columns = Columns {
+    names: &[
+        ("dag_id", "w.dag_id"),
+        ("warning_type", "w.warning_type"),
+        ("message", "w.message"),
+        ("timestamp", "w.\"timestamp\""),
+    ],
+    tie: "w.dag_id, w.warning_type",
+};
+
+/// Something odd about a DAG that can be read.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct DagWarning {
+    /// The DAG.
+    #[diesel(sql_type = Text)]
+    pub dag_id: String,
+    /// Its kind, in Airflow's words.
+    #[diesel(sql_type = Text)]
+    pub warning_type: String,
+    /// What is odd, a line each.
+    #[diesel(sql_type = Text)]
+    pub message: String,
+    /// Since when.
+    #[diesel(sql_type = Timestamptz)]
+    pub timestamp: DateTime<Utc>,
+}
+
 impl Store {
+    /// A list of what is odd about DAGs and how many there are in all.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a column that does not exist.
+    pub async fn dag_warnings(&self, ask: &Ask) -> Result<(Vec<DagWarning>, i64), Error> {
+        ask.statements(&WARNINGS, "w.*", "dag_warning w")?.load(self).await
+    }
+
     /// A list of lines of the audit log and how many there are in all.
     ///
     /// # Errors

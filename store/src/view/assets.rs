@@ -4,7 +4,7 @@ mod rows;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    QueryableByName,
+    OptionalExtension, QueryableByName,
     sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
@@ -36,14 +36,14 @@ const ASSETS: Columns = Columns {
         ("created_at", "a.created_at"),
         ("updated_at", "a.updated_at"),
         ("active", ACTIVE),
+        ("named", NAMED),
         ("dag_id", DAGS),
         ("last_event_at", "e.at"),
     ],
     tie: "a.id",
 };
-const ACTIVE: &str =
-    "(EXISTS (SELECT FROM dag_asset p JOIN dag d USING (dag_id) WHERE p.asset_id = a.id AND NOT d.is_stale)
-    OR EXISTS (SELECT FROM asset_alias_member m WHERE m.asset_id = a.id))";
+const ACTIVE: &str = "EXISTS (SELECT FROM active_asset n WHERE n.id = a.id)";
+const NAMED: &str = "EXISTS (SELECT FROM named_asset n WHERE n.id = a.id)";
 const DAGS: &str = "ARRAY(SELECT p.dag_id FROM dag_asset p JOIN dag d USING (dag_id) WHERE p.asset_id = a.id AND NOT d.is_stale)";
 const ASSETS_SELECT: &str = "a.id, a.name, a.uri, a.\"group\", a.extra, a.created_at, a.updated_at, e.id AS last_event, e.at AS last_event_at";
 const ASSETS_FROM: &str = "asset a LEFT JOIN LATERAL (
@@ -89,6 +89,17 @@ impl Store {
     pub async fn asset(&self, id: i64) -> Result<Option<AssetRow>, Error> {
         let ask = Ask { limit: 1, ..Ask::default() }.with("id", Test::Numbers(vec![id]));
         Ok(self.assets(&ask).await?.rows.pop())
+    }
+
+    /// The asset that has the URI of this one, when that makes this one inactive.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn rival(&self, asset: &AssetRow) -> Result<Option<String>, Error> {
+        let mut conn = self.conn().await?;
+        let row: Option<NameRow> =
+            Rival { id: &asset.id, uri: &asset.uri }.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| row.name))
     }
 
     /// The places in DAGs whose files exist that name these assets.
@@ -240,6 +251,12 @@ struct PartitionRow {
 struct NameRow {
     #[diesel(sql_type = Text)]
     name: String,
+}
+
+hot_query! {
+    Rival { id: i64 => BigInt, uri: str => Text }
+    "SELECT o.name FROM active_asset o WHERE o.uri = $2 AND o.id <> $1
+       AND EXISTS (SELECT FROM named_asset n WHERE n.id = $1)"
 }
 
 hot_query! {

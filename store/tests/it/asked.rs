@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use store::{
     Error, LeaderProof,
     asked::{AssetKeeper, EventFilter, EventsOf, Left, MOST_KEYS, RunFilter, StateOf, TiFilter, XComAt},
+    view::api_list::Ask,
 };
 
 use crate::{
@@ -283,7 +284,7 @@ async fn assets_and_what_happened_to_them() {
     assert_eq!(db.store.asset_named("none").await.unwrap(), None);
     let under = db.store.assets_under("files").await.unwrap();
     assert_eq!(under.iter().map(|asset| asset.name.as_str()).collect::<Vec<_>>(), ["orders", "part"]);
-    assert_eq!(db.store.assets_gone(&["orders", "gone", "part"]).await.unwrap(), ["gone"]);
+    assert_eq!(db.store.inactive_assets(&["orders", "gone", "part"]).await.unwrap(), ["gone"]);
 
     let orders = EventsOf::Asset { name: Some("orders".to_owned()), uri: None };
     let any = EventFilter { of: orders, after: None, before: None, ascending: true, limit: None };
@@ -352,4 +353,36 @@ async fn variables_are_listed_by_how_their_keys_begin() {
     assert_eq!(keys("b_", 10, 0).await, (vec!["b_1".to_owned(), "b_2".to_owned()], 2));
     assert_eq!(keys("b", 1, 1).await.1, 3);
     assert_eq!(keys("", 2, 4).await, (vec!["xb_".to_owned()], 5));
+}
+
+const READERS: &str = "
+dag_id: reader
+tasks: {read: {bash: echo, inlets: {name: copy, uri: 's3://shop/orders'}}}
+---
+dag_id: waiter
+schedule: {assets: {name: copy, uri: 's3://shop/orders'}}
+tasks: {read: {bash: echo}}
+";
+
+#[tokio::test]
+async fn of_assets_with_one_uri_the_one_that_is_made_is_active() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    for (name, text) in [("readers.yaml", READERS), ("maker.yaml", MAKER)] {
+        let parsed = dagfile::parse(text.as_bytes(), name, &|_| Err(String::new()));
+        let dags = parsed.dags.into_iter().map(|parsed| parsed.dag).collect();
+        db.store.save(&proof, &[file(name, dags)]).await.unwrap();
+    }
+    assert_eq!(db.store.inactive_assets(&["orders", "copy"]).await.unwrap(), ["copy"]);
+    assert_eq!(db.store.asset_named("copy").await.unwrap(), None);
+    assert_eq!(db.store.asset_at("s3://shop/orders").await.unwrap().unwrap().name.as_str(), "orders");
+    let warnings = async || db.store.dag_warnings(&Ask { limit: 9, ..Ask::default() }).await.unwrap().0;
+    let warned: Vec<_> = warnings().await.into_iter().map(|warning| warning.dag_id).collect();
+    assert_eq!(warned, ["reader", "waiter"]);
+    let told = &warnings().await[0].message;
+    assert!(told.contains("URI \"s3://shop/orders\" is already that of asset \"orders\""), "{told}");
+
+    db.execute("UPDATE dag SET is_stale = true WHERE dag_id = 'maker'").await;
+    assert_eq!(db.store.inactive_assets(&["orders", "copy"]).await.unwrap(), ["orders"]);
+    assert_eq!(warnings().await.len(), 0, "nobody has the URI but it");
 }

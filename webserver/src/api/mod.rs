@@ -69,6 +69,7 @@ operations! {
     get "/jobs" get_jobs => platform::jobs;
     get "/importErrors" get_import_errors => platform::import_errors;
     get "/importErrors/{import_error_id}" get_import_error => platform::import_error;
+    get "/dagWarnings" list_dag_warnings => platform::dag_warnings;
     get "/eventLogs" get_event_logs => platform::events;
     get "/eventLogs/{event_log_id}" get_event_log => platform::event;
     get "/alerts" get_alerts => alerts::list;

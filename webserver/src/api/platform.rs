@@ -1,4 +1,4 @@
-//! The platform itself: import errors, the audit log, processes, version and settings.
+//! The platform itself: import errors, warnings, the audit log, processes, version and settings.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -52,6 +52,19 @@ const IMPORT_ERRORS: &[Filter] = &[
     ("filename_pattern", "filename", Kind::Like),
     ("filename_prefix_pattern", "filename", Kind::Prefix),
 ];
+
+const WARNINGS: &[Filter] =
+    &[("dag_id", "dag_id", Kind::OneOf), ("warning_type", "warning_type", Kind::OneOf)];
+
+pub(super) async fn dag_warnings(
+    state: Data<AppState>,
+    _viewer: Viewer,
+    query: Query,
+) -> Result<HttpResponse, Error> {
+    let (rows, total) = state.store.dag_warnings(&query.ask(WARNINGS, &["dag_id"])?).await?;
+    let rows: Vec<Value> = rows.iter().map(shape::dag_warning).collect();
+    Ok(HttpResponse::Ok().json(json!({"dag_warnings": rows, "total_entries": total})))
+}
 
 pub(super) async fn import_errors(
     state: Data<AppState>,

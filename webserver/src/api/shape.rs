@@ -13,7 +13,7 @@ use store::{
     pool::Pool,
     view::{
         api_dag::{DagRow, VersionRow},
-        api_lists::{EventRow, XComRow},
+        api_lists::{DagWarning, EventRow, XComRow},
         api_run::RunRow,
         api_ti::TiRow,
         approvals::QuestionRow,
@@ -304,6 +304,14 @@ pub(super) fn import_error(row: &ImportError) -> Value {
     json!({
         "import_error_id": row.id, "timestamp": moment(row.seen_at), "filename": row.file, "bundle_name": BUNDLE,
         "stack_trace": trace,
+    })
+}
+
+/// `DAGWarningResponse`
+pub(super) fn dag_warning(row: &DagWarning) -> Value {
+    json!({
+        "dag_id": row.dag_id, "warning_type": row.warning_type, "message": row.message,
+        "timestamp": moment(row.timestamp), "dag_display_name": row.dag_id,
     })
 }
 

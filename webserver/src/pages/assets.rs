@@ -91,6 +91,8 @@ pub(crate) struct AssetPage {
     pub(crate) href: String,
     pub(crate) name: String,
     pub(crate) facts: Vec<Fact>,
+    /// The asset that has the same URI, and is active in its place.
+    pub(crate) rival: Option<String>,
     /// As JSON; nothing when there is none.
     pub(crate) extra: Option<String>,
     pub(crate) makers: Vec<Link>,
@@ -142,7 +144,7 @@ pub(crate) async fn show(visit: Visit, params: Query<Params>) -> Result<HttpResp
         offset: pager::offset(params.page),
         ..Ask::default()
     };
-    ask = ask.with("active", Test::Is(true));
+    ask = ask.with("named", Test::Is(true));
     if !q.is_empty() {
         ask = ask.with("name", Test::Like(q.to_owned()));
     }
@@ -215,6 +217,7 @@ pub(crate) async fn one(visit: Visit, id: Path<i64>, params: Query<Params>) -> R
         href: href(row.id),
         name: row.name().to_owned(),
         facts: facts(&row, &visit).await?,
+        rival: store.rival(&row).await?,
         extra: pretty(row.extra()),
         makers: tasks(&places, "outlet"),
         readers: tasks(&places, "inlet"),

@@ -19,9 +19,15 @@ tasks: {t: {bash: echo}}
 ";
 
 pub(crate) async fn app() -> App {
+    app_with(&[]).await
+}
+
+/// The same with more DAG files.
+pub(crate) async fn app_with(files: &[(&str, &str)]) -> App {
     let mut app = App::without_leader(Settings::default()).await;
-    app.load("maker.yaml", MAKER).await;
-    app.load("report.yaml", REPORT).await;
+    for (name, text) in [("maker.yaml", MAKER), ("report.yaml", REPORT)].iter().chain(files) {
+        app.load(name, text).await;
+    }
     app.lead().await;
     app
 }

@@ -17,7 +17,10 @@ use chrono_tz::Tz;
 use domain::{dag::Dag, id::DagId};
 use queue::Bell;
 use serde::Deserialize;
-use store::view::dags::Line;
+use store::view::{
+    api_list::{Ask, Test},
+    dags::Line,
+};
 
 use super::{
     frame::Frame,
@@ -61,6 +64,8 @@ pub(crate) struct DagHead {
     pub(crate) assets: Option<AssetWait>,
     pub(crate) owner: String,
     pub(crate) tags: Vec<TagLink>,
+    /// What is odd about it.
+    pub(crate) warnings: Vec<String>,
     /// The error of the file, when it has one now.
     pub(crate) broken: Option<Frame>,
     pub(crate) tabs: Vec<Tab>,
@@ -147,12 +152,19 @@ impl Seen {
             assets: asset_wait(visit, line, &self.version.dag).await?,
             owner: line.owner.clone(),
             tags: line.tags.iter().map(|tag| tag_link(tag)).collect(),
+            warnings: warnings(visit, dag_id).await?,
             broken: if line.has_import_errors { broken(visit, &line.file).await? } else { None },
             tabs: View::ALL.into_iter().map(tab).collect(),
             dag_id: dag_id.to_owned(),
             href,
         })
     }
+}
+
+async fn warnings(visit: &Visit, dag_id: &str) -> Result<Vec<String>, Error> {
+    let ask = Ask { limit: 10, ..Ask::default() }.with("dag_id", Test::OneOf(vec![dag_id.to_owned()]));
+    let (rows, _) = visit.state.store.dag_warnings(&ask).await?;
+    Ok(rows.iter().flat_map(|row| row.message.lines().map(str::to_owned)).collect())
 }
 
 async fn asset_wait(visit: &Visit, line: &Line, dag: &Dag) -> Result<Option<AssetWait>, Error> {

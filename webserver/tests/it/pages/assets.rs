@@ -3,7 +3,7 @@
 use store::account::Role;
 
 use super::browser::Browser;
-use crate::assets::app;
+use crate::assets::{app, app_with};
 
 #[tokio::test]
 async fn an_asset_is_updated_by_hand_and_asks_for_a_run() {
@@ -51,4 +51,30 @@ async fn an_asset_is_made_anew_and_readers_only_read() {
     let mut reader = Browser::of(&app, Role::Viewer).await;
     let page = reader.open(&orders).await;
     assert!(!page.has("form[action$='/materialize']") && !page.has("form[action$='/events']"));
+}
+
+const COPY: &str = "
+dag_id: copier
+tasks: {copy: {bash: echo, inlets: {name: copy, uri: 's3://shop/orders'}}}
+";
+
+#[tokio::test]
+async fn an_asset_whose_uri_belongs_to_another_one_says_so() {
+    let app = app_with(&[("copier.yaml", COPY)]).await;
+    let program = app.program(Role::Viewer).await;
+    let warnings = program.get("/dagWarnings?warning_type=asset%20conflict").await;
+    assert_eq!(
+        (&warnings["total_entries"], &warnings["dag_warnings"][0]["dag_id"]),
+        (&1.into(), &"copier".into())
+    );
+    assert_eq!(program.get("/dagWarnings?dag_id=maker").await["total_entries"], 0);
+    assert_eq!(program.get("/assets?name_pattern=copy").await["total_entries"], 0);
+    let found = program.get("/assets?name_pattern=copy&only_active=false").await;
+    let mut person = Browser::of(&app, Role::Viewer).await;
+    let page = person.open(&format!("/assets/{}", found["assets"][0]["id"])).await;
+    assert!(page.said(".note-warn").contains("is already that of asset orders"), "{}", page.text);
+    assert!(person.open("/assets").await.text.contains("copy"), "people still find it");
+    let dag = person.open("/dags/copier").await;
+    assert!(dag.said(".note-warn").starts_with("Asset \"copy\" is not active"), "{}", dag.text);
+    assert!(!person.open("/dags/maker").await.has(".note-warn"));
 }

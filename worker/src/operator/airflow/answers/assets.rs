@@ -61,7 +61,7 @@ impl Answers<'_> {
         Ok(Reply::asset_events(found.iter().map(event).collect()))
     }
 
-    /// Those of the task's assets that the newest DAG files do not know any more.
+    /// Those of the task's assets that are not active.
     async fn inactive(&self) -> Result<Reply, Unavailable> {
         let task = self.on.assignment.task();
         let assets: Vec<&Asset> =
@@ -71,7 +71,7 @@ impl Answers<'_> {
         }
         let find = |store: Store| {
             let names: Vec<&str> = assets.iter().map(|asset| asset.name.as_str()).collect();
-            async move { store.assets_gone(&names).await }
+            async move { store.inactive_assets(&names).await }
         };
         let gone = self.records()?.ask("the assets of", task.task_id.as_str(), find).await?;
         let mut lost: Vec<&&Asset> =
