@@ -5,8 +5,8 @@
     diff.py record    [--examples] [--only GLOB ...] --keep FILE
     diff.py compare   [--examples] [--only GLOB ...] --recorded FILE
 
-With --schedules it is about the DAG files of `schedules/` instead, with Airflow's schedules switched on: runs that nobody starts
-have their part in what is compared.
+With --schedules it is about the DAG files of `schedules/` instead, with Airflow's schedules switched on. Of them only DAGs that are
+paused when they come are started by hand; of all of them the runs that nobody started are compared, too.
 
 Both are asked through the same REST API, so one pair of eyes looks at both. Per run the state and the data interval are compared, and
 per task instance the state, the try number and the XComs. What may differ is listed in `allowed.json`, each with a reason.
@@ -37,6 +37,8 @@ PATIENCE = 600
 # How long a question stands before it is answered; in seconds. Airflow fails a task whose answer comes before its scheduler has heard
 # from the executor that the task's process ended.
 THOUGHT = 10
+# How long no run may have come or ended until all that comes by itself is there; in seconds.
+QUIET = 10
 # How many runs are under way at a time.
 AT_ONCE = 3
 FINISHED = ("success", "failed")
@@ -102,18 +104,18 @@ def run(platform, dag_id):
         except TimeoutError:
             found = api.ask("GET", path)
         told = {name: found[name] for name in ("state", "run_type", "data_interval_start", "data_interval_end")}
-        told["tasks"] = instances(api, dag_id)
+        told["tasks"] = instances(api, dag_id, RUN)
     except urllib.error.HTTPError as error:
         told = {"refused": f"{error.code}"}
     print(f"{platform.name}: {dag_id}: {told.get('state', told)}", flush=True)
     return told
 
 
-def instances(api, dag_id):
-    found = {}
-    for ti in api.all(f"/dags/{dag_id}/dagRuns/{RUN}/taskInstances", "task_instances"):
+def instances(api, dag_id, run_id):
+    found, run_id = {}, urllib.parse.quote(run_id, safe="")
+    for ti in api.all(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances"):
         index = ti["map_index"]
-        path = f"/dags/{dag_id}/dagRuns/{RUN}/taskInstances/{ti['task_id']}/xcomEntries"
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{ti['task_id']}/xcomEntries"
         keys = [entry["key"] for entry in api.all(f"{path}?map_index={index}", "xcom_entries") if entry["map_index"] == index]
         xcoms = {
             key: api.ask("GET", f"/api/v2{path}/{urllib.parse.quote(key, safe='')}?map_index={index}&stringify=false")["value"]
@@ -127,12 +129,55 @@ def instances(api, dag_id):
     return dict(sorted(found.items()))
 
 
-def record(platform, only, expected=frozenset()):
+def settle(platform, names):
+    """Waits until all that comes by itself has ended."""
+    seen, since = None, time.monotonic()
+
+    def settled():
+        nonlocal seen, since
+        states = [[run["state"] for run in platform.api.all(f"/dags/{name}/dagRuns", "dag_runs")] for name in names]
+        if states != seen or not all(state in FINISHED for found in states for state in found):
+            seen, since = states, time.monotonic()
+        return time.monotonic() - since > QUIET
+
+    try:
+        until(f"the runs in {platform.name}", settled, PATIENCE)
+    except TimeoutError as error:
+        print(error, flush=True)
+
+
+def unasked(api, dag_id):
+    """The runs that nobody started, as far as they do not depend on when they came."""
+    found = []
+    for run in api.all(f"/dags/{dag_id}/dagRuns", "dag_runs"):
+        if run["run_type"] == "manual":
+            continue
+        names = ["run_type", "state", "logical_date", "data_interval_start", "data_interval_end", "partition_key"]
+        names += ["run_after"] if run["run_type"] == "scheduled" else []
+        # The id of a run about a partition ends with letters at random.
+        names += ["dag_run_id"] if run["logical_date"] else []
+        told = {name: run[name] for name in names}
+        found.append({**told, "tasks": instances(api, dag_id, run["dag_run_id"])})
+    found.sort(key=lambda told: (str(told["logical_date"]), str(told["partition_key"])))
+    return {str(number): told for number, told in enumerate(found)}
+
+
+def record(platform, only, expected=frozenset(), schedules=False):
     """Runs all that is to run, some at a time; then stops the platform."""
     try:
         names = sorted(name for name in known_dags(platform, expected) if is_chosen(name, only))
+        if schedules:
+            paused = {dag["dag_id"] for dag in platform.api.all("/dags?paused=true", "dags")}
+            started = [name for name in names if name in paused]
+        else:
+            started = names
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            return dict(zip(names, pool.map(lambda name: run(platform, name), names)))
+            told = dict(zip(started, pool.map(lambda name: run(platform, name), started)))
+        if schedules:
+            settle(platform, names)
+            for name in names:
+                told.setdefault(name, {})["runs"] = unasked(platform.api, name)
+        return told
     finally:
         platform.stop()
 
@@ -176,7 +221,8 @@ def report(theirs, ours):
         print(f"\n{dag_id}")
         for place, left, right in found[:40]:
             print(f"  {place}: Airflow {shown(left)}, Tradewind {shown(right)}")
-    tasks = sum(len(told.get("tasks", {})) for told in theirs.values())
+    each = [run for told in theirs.values() for run in (told, *told.get("runs", {}).values())]
+    tasks = sum(len(run.get("tasks", {})) for run in each)
     print(f"\n{len(theirs)} DAGs, {tasks} task instances; {len(bad)} DAGs differ; {len(used)} of {len(allowed)} allowed differences seen")
     return not bad
 
@@ -206,12 +252,14 @@ def main():
         theirs = json.loads(options.recorded.read_text())
         theirs = {name: told for name, told in theirs.items() if is_chosen(name, options.only)}
     else:
-        theirs = record(Airflow(work, python, dags, plugins, schedules=options.schedules), options.only)
+        airflow = Airflow(work, python, dags, plugins, schedules=options.schedules)
+        theirs = record(airflow, options.only, schedules=options.schedules)
         if options.keep:
             options.keep.write_text(json.dumps(theirs, indent=1, sort_keys=True) + "\n")
     if options.what == "record":
         return 0
-    ours = record(Tradewind(work, python, dags, plugins), options.only, frozenset(theirs))
+    chosen = sorted(theirs) if options.what == "compare" else options.only
+    ours = record(Tradewind(work, python, dags, plugins), chosen, frozenset(theirs), options.schedules)
     (work / "tradewind.json").write_text(json.dumps(ours, indent=1, sort_keys=True) + "\n")
     return 0 if report(theirs, ours) else 1
 

@@ -7,6 +7,7 @@
 //! Never in here: what a DAG or a task instance means to Tradewind, SQL, Redis.
 
 mod channel;
+mod ending;
 mod environment;
 mod frame;
 pub mod log;
@@ -16,7 +17,8 @@ mod parse;
 mod zygote;
 
 pub use channel::{Channel, Fault};
+pub use ending::Ending;
 pub use environment::{AIRFLOW, Environment, Found, KNOWN, Unfit};
 pub use frame::{MAX_FRAME, Malformed};
 pub use parse::{Answers, Failure, Limits, Old, Parsed, Request as ParseRequest, Touched, parse};
-pub use zygote::{Child, DagFile, Ending, Error, Launch, Setup, Target, Zygote};
+pub use zygote::{Child, DagFile, Error, Launch, Setup, Target, Zygote};

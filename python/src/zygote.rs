@@ -18,6 +18,7 @@ use tokio::process::Command;
 use tokio::sync::oneshot;
 
 use crate::channel::Channel;
+use crate::ending::Ending;
 use crate::packet::{self, Order, Said};
 
 /// What makes the modules and starts the fork server.
@@ -109,10 +110,6 @@ pub struct Child {
     end: Ending,
 }
 
-/// The end of a child, before it has come.
-#[derive(Debug)]
-pub struct Ending(oneshot::Receiver<ExitStatus>);
-
 /// Why there is no child, or no server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -171,14 +168,6 @@ impl Child {
     #[must_use]
     pub fn apart(self) -> (Channel, Ending, [UnixStream; 3]) {
         (self.channel, self.end, [self.stdout, self.stderr, self.logs])
-    }
-}
-
-impl Ending {
-    /// How it ended; `None` when the server died before it, so that nobody knows. May be dropped and called again until it has
-    /// answered.
-    pub async fn wait(&mut self) -> Option<ExitStatus> {
-        (&mut self.0).await.ok()
     }
 }
 
@@ -268,7 +257,8 @@ impl Zygote {
         packet::send(&mut *self.control.lock().await, &order, &[&requests, &out, &err, &log]).await?;
         match launched.await {
             Ok(Ok(Launched { pid, ended })) => {
-                Ok(Child { pid, channel: Channel::new(channel), stdout, stderr, logs, end: Ending(ended) })
+                let end = Ending::of(pid, ended);
+                Ok(Child { pid, channel: Channel::new(channel), stdout, stderr, logs, end })
             }
             Ok(Err(reason)) => Err(Error::Refused(reason)),
             Err(_) => Err(Error::Gone(self.shared.words())),

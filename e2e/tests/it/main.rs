@@ -8,6 +8,7 @@ mod airflow_diff;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;
 mod airflow_older;
+mod airflow_orphans;
 mod airflow_people;
 mod airflow_plugins;
 mod airflow_secrets;

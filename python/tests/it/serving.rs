@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use futures_util::FutureExt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use python::{Environment, Error, Launch, Setup, Target, Unfit, Zygote};
@@ -73,8 +74,9 @@ async fn the_death_of_the_server_is_noticed_and_told() {
     let orphan = Pid::from_raw(child.pid as i32);
     kill(Pid::from_raw(ground.zygote.pid() as i32), Signal::SIGKILL).unwrap();
     let (_channel, mut end, _output) = child.apart();
-    assert!(end.wait().await.is_none(), "nobody knows how it ends");
-    assert!(ground.zygote.is_gone());
     assert!(matches!(ground.zygote.launch(&launch).await, Err(Error::Gone(_))));
+    assert!(ground.zygote.is_gone());
+    assert!(end.wait().now_or_never().is_none(), "its child lives on");
     kill(orphan, Signal::SIGKILL).unwrap();
+    assert!(end.wait().await.is_none(), "nobody knows how it ended");
 }

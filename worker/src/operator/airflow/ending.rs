@@ -92,7 +92,7 @@ impl Told {
                 Done::failed(reason.unwrap_or_else(|| "it failed; its log says why".to_owned()))
             }
             (None, Some(end @ (End::Exit(_) | End::Signal(_)))) => Done::failed(end.words(false)),
-            (None, None) => Done::ended(TryResult::Returned, "the fork server died, and this task with it"),
+            (None, None) => Done::failed("it ended when the fork server had died, so that nobody knows how"),
         };
         // However it ended: others may read it until the next try begins.
         Done { exit_code, xcoms: self.xcoms, ..done }
