@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::assignment::Assignment;
 use crate::backend::{Backend, Unavailable};
+use crate::output::Hides;
 use crate::records::Records;
 use crate::station::Station;
 
@@ -21,6 +22,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) station: &'a Station,
     /// Where is asked.
     pub(crate) backend: &'a dyn Backend,
+    /// Knows what the asking process was told in confidence.
+    pub(crate) secrets: &'a dyn Hides,
     /// The task. None for triggers: many run in one process, and nobody can tell which of them asks.
     pub(crate) task: Option<&'a Assignment>,
 }

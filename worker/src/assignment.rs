@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use store::Resumed;
 use store::masked_xcom::Masked;
 
-use crate::output::Output;
+use crate::output::{Hides, Output};
 
 /// One try of one task instance.
 #[derive(Debug, Clone)]

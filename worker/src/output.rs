@@ -26,7 +26,7 @@ pub(crate) use carried::Before;
 pub(crate) use last_line::Kept;
 pub(crate) use live::{Live, Tail};
 pub(crate) use runtime::mask::{Masker, secrets_in_json};
-pub(crate) use shown::{shortened, shown};
+pub(crate) use shown::{Hides, shortened, shown};
 pub(crate) use spool::{Spool, Spooled};
 
 /// A stream of a process.

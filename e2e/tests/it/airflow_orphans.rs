@@ -21,6 +21,7 @@ async fn tasks_outlive_the_process_that_they_were_forked_from() {
     let ended = |answer: &Value| answer["state"] == "success" || answer["state"] == "failed";
     let run = standalone.until("the run ended", "/dags/orphans/dagRuns/one", ended).await;
     let (_, tis) = standalone.api("GET", "/dags/orphans/dagRuns/one/taskInstances", None).await;
-    let tries: Vec<_> = tis["task_instances"].as_array().unwrap().iter().map(|ti| &ti["try_number"]).collect();
+    let tries: Vec<_> =
+        tis["task_instances"].as_array().unwrap().iter().map(|ti| &ti["try_number"]).collect();
     assert_eq!((&run["state"], tries), (&json!("success"), vec![&json!(1); 3]), "{tis:#}");
 }

@@ -12,7 +12,7 @@ const NESTED: &str = "client.*[secret]+$";
 const API_KEY: &str = "k3y=of?the#castle/ü";
 const TOKEN: &str = "t0ken\\with\\backslashes";
 const MIRRORED: &str = "it's a m1rrored \"phrase\"";
-const TASKS: [&str; 6] = ["says", "breaks", "renders", "leaves", "gives", "reads"];
+const TASKS: [&str; 8] = ["says", "breaks", "renders", "leaves", "gives", "reads", "plants", "defers"];
 
 /// Everything that answers people and programs, after the run.
 fn places() -> Vec<String> {
@@ -58,7 +58,10 @@ fn places() -> Vec<String> {
             places.push(format!("{run}/taskInstances/leaves/xcomEntries/{key}{end}"));
         }
     }
-    places.push(format!("{run}/taskInstances/gives/xcomEntries/return_value"));
+    for key in ["return_value", "planted", "by_trigger"] {
+        places.push(format!("{run}/taskInstances/gives/xcomEntries/{key}"));
+    }
+    places.push(format!("{run}/taskInstances/defers/xcomEntries/ended_with"));
     places.extend((0..5).map(|index| format!("{run}/taskInstances/takes/{index}")));
     places.extend((0..5).map(|index| format!("{page}/tasks/takes?map_index={index}")));
     places.push(format!("{page}/tasks/takes/instances"));
@@ -78,6 +81,7 @@ async fn no_secret_is_shown_in_any_form() {
     let dags = tempfile::tempdir().unwrap();
     let forms = include_str!("airflow/forms.py");
     fs::write(dags.path().join("forms.py"), forms).unwrap();
+    fs::write(dags.path().join("leaking.py"), include_str!("airflow/leaking.py")).unwrap();
     fs::write(dags.path().join("leaks.py"), include_str!("airflow/leaks.py")).unwrap();
     let mut command = Command::new(environment.interpreter());
     command.args(["-c", forms]).args([PASSWORD, NESTED, API_KEY, TOKEN, MIRRORED]);
@@ -153,18 +157,21 @@ async fn check_that_all_was_tried(standalone: &Standalone) {
     );
     let rendered = text(standalone, &format!("{task}/renders")).await;
     assert!(rendered.contains("postgres://me:***@h"), "{rendered}");
-    let named =
-        standalone.api("GET", "/dags/leaks/dagRuns/r/taskInstances/leaves/xcomEntries/named", None).await.1;
+    let xcom = async |of: &str| {
+        let (instance, key) = of.split_once('/').unwrap();
+        let path = format!("/dags/leaks/dagRuns/r/taskInstances/{instance}/xcomEntries/{key}");
+        standalone.api("GET", &path, None).await.1["value"].clone()
+    };
     let stars = json!({"password": "***", "extra": "***", "variable": "***", "json": "***", "masked": "***"});
-    assert_eq!(named["value"], stars, "{named:#}");
-    let equal = standalone
-        .api("GET", "/dags/leaks/dagRuns/r/taskInstances/reads/xcomEntries/return_value", None)
-        .await
-        .1;
-    assert_eq!(equal["value"], true, "{equal:#}");
+    assert_eq!(xcom("leaves/named").await, stars);
+    assert_eq!(xcom("gives/planted").await, stars);
+    assert_eq!(xcom("gives/by_trigger").await, json!({"it is": "***"}));
+    assert_eq!(xcom("defers/ended_with").await, json!(["***"]));
+    assert_eq!(
+        (xcom("reads/return_value").await, xcom("plants/return_value").await),
+        (true.into(), true.into())
+    );
     for (index, name) in ["password", "extra", "variable", "json", "masked"].iter().enumerate() {
-        let path =
-            format!("/dags/leaks/dagRuns/r/taskInstances/takes/xcomEntries/return_value?map_index={index}");
-        assert_eq!(standalone.api("GET", &path, None).await.1["value"], json!([name]));
+        assert_eq!(xcom(&format!("takes/return_value?map_index={index}")).await, json!([name]));
     }
 }

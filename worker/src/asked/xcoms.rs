@@ -1,11 +1,12 @@
 //! XComs of whichever instance is named. What a try leaves for itself is remembered with its end: `operator/airflow/answers.rs`.
 
-use domain::id::{RunKey, TryKey};
+use domain::id::{RunKey, TaskId, TryKey};
 use domain::outcome::MAX_XCOM_BYTES;
 use python::message::{Reply, XComOf};
 use serde_json::Value;
 use store::Store;
 use store::asked::{Left, XComAt};
+use store::masked_xcom::Masked;
 
 use super::Asker;
 use crate::backend::Unavailable;
@@ -68,6 +69,7 @@ impl Asker<'_> {
                 format!("an XCom has at most {MAX_XCOM_BYTES} bytes, not {size}: keep large values in files");
             return Ok(Reply::refusal(413, &text));
         }
+        self.mask(of, map_index, value).await?;
         let (by, at) = (self.attempt(), place(of, map_index));
         let leave = |store: Store| async move { store.leave_xcom_at(by, at, value).await };
         let XComOf { dag_id, run_id, task_id, key } = of;
@@ -84,6 +86,16 @@ impl Asker<'_> {
                 Reply::refusal(404, &text)
             }
         })
+    }
+
+    /// What is shown of an XCom is there before the XCom is.
+    async fn mask(&self, of: &XComOf, map_index: i32, value: &Value) -> Result<(), Unavailable> {
+        let Some(shown) = self.secrets.masked_value(value) else { return Ok(()) };
+        let (Some(run), Ok(task_id)) = (self.run(of).await?, TaskId::new(&of.task_id)) else { return Ok(()) };
+        let (key, value) = (of.key.clone(), value.clone());
+        let masked = &Masked { run, task_id, map_index, key, value, shown };
+        let mask = |store: Store| async move { store.mask_xcom(masked).await };
+        self.records()?.ask("what is shown of the XCom", &of.key, mask).await
     }
 
     /// Deletes an XCom of an instance. Airflow does not mind when there is none.

@@ -12,6 +12,7 @@ use domain::deferral::{Fired, Word};
 use domain::id::TryKey;
 use queue::{Bell, BellKind, LogId};
 use serde_json::Value;
+use store::masked_xcom::Masked;
 use tokio::time::Instant;
 
 use super::{SILENCE, Term, Worker, attempt_of, ticket_of};
@@ -80,6 +81,8 @@ struct Keeper<'a> {
     cancelled: BTreeSet<i64>,
     /// What was said and could not be recorded yet.
     unposted: Vec<Fired>,
+    /// What is to be shown of XComs that come with it.
+    unmasked: Vec<Masked>,
     runner: Option<Runner<'a>>,
     since: Instant,
     /// When something was held last.
@@ -100,6 +103,7 @@ impl<'a> Keeper<'a> {
             fresh: BTreeSet::new(),
             cancelled: BTreeSet::new(),
             unposted: Vec::new(),
+            unmasked: Vec::new(),
             runner: None,
             since: now,
             busy: now,
@@ -215,7 +219,8 @@ impl<'a> Keeper<'a> {
     }
 
     async fn answer(&mut self, body: Value) -> python::message::Reply {
-        let (reply, secrets) = answers::answer(body, &self.worker.station, &self.worker.records).await;
+        let (reply, secrets) =
+            answers::answer(body, &self.worker.station, &self.worker.records, &self.masker).await;
         if !secrets.is_empty() {
             self.held.values().for_each(|held| held.hide(&secrets));
             self.masker.add(secrets.iter().cloned());
@@ -240,6 +245,7 @@ impl<'a> Keeper<'a> {
             let Some(held) = self.held.remove(&id) else { continue };
             self.cancelled.insert(id);
             let (attempt, number) = (held.attempt(), held.trigger.number);
+            self.unmasked.extend(held.masked_xcoms(&word, &self.masker));
             held.finish(&self.worker.archive).await;
             let (worker, at) = (self.term.id, self.worker.station.clock.now());
             self.unposted.push(Fired { attempt, number, worker, at, word: self.masked(word) });
@@ -272,6 +278,12 @@ impl<'a> Keeper<'a> {
     /// Records what was said. What cannot be recorded now is kept and tried again; what was said of a trigger that somebody else holds
     /// meanwhile is dropped by the records.
     async fn post(&mut self) {
+        while let Some(masked) = self.unmasked.last() {
+            if let Err(error) = self.worker.store.mask_xcom(masked).await {
+                return tracing::warn!(%error, "what is shown of XComs of triggers cannot be recorded now");
+            }
+            self.unmasked.pop();
+        }
         while !self.unposted.is_empty() {
             let most = self.unposted.len().min(store::deferral::MOST_TRIGGERS);
             match self.worker.store.post_fired(&self.unposted[..most]).await {

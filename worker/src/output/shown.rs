@@ -8,6 +8,25 @@ use super::Output;
 /// Longest rendered text that is shown, in characters.
 const LONGEST_FIELD: usize = 64 << 10;
 
+/// Somebody who knows what is secret.
+pub(crate) trait Hides: Sync {
+    /// A value as it is shown, if it has a secret in it.
+    fn masked_value(&self, value: &Value) -> Option<Value>;
+}
+
+impl Hides for Masker {
+    fn masked_value(&self, value: &Value) -> Option<Value> {
+        let masked = self.json(value);
+        (masked != *value).then_some(masked)
+    }
+}
+
+impl Hides for Output {
+    fn masked_value(&self, value: &Value) -> Option<Value> {
+        self.state().masker.masked_value(value)
+    }
+}
+
 impl Output {
     /// What templates became, fit to be shown.
     pub(crate) fn shown(&self, fields: &Map<String, Value>) -> Map<String, Value> {
@@ -24,12 +43,6 @@ impl Output {
         let (fields, before) = state.rendered.as_ref()?;
         let now = shown(fields, &state.masker);
         (now != *before).then_some(now)
-    }
-
-    /// A value as it is shown, if it has a secret in it.
-    pub(crate) fn masked_value(&self, value: &Value) -> Option<Value> {
-        let masked = self.state().masker.json(value);
-        (masked != *value).then_some(masked)
     }
 }
 

@@ -5,11 +5,17 @@ use serde_json::Value;
 
 use crate::asked::{Asker, only_tasks};
 use crate::backend::{Backend, Unavailable};
+use crate::output::Masker;
 use crate::station::Station;
 
-/// The answer to a question, and what is a secret from now on.
-pub(crate) async fn answer(body: Value, station: &Station, backend: &dyn Backend) -> (Reply, Vec<String>) {
-    let asker = Asker { station, backend, task: None };
+/// The answer to a question, and what is a secret from now on. `known` is what has been secret before.
+pub(crate) async fn answer(
+    body: Value,
+    station: &Station,
+    backend: &dyn Backend,
+    known: &Masker,
+) -> (Reply, Vec<String>) {
+    let asker = Asker { station, backend, secrets: known, task: None };
     let mut secrets = Vec::new();
     let answered = match asked(&body) {
         Ok(Asked::Records(asking)) => asker.of_records(asking, &mut secrets).await,

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use domain::id::TryKey;
+use domain::deferral::Word;
+use domain::id::{TaskId, TryKey};
 use queue::Queue;
 use runtime::logs::LogKey;
 use serde_json::{Value, json};
 use store::deferral::HeldTrigger;
+use store::masked_xcom::Masked;
 use uuid::Uuid;
 
 use crate::operator::try_id;
-use crate::output::{Archive, Before, Output, Sink, Source, Spool, Tail};
+use crate::output::{Archive, Before, Hides, Masker, Output, Sink, Source, Spool, Tail};
 use crate::station::Station;
 
 /// A trigger that is held.
@@ -61,6 +63,26 @@ impl Held {
         }
         output.settle().await;
         self.output = Some(output);
+    }
+
+    /// What is to be shown of the XComs that it ends its task with, if there are secrets in them.
+    pub(crate) fn masked_xcoms(&self, word: &Word, secrets: &Masker) -> Vec<Masked> {
+        let (Word::Ended { xcoms, .. }, Ok(task_id)) = (word, TaskId::new(&self.trigger.task_id)) else {
+            return Vec::new();
+        };
+        let masked = |(key, value): (&String, &Value)| {
+            let shown = secrets.masked_value(value)?;
+            let (run, map_index) = (self.attempt().ti.run, self.trigger.map_index);
+            Some(Masked {
+                run,
+                task_id: task_id.clone(),
+                map_index,
+                key: key.clone(),
+                value: value.clone(),
+                shown,
+            })
+        };
+        xcoms.iter().filter_map(masked).collect()
     }
 
     /// Hides more texts.

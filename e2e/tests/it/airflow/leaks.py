@@ -7,7 +7,8 @@ import sys
 import time
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Connection, Variable, task
+from airflow.sdk import DAG, BaseOperator, Connection, Variable, task
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
 from forms import forms, sentences
 
@@ -30,6 +31,13 @@ def texts():
     for name, secret in secrets().items():
         for kind, text in {**forms(secret), **sentences(secret)}.items():
             yield f"{name} by {kind}", text
+
+
+class Defers(BaseOperator):
+    def execute(self, context):
+        from leaking import Leaks
+
+        self.defer(trigger=Leaks(), method_name="never")
 
 
 with DAG("leaks", schedule=None):
@@ -83,7 +91,15 @@ with DAG("leaks", schedule=None):
     def reads(early=None, ti=None):
         return ti.xcom_pull(task_ids="leaves", key="named") == secrets()
 
+    @task
+    def plants(ti=None):
+        of = {"dag_id": "leaks", "run_id": ti.run_id, "task_id": "gives"}
+        XCom.set(key="planted", value=secrets(), **of)
+        return ti.xcom_pull(task_ids="gives", key="planted") == secrets()
+
     says()
     breaks()
     leaves() >> reads()
-    takes.expand(text=gives())
+    given = gives()
+    takes.expand(text=given)
+    given >> plants() >> Defers(task_id="defers")

@@ -89,7 +89,12 @@ impl<'a> Answers<'a> {
     }
 
     fn asker(&self) -> Asker<'a> {
-        Asker { station: self.on.station, backend: self.on.backend, task: Some(self.on.assignment) }
+        Asker {
+            station: self.on.station,
+            backend: self.on.backend,
+            secrets: self.on.output,
+            task: Some(self.on.assignment),
+        }
     }
 
     /// What only a server can answer.
