@@ -3,6 +3,8 @@
 //! Rows are read as JSON objects, so that a column which only some versions have is simply absent in the others.
 
 mod fernet;
+pub mod history;
+mod pickle;
 
 use chrono::{DateTime, Utc};
 use diesel::{

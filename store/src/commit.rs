@@ -17,10 +17,10 @@ mod trace;
 
 use diesel::sql_types::{Array, BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use domain::engine::decision::Decisions;
+use domain::engine::{decision::Decisions, record::AuditRecord};
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 
-use crate::{Error, InboxId, LeaderProof, Store, hot::hot_query};
+use crate::{Error, InboxId, LeaderProof, Store, history::Records, hot::hot_query};
 
 /// Most rows of one statement.
 const MOST_ROWS: usize = 5_000;
@@ -69,6 +69,21 @@ impl Store {
         send(statements).await?;
         transaction.commit().await
     }
+}
+
+/// Writes runs that ended elsewhere, in the transaction of `conn`. The engine does not know them: it remembers active runs only.
+pub(crate) async fn write_history(
+    conn: &AsyncPgConnection,
+    records: &Records,
+    audit: &AuditRecord,
+) -> Result<(), Error> {
+    let mut statements = Vec::new();
+    run::insert(conn, &records.runs, &mut statements);
+    task_instance::insert(conn, &records.tis, &mut statements);
+    trace::insert_tries(conn, &records.tries, &mut statements);
+    trace::write_xcoms(conn, &records.xcoms, &mut statements)?;
+    trace::insert_audit(conn, std::slice::from_ref(audit), &mut statements);
+    send(statements).await
 }
 
 /// PostgreSQL carries them out in this order; what overlaps is only the way there and back.

@@ -35,6 +35,7 @@ pub mod dag;
 pub mod dag_version;
 pub mod deferral;
 pub mod event_log;
+pub mod history;
 pub mod import_error;
 pub mod inbox;
 pub mod job;

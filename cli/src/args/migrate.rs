@@ -1,6 +1,9 @@
 //! `tradewind migrate-from-airflow`
 
+use chrono::{DateTime, Utc};
 use clap::Args;
+
+use super::value::moment;
 
 /// What moves, and from where.
 #[derive(Args)]
@@ -20,4 +23,16 @@ pub struct MigrateFromAirflow {
     /// Bring every DAG over paused, whatever it is there: nothing runs twice while Airflow still does.
     #[arg(long)]
     pub paused: bool,
+    /// Bring the runs over, too, that have ended, with their task instances and tries. Needs the DAGs to have been read here.
+    #[arg(long)]
+    pub history: bool,
+    /// Only runs that were due at this moment or later.
+    #[arg(long, value_parser = moment, requires = "history")]
+    pub since: Option<DateTime<Utc>>,
+    /// At most so many runs of each DAG: the newest.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), requires = "history")]
+    pub last: u32,
+    /// Their XComs, too.
+    #[arg(long, requires = "history")]
+    pub xcoms: bool,
 }

@@ -1,6 +1,7 @@
 //! `tradewind migrate-from-airflow`: brings over what an Airflow keeps beside its DAG files. Decides first what is to happen to
 //! each record, prints that, and acts only when told to; what was moved already stays, so it can be run as often as one likes.
 
+mod history;
 mod plan;
 
 use anyhow::{Result, bail};
@@ -33,8 +34,15 @@ struct Row<'a> {
 pub async fn run(common: &Common, wanted: &MigrateFromAirflow) -> Result<()> {
     let (config, store) = setup::for_command(common).await?;
     let keys = wanted.fernet_key.as_deref().map(FernetKeys::parse).transpose()?;
-    let there = AirflowDatabase::connect(&wanted.from).await?.read(keys.as_ref()).await?;
-    let steps = plan::decide(there, &here(&store).await?, wanted);
+    let airflow = AirflowDatabase::connect(&wanted.from).await?;
+    let there = airflow.read(keys.as_ref()).await?;
+    let past = if wanted.history {
+        history::steps(&airflow, &store, &there.dags, wanted).await?
+    } else {
+        Vec::new()
+    };
+    let mut steps = plan::decide(there, &here(&store).await?, wanted);
+    steps.extend(past);
     let rows: Vec<Row<'_>> = steps.iter().map(Row::from).collect();
     output::list(common.output, &rows)?;
     if !wanted.apply {
@@ -48,7 +56,7 @@ pub async fn run(common: &Common, wanted: &MigrateFromAirflow) -> Result<()> {
     let mut moved = 0;
     for step in &steps {
         if let Some(action) = &step.action {
-            moved += usize::from(act(&store, action).await?);
+            moved += usize::from(act(&store, &airflow, action, wanted).await?);
         }
     }
     setup::ring(&config, Bell::Config).await?;
@@ -71,7 +79,12 @@ async fn here(store: &Store) -> Result<Here> {
 }
 
 /// False when there is nothing to act upon any more: a DAG or pool that was there went away meanwhile.
-async fn act(store: &Store, action: &Action) -> Result<bool> {
+async fn act(
+    store: &Store,
+    airflow: &AirflowDatabase,
+    action: &Action,
+    wanted: &MigrateFromAirflow,
+) -> Result<bool> {
     match action {
         Action::CreatePool(pool) => store.create_pool(pool).await?,
         Action::ChangePool(pool) => return Ok(store.update_pool(pool).await?),
@@ -84,6 +97,9 @@ async fn act(store: &Store, action: &Action) -> Result<bool> {
             return Ok(store.set_paused(dag_id, *is_paused, &setup::operator()).await?);
         }
         Action::Arrive(arrival) => return Ok(store.keep_arrival(arrival).await?),
+        Action::PutIn { dag_id, batches } => {
+            return history::put_in(store, airflow, dag_id, batches, wanted.xcoms).await;
+        }
     }
     Ok(true)
 }

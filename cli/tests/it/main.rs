@@ -4,6 +4,7 @@
 mod binary;
 mod examples;
 mod foreground;
+mod history;
 mod impostor;
 mod migrate;
 mod offline;

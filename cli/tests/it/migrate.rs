@@ -22,29 +22,41 @@ const TABLES: &str = "
     CREATE TABLE connection (id serial, conn_id text, conn_type text, description text, host text, schema text,
         login text, password text, port integer, is_encrypted boolean, is_extra_encrypted boolean, extra text);
     CREATE TABLE dag (dag_id text, is_paused boolean);
-    CREATE TABLE dag_run (id serial, dag_id text, run_id text, run_type text, data_interval_start timestamptz,
-        data_interval_end timestamptz);
+    CREATE TABLE dag_run (id serial, dag_id text, run_id text, run_type text, state text, data_interval_start timestamptz,
+        data_interval_end timestamptz, queued_at timestamptz, start_date timestamptz, end_date timestamptz);
+    CREATE TABLE task_instance (dag_id text, run_id text, task_id text, map_index integer DEFAULT -1, state text, try_number integer,
+        max_tries integer, queued_dttm timestamptz, start_date timestamptz, end_date timestamptz, pool text, pool_slots integer DEFAULT 1,
+        queue text, priority_weight integer, operator text, executor_config bytea);
+    CREATE TABLE xcom (dag_run_id integer, dag_id text, run_id text, task_id text, map_index integer DEFAULT -1, key text);
     INSERT INTO slot_pool (pool, slots, description) VALUES ('default_pool', 64, 'Default pool'), ('etl', 4, 'Loads');";
 
-fn execute(url: &str, statements: &str) {
+pub fn execute(url: &str, statements: &str) {
     let psql = Command::new("psql")
         .args([url, "--quiet", "--set=ON_ERROR_STOP=1", "--command", statements])
         .status();
     assert!(psql.unwrap().success());
 }
 
-fn airflow(server: &PrivatePostgres, version: u8) -> String {
+/// The metadata database of an Airflow of that version.
+pub fn airflow(server: &PrivatePostgres, version: u8) -> String {
     let url = server.url("airflow");
     server.create_database("airflow").unwrap();
     execute(&url, TABLES);
     // The date of a run, and whether the file is gone, have other names in each.
     let own = match version {
         2 => {
-            "ALTER TABLE dag ADD is_active boolean; ALTER TABLE dag_run ADD execution_date timestamptz;
+            "ALTER TABLE dag ADD is_active boolean; ALTER TABLE dag_run ADD execution_date timestamptz, ADD conf bytea;
+             ALTER TABLE xcom ADD value bytea;
              INSERT INTO dag VALUES ('nightly', true, true), ('hourly', false, true), ('gone', false, false)"
         }
         _ => {
-            "ALTER TABLE dag ADD is_stale boolean; ALTER TABLE dag_run ADD logical_date timestamptz;
+            "ALTER TABLE dag ADD is_stale boolean;
+             ALTER TABLE dag_run ADD logical_date timestamptz, ADD run_after timestamptz, ADD conf jsonb, ADD clear_number integer DEFAULT 0,
+                 ADD triggering_user_name text;
+             ALTER TABLE xcom ADD value jsonb;
+             CREATE TABLE dag_run_note (dag_run_id integer, content text);
+             CREATE TABLE task_instance_history (dag_id text, run_id text, task_id text, map_index integer DEFAULT -1, try_number integer,
+                 state text, queued_dttm timestamptz, start_date timestamptz, end_date timestamptz);
              ALTER TABLE slot_pool ADD include_deferred boolean DEFAULT true;
              INSERT INTO dag VALUES ('nightly', true, false), ('hourly', false, false), ('gone', false, true)"
         }
@@ -56,16 +68,16 @@ fn airflow(server: &PrivatePostgres, version: u8) -> String {
          INSERT INTO connection (conn_id, conn_type, host, login, password, port, is_encrypted, is_extra_encrypted, extra) VALUES
              ('warehouse', 'postgres', 'db.example.org', 'loader', '{PASSWORD}', 5432, true, true, '{EXTRA}'),
              ('without_type', NULL, NULL, NULL, NULL, NULL, false, false, '');
-         INSERT INTO dag_run (dag_id, run_type, data_interval_start, data_interval_end) VALUES
-             ('hourly', 'scheduled', '2026-01-01T00:00Z', '2026-01-01T01:00Z'),
-             ('hourly', 'scheduled', '2026-01-01T01:00Z', '2026-01-01T02:00Z'),
-             ('hourly', 'manual', '2026-06-01T01:00Z', '2026-06-01T02:00Z')"
+         INSERT INTO dag_run (dag_id, run_id, run_type, data_interval_start, data_interval_end) VALUES
+             ('hourly', 'first', 'scheduled', '2026-01-01T00:00Z', '2026-01-01T01:00Z'),
+             ('hourly', 'second', 'scheduled', '2026-01-01T01:00Z', '2026-01-01T02:00Z'),
+             ('hourly', 'third', 'manual', '2026-06-01T01:00Z', '2026-06-01T02:00Z')"
     );
     execute(&url, &rows);
     url
 }
 
-fn verdicts(told: &Value) -> Vec<String> {
+pub fn verdicts(told: &Value) -> Vec<String> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let rows = told.as_array().unwrap().iter();
     rows.map(|row| format!("{} {}: {}", text(row, "kind"), text(row, "name"), text(row, "what"))).collect()

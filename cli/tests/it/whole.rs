@@ -24,11 +24,11 @@ tasks:
   third: {depends_on: second, bash: echo three}
 "#;
 
-struct Standalone(Option<Child>);
+pub struct Standalone(Option<Child>);
 
 impl Standalone {
     /// Starts it and waits until it says that it is ready. Nobody reads on from there, which must not trouble it.
-    fn start(place: &Place) -> Self {
+    pub fn start(place: &Place) -> Self {
         let mut command = place.command(&["standalone", "--port", "0", "--dags", "dags"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -37,7 +37,7 @@ impl Standalone {
         Self(Some(child))
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let child = self.0.take().unwrap();
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
         assert_eq!(ended_in_time(child).status.code(), Some(0));
@@ -164,7 +164,7 @@ fn wait_for_success(place: &Place) {
 
 /// Looks until something is so. Each look is a process that asks the database, so this is no busy loop.
 #[track_caller]
-fn until(is_so: impl Fn() -> bool) {
+pub fn until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + LONG;
     while !is_so() {
         assert!(Instant::now() < deadline, "it never came true");

@@ -51,6 +51,13 @@ pub enum Action {
     },
     /// Keeps how a DAG stood until it is read.
     Arrive(Arrival),
+    /// Puts in runs that have ended.
+    PutIn {
+        /// Their DAG.
+        dag_id: DagId,
+        /// Their numbers in Airflow, newest first; each batch is one transaction.
+        batches: Vec<Vec<i64>>,
+    },
 }
 
 /// What becomes of a record, in a word.
@@ -68,6 +75,8 @@ pub enum Verdict {
     Refused,
     /// It could not be decrypted.
     Unreadable,
+    /// Something else has to happen first.
+    Later,
 }
 
 impl Verdict {
@@ -80,6 +89,7 @@ impl Verdict {
             Self::Kept => "kept",
             Self::Refused => "refused",
             Self::Unreadable => "unreadable",
+            Self::Later => "later",
         }
     }
 }
@@ -87,7 +97,7 @@ impl Verdict {
 /// One record of Airflow's, and what becomes of it.
 #[derive(Debug)]
 pub struct Step {
-    /// `pool`, `variable`, `connection` or `dag`.
+    /// `pool`, `variable`, `connection`, `dag` or `history`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -100,11 +110,18 @@ pub struct Step {
 }
 
 impl Step {
-    fn new(kind: &'static str, name: impl Into<String>, verdict: Verdict, why: impl Into<String>) -> Self {
+    /// One about which nothing is to be done.
+    pub fn new(
+        kind: &'static str,
+        name: impl Into<String>,
+        verdict: Verdict,
+        why: impl Into<String>,
+    ) -> Self {
         Self { kind, name: name.into(), verdict, why: why.into(), action: None }
     }
 
-    fn with(self, action: Action) -> Self {
+    /// The same, with something to be done.
+    pub fn with(self, action: Action) -> Self {
         Self { action: Some(action), ..self }
     }
 }
@@ -155,7 +172,9 @@ fn step(kind: &'static str, name: String, verdict: Verdict, action: Action) -> S
     match verdict {
         Verdict::New | Verdict::Changed => Step::new(kind, name, verdict, "").with(action),
         Verdict::Kept => Step::new(kind, name, verdict, "it is here and differs; --overwrite replaces it"),
-        Verdict::Same | Verdict::Refused | Verdict::Unreadable => Step::new(kind, name, verdict, ""),
+        Verdict::Same | Verdict::Refused | Verdict::Unreadable | Verdict::Later => {
+            Step::new(kind, name, verdict, "")
+        }
     }
 }
 

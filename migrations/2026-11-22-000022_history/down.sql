@@ -1,0 +1,1 @@
+DROP SEQUENCE past_run_key;
