@@ -14,6 +14,7 @@ def main():
     texts = json.loads(sys.argv.pop(1))
     package = sys.modules[PACKAGE] = types.ModuleType(PACKAGE)
     package.__path__ = []
+    package.texts = dict(texts)
     # In the order in which they are given: a module is made after those that it imports.
     for name, text in texts:
         module = types.ModuleType(f"{PACKAGE}.{name}")

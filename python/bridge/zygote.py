@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 
-from tradewind_bridge import arguments, context, kept, moved, nests, orphans, pages, reading, rehearsal, wire
+from tradewind_bridge import arguments, context, kept, moved, nests, orphans, other_user, pages, reading, rehearsal, wire
 
 
 def main():
@@ -56,6 +56,7 @@ def prepare(preload):
         except ImportError:
             continue
     rehearsal.warm(task_runner)
+    other_user.install(task_runner)
     reading.install(processor)
     if os.environ.get("TRADEWIND_AIRFLOW_COMPAT") != "off":
         for part in (moved, arguments, context):

@@ -24,7 +24,7 @@ use crate::packet::{self, Order, Said};
 /// What makes the modules and starts the fork server.
 const PROGRAM: &str = include_str!("../bridge/boot.py");
 /// The bridge's modules. Each comes after those that it imports.
-const MODULES: [(&str, &str); 16] = [
+const MODULES: [(&str, &str); 17] = [
     ("notices", include_str!("../bridge/notices.py")),
     ("names", include_str!("../bridge/names.py")),
     ("stand_ins", include_str!("../bridge/stand_ins.py")),
@@ -38,6 +38,7 @@ const MODULES: [(&str, &str); 16] = [
     ("pages", include_str!("../bridge/pages.py")),
     ("witness", include_str!("../bridge/witness.py")),
     ("rehearsal", include_str!("../bridge/rehearsal.py")),
+    ("other_user", include_str!("../bridge/other_user.py")),
     ("kept", include_str!("../bridge/kept.py")),
     ("nests", include_str!("../bridge/nests.py")),
     ("zygote", include_str!("../bridge/zygote.py")),

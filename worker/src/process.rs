@@ -8,6 +8,7 @@ mod ends;
 mod group;
 mod oom;
 mod orphans;
+mod others;
 pub(crate) mod pump;
 
 use std::ffi::OsString;

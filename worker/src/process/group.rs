@@ -8,6 +8,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
+use super::others;
+
 /// How long to wait for a group to vanish after SIGKILL. A process stuck in the kernel (a dead network disk)
 /// cannot be killed before the kernel lets go of it.
 const AFTER_KILL: Duration = Duration::from_secs(2);
@@ -75,8 +77,11 @@ impl Group {
     }
 
     fn signal(self, signal: Signal) {
-        // An empty group is the only failure that can be met, and the best one.
-        let _ = killpg(self.0, signal);
+        match killpg(self.0, signal) {
+            Err(Errno::EPERM) => others::signal(self.0, signal),
+            // An empty group is the only other failure that can be met, and the best one.
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Reaps orphans of the group that became our children (see `orphans`). Its leader is never among them: the
