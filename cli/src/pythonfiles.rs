@@ -12,7 +12,7 @@ use domain::{
 };
 use futures_util::future::{BoxFuture, ready};
 use python::{
-    Answers, Environment, Limits, Old, ParseRequest, Setup, Zygote,
+    Answers, Environment, Old, ParseRequest, Setup, Zygote,
     message::{Reply, Request},
     parse,
 };
@@ -102,7 +102,7 @@ impl Ground {
             callbacks: &[],
             environment: &environment,
         };
-        let parsed = parse(&self.zygote, &request, Limits::default(), &NoRecords).await;
+        let parsed = parse(&self.zygote, &request, self.environment.limits(), &NoRecords).await;
         parsed.map_err(|failure| failure.to_string())
     }
 }

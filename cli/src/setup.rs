@@ -64,6 +64,8 @@ pub fn python(config: &Config) -> python::Environment {
     python::Environment::of(config.home.path())
         .with_compat(*config.airflow_compat)
         .with_kept_files(*config.airflow_kept_files)
+        .with_parse_memory(config.airflow_parse_memory.bytes())
+        .with_plugins_folder(config.airflow_plugins_folder.value.clone())
 }
 
 /// The configuration of a command, which says on the standard error what is strange about it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::message::API_VERSION;
+use crate::parse::Limits;
 
 /// The version of Airflow that is installed unless another one is asked for.
 pub const AIRFLOW: &str = "3.3.2";
@@ -19,6 +20,8 @@ const STANDARD: &str = "apache-airflow-providers-standard";
 const COMPAT: &str = "TRADEWIND_AIRFLOW_COMPAT";
 /// Tells the fork server for how many DAG files it keeps what was read.
 const KEPT_FILES: &str = "TRADEWIND_AIRFLOW_KEPT_FILES";
+/// Where Airflow looks for plugins.
+const PLUGINS_FOLDER: &str = "AIRFLOW__CORE__PLUGINS_FOLDER";
 /// How long a check may take: it imports Airflow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,6 +35,10 @@ pub struct Environment {
     compat: bool,
     /// For so many DAG files a fork server keeps a process that has read it.
     kept_files: u8,
+    /// So many bytes of memory may a process map that reads a DAG file.
+    parse_memory: Option<u64>,
+    /// Where plugins are, if somebody has said so.
+    plugins_folder: Option<PathBuf>,
 }
 
 /// What is in an environment that can be used.
@@ -66,6 +73,9 @@ pub enum Unfit {
         /// What is wrong.
         what: String,
     },
+    /// The folder of plugins that somebody has named is not there.
+    #[error("there is no folder {} with plugins of Airflow's, which TRADEWIND_AIRFLOW_PLUGINS_FOLDER names", .0.display())]
+    NoPlugins(PathBuf),
     /// A program could not be run or said that it failed.
     #[error("{what} failed: {why}")]
     Failed {
@@ -91,7 +101,8 @@ impl Environment {
     /// The environment in a folder of its own, whether or not it has been made.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder, compat: true, kept_files: 0 }
+        let parse_memory = Limits::default().memory;
+        Self { folder, compat: true, kept_files: 0, parse_memory, plugins_folder: None }
     }
 
     /// Whether files written for Airflow 1.10 and 2 are understood: imports, arguments and context keys that Airflow 3 removed. They
@@ -106,6 +117,24 @@ impl Environment {
     #[must_use]
     pub fn with_kept_files(self, kept_files: u8) -> Self {
         Self { kept_files, ..self }
+    }
+
+    /// How many bytes of memory a process may map that reads a DAG file. 2 GiB unless this says otherwise.
+    #[must_use]
+    pub fn with_parse_memory(self, parse_memory: Option<u64>) -> Self {
+        Self { parse_memory, ..self }
+    }
+
+    /// Where plugins of Airflow's are. Where `AIRFLOW__CORE__PLUGINS_FOLDER` or Airflow itself says, unless this says otherwise.
+    #[must_use]
+    pub fn with_plugins_folder(self, plugins_folder: Option<PathBuf>) -> Self {
+        Self { plugins_folder, ..self }
+    }
+
+    /// What a DAG file may take while it is read in this environment.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { memory: self.parse_memory, ..Limits::default() }
     }
 
     /// Its folder.
@@ -133,6 +162,9 @@ impl Environment {
     pub async fn check(&self) -> Result<Found, Unfit> {
         if !self.exists() {
             return Err(Unfit::Missing(self.folder.clone()));
+        }
+        if let Some(folder) = self.plugins_folder.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(Unfit::NoPlugins(folder.clone()));
         }
         let broken = |what: String| Unfit::Broken { folder: self.folder.clone(), what };
         let mut command = Command::new(self.interpreter());
@@ -220,7 +252,10 @@ impl Environment {
             (COMPAT, if self.compat { "on" } else { "off" }),
             (KEPT_FILES, &self.kept_files.to_string()),
         ];
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        let plugins =
+            self.plugins_folder.as_ref().map(|folder| (PLUGINS_FOLDER, folder.display().to_string()));
+        let pairs = pairs.into_iter().map(|(name, value)| (name, value.to_owned()));
+        pairs.chain(plugins).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ pub struct Parsed {
     pub read: Vec<Touched>,
     /// The end of what it printed.
     pub printed: String,
+    /// How many bytes it printed in all.
+    pub printed_bytes: u64,
 }
 
 /// A place in a DAG file that uses something of an older version of Airflow.
@@ -166,6 +169,7 @@ pub async fn parse(
     match read {
         Ok(mut parsed) => {
             parsed.printed = printed.text();
+            parsed.printed_bytes = printed.total.load(Ordering::Relaxed);
             Ok(parsed)
         }
         Err(Failure::Died { how, .. }) => Err(Failure::Died { how, printed: printed.quoted() }),
@@ -275,6 +279,7 @@ fn parsed(
         old,
         read,
         printed: String::new(),
+        printed_bytes: 0,
     }
 }
 
@@ -306,17 +311,20 @@ impl Drop for Group {
 struct Tail {
     limit: usize,
     kept: Mutex<VecDeque<u8>>,
+    /// How much there was.
+    total: AtomicU64,
 }
 
 impl Tail {
     fn new(limit: usize) -> Self {
-        Self { limit, kept: Mutex::default() }
+        Self { limit, kept: Mutex::default(), total: AtomicU64::new(0) }
     }
 
     /// Reads a stream to its end. However much there is, only the end is kept.
     async fn take(&self, mut stream: UnixStream) {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            self.total.fetch_add(read as u64, Ordering::Relaxed);
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend(&buffer[..read]);
             let surplus = kept.len().saturating_sub(self.limit);

@@ -7,6 +7,7 @@ mod environment;
 mod home;
 mod listener;
 mod logging;
+mod memory;
 pub mod setting;
 mod value;
 
@@ -19,6 +20,7 @@ pub(crate) use home::make_private_folder;
 pub use home::{Home, Unusable};
 pub use listener::{Host, Port};
 pub use logging::{LogFilter, LogFormat};
+pub use memory::Memory;
 pub use setting::Setting;
 pub use value::{Given, Listed, Origin, Value};
 
@@ -92,6 +94,10 @@ pub struct Config {
     pub airflow_compat: Value<bool>,
     /// `TRADEWIND_AIRFLOW_KEPT_FILES`, default 8: for so many Airflow DAG files a worker keeps what it has read.
     pub airflow_kept_files: Value<u8>,
+    /// `TRADEWIND_AIRFLOW_PARSE_MEMORY`, default 2G: so much memory may the process map that reads an Airflow DAG file.
+    pub airflow_parse_memory: Value<Memory>,
+    /// `TRADEWIND_AIRFLOW_PLUGINS_FOLDER`, default none: `AIRFLOW__CORE__PLUGINS_FOLDER`, or `python/airflow/plugins` in the home.
+    pub airflow_plugins_folder: Value<Option<PathBuf>>,
     /// `TRADEWIND_ADMIN_PASSWORD`, default none: the password of the user `admin`, set at the first start.
     pub admin_password: Value<Option<Secret>>,
     /// `TRADEWIND_LOG`, default `info`.
@@ -172,6 +178,10 @@ impl Config {
             airflow_kept_files: from
                 .find(&setting::AIRFLOW_KEPT_FILES, None, parse_kept_files)?
                 .unwrap_or_else(|| Value::default(KEPT_FILES)),
+            airflow_parse_memory: from
+                .find(&setting::AIRFLOW_PARSE_MEMORY, None, Memory::parse)?
+                .unwrap_or_else(|| Value::default(Memory::TWO_GIB)),
+            airflow_plugins_folder: from.optional(&setting::AIRFLOW_PLUGINS_FOLDER, None, folder)?,
             admin_password: from.optional(&setting::ADMIN_PASSWORD, None, parse_password)?,
             log: from.or_default(&setting::LOG, None, LogFilter::parse)?,
             log_format: from.or_default(&setting::LOG_FORMAT, None, LogFormat::parse)?,
@@ -203,6 +213,10 @@ impl Config {
             self.airflow_compat
                 .listed(&setting::AIRFLOW_COMPAT, |on| if *on { "on" } else { "off" }.to_owned()),
             self.airflow_kept_files.listed(&setting::AIRFLOW_KEPT_FILES, shown),
+            self.airflow_parse_memory.listed(&setting::AIRFLOW_PARSE_MEMORY, shown),
+            self.airflow_plugins_folder.listed(&setting::AIRFLOW_PLUGINS_FOLDER, |folder| {
+                folder.as_ref().map_or_else(String::new, |folder| folder.display().to_string())
+            }),
             self.admin_password.listed(&setting::ADMIN_PASSWORD, |password| {
                 password.as_ref().map_or_else(String::new, hidden)
             }),

@@ -121,7 +121,7 @@ impl Bridge {
         records: &Records<'_>,
     ) -> Result<Parsed, Failure> {
         let request = ParseRequest { last_runs, ..self.request(file, &[]) };
-        parse(zygote, &request, Limits::default(), records).await
+        parse(zygote, &request, self.environment.limits(), records).await
     }
 
     /// Runs callbacks in a file.
@@ -142,6 +142,11 @@ impl Bridge {
     fn request<'a>(&'a self, file: &'a str, callbacks: &'a [Value]) -> ParseRequest<'a> {
         let (folder, environment) = (&self.folder, &self.variables);
         ParseRequest { file, folder, bundle: BUNDLE, last_runs: &NO_RUNS, callbacks, environment }
+    }
+
+    /// What a file may take while it is read.
+    pub fn limits(&self) -> Limits {
+        self.environment.limits()
     }
 
     /// The absolute path of a file below the DAGs folder.

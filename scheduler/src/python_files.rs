@@ -24,6 +24,9 @@ use crate::{
 /// Most uses of older versions of Airflow that are told of one file.
 const MOST_TOLD: usize = 20;
 
+/// More printed bytes than that are worth a warning: it is done each time the file is read, and nobody sees it.
+const MUCH: u64 = 1 << 20;
+
 /// Reads Python files.
 pub struct Reader {
     bridge: Arc<Bridge>,
@@ -112,6 +115,13 @@ fn loaded(file: &PythonFile, parsed: Parsed, masker: &Masker) -> LoadedFile {
             uses = parsed.old.len(),
             "it uses what Airflow 3 removed: {}",
             uses.join("; ")
+        );
+    }
+    if parsed.printed_bytes > MUCH {
+        warn!(
+            file = file.file,
+            bytes = parsed.printed_bytes,
+            "it prints much whenever it is read, which nobody sees: move that into its tasks"
         );
     }
     let mut dags = Vec::with_capacity(parsed.dags.len());

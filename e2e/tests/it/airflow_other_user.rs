@@ -79,7 +79,11 @@ async fn tasks_run_as_another_user_and_are_ended_as_well() {
         standalone.api("GET", &path, None).await.1["value"].clone()
     };
     assert_eq!(xcom("who").await, json!([NOBODY, "/nonexistent", "who"]));
-    assert_eq!(xcom("reads").await, json!([0, NOBODY, "/nonexistent", "who"]), "only who is told to is another");
+    assert_eq!(
+        xcom("reads").await,
+        json!([0, NOBODY, "/nonexistent", "who"]),
+        "only who is told to is another"
+    );
     assert_eq!(xcom("shell").await, json!(NOBODY.to_string()), "in a file that needs an old name");
     let said = log(&standalone, "allowed", "who").await;
     assert!(said.contains("the key is ***") && !said.contains("pheasant"), "{said}");
@@ -99,7 +103,8 @@ async fn stop_what_hangs(standalone: &Standalone) {
     let hangs = |answer: &Value| answer.to_string().contains("it hangs as ");
     let said = standalone.until("it hangs", &format!("{path}/logs/1"), hangs).await.to_string();
     let pid: i32 = said.split_once("it hangs as ").unwrap().1.split('.').next().unwrap().parse().unwrap();
-    let owner = || fs::metadata(format!("/proc/{pid}")).map(|found| std::os::unix::fs::MetadataExt::uid(&found)).ok();
+    let owner =
+        || fs::metadata(format!("/proc/{pid}")).map(|found| std::os::unix::fs::MetadataExt::uid(&found)).ok();
     assert_eq!(owner(), Some(NOBODY));
     let (status, answer) = standalone.api("PATCH", path, Some(json!({"new_state": "failed"}))).await;
     assert!(status.is_success(), "{status} {answer:#}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{airflow_environment::environment, platform::Standalone, servers::tradewind};
 
-const PLUGINS: &str = "AIRFLOW__CORE__PLUGINS_FOLDER";
+const PLUGINS: &str = "TRADEWIND_AIRFLOW_PLUGINS_FOLDER";
 /// Runs that the API tells at once.
 const PAGE: usize = 100;
 

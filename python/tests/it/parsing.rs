@@ -132,6 +132,82 @@ async fn whatever_a_file_does_it_harms_only_itself() {
     assert_eq!(dag_ids(&good), ["good"], "the fork server is unharmed");
 }
 
+#[tokio::test]
+async fn memory_is_limited_as_somebody_has_said() {
+    let Some(ground) = Ground::lay().await else { return };
+    // Mapped is enough: nothing of it has to exist.
+    let text = |mib: u32| format!("import mmap\nkept = mmap.mmap(-1, {mib} << 20)\n{GOOD}");
+    let usual = read(&ground, "usual.py", &text(1200), ground.environment.limits()).await.unwrap();
+    assert_eq!(dag_ids(&usual), ["good"], "1.2 of 2 GiB: {usual:?}");
+    let environment = ground.environment.clone().with_parse_memory(Some(1 << 30));
+    let less = read(&ground, "less.py", &text(1200), environment.limits()).await.unwrap();
+    assert!(
+        less.errors.values().any(|trace| trace.contains("Cannot allocate memory")),
+        "1.2 of 1 GiB: {less:?}"
+    );
+    let good = read(&ground, "good.py", GOOD, environment.limits()).await.unwrap();
+    assert_eq!(dag_ids(&good), ["good"]);
+    let without = environment.with_parse_memory(None).limits();
+    assert_eq!(dag_ids(&read(&ground, "large.py", &text(3000), without).await.unwrap()), ["good"]);
+}
+
+/// The most memory that this process has had, in MiB.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn a_file_that_prints_a_gigabyte_is_read_in_bounded_memory_beside_others() {
+    let Some(ground) = Ground::lay().await else { return };
+    let before = most_memory();
+    let text = format!("import sys\nfor _ in range(10_000): print('x' * 100_000)\nprint('the end')\n{GOOD}");
+    let endless = "# airflow dag\nwhile True: print('y' * 100_000)\n";
+    let impatient = Limits { time: Duration::from_secs(2), ..Limits::default() };
+    let (loud, endless, good) = tokio::join!(
+        read(&ground, "loud.py", &text, Limits::default()),
+        read(&ground, "endless.py", endless, impatient),
+        read(&ground, "good.py", GOOD, Limits::default()),
+    );
+    let loud = loud.unwrap();
+    assert_eq!((dag_ids(&loud), dag_ids(&good.unwrap())), (vec!["good"], vec!["good"]));
+    assert!(loud.printed_bytes > 1_000_000_000, "{}", loud.printed_bytes);
+    assert!(loud.printed.len() <= 8 << 10 && loud.printed.ends_with("the end"), "{}", loud.printed.len());
+    assert!(matches!(endless, Err(Failure::TooSlow(_))), "{endless:?}");
+    assert!(most_memory() < before + 64, "{before} MiB before and {} now", most_memory());
+}
+
+/// Makes many processes, and waits.
+const BOMB: &str = r#"
+# airflow dag
+import os, time
+for _ in range(50):
+    if os.fork() == 0:
+        time.sleep(1000)
+time.sleep(1000)
+"#;
+
+#[tokio::test]
+async fn many_processes_of_a_file_end_with_it() {
+    let Some(ground) = Ground::lay().await else { return };
+    let place = ground.folder.path().join("group");
+    let text =
+        format!("import os\nopen({:?}, 'w').write(str(os.getpgrp()))\n{BOMB}", place.to_str().unwrap());
+    let impatient = Limits { time: Duration::from_secs(3), ..Limits::default() };
+    let bomb = read(&ground, "bomb.py", &text, impatient).await;
+    assert!(matches!(bomb, Err(Failure::TooSlow(_))), "{bomb:?}");
+    let group: i32 = std::fs::read_to_string(&place).unwrap().parse().unwrap();
+    let group = nix::unistd::Pid::from_raw(group);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while nix::sys::signal::killpg(group, None) != Err(nix::errno::Errno::ESRCH) {
+        assert!(tokio::time::Instant::now() < deadline, "some of them go on");
+        tokio::task::yield_now().await;
+    }
+    let good = read(&ground, "good.py", GOOD, Limits::default()).await.unwrap();
+    assert_eq!(dag_ids(&good), ["good"]);
+}
+
 /// Waits until the process is gone. It was killed; the system takes a moment, and who reaps it is its business.
 async fn until_gone(pid: i32) {
     let is_gone = || {

@@ -29,6 +29,9 @@ async fn an_interpreter_that_is_missing_or_has_no_airflow_is_said() {
 #[tokio::test]
 async fn the_environment_is_one_that_is_known() {
     let Some(environment) = environment().await else { return };
+    let nowhere = environment.clone().with_plugins_folder(Some("/nonexistent/plugins".into()));
+    let unfit = nowhere.check().await.unwrap_err();
+    assert!(unfit.to_string().contains("no folder /nonexistent/plugins with plugins"), "{unfit}");
     let found = environment.check().await.unwrap();
     assert!(found.airflow.starts_with("3.3."), "{found:?}");
     assert_eq!(found.messages, python::message::API_VERSION);

@@ -130,6 +130,20 @@ pub static AIRFLOW_KEPT_FILES: Setting = plain(
     None,
     "For how many Airflow DAG files a worker keeps what it has read, for tasks that follow each other; 0 for none.",
 );
+/// How much memory reading a DAG file may take.
+pub static AIRFLOW_PARSE_MEMORY: Setting = plain(
+    "airflow_parse_memory",
+    "TRADEWIND_AIRFLOW_PARSE_MEMORY",
+    None,
+    "How much memory the process may map that reads an Airflow DAG file, such as 512M or 2G; off for no limit.",
+);
+/// Where plugins of Airflow's are.
+pub static AIRFLOW_PLUGINS_FOLDER: Setting = plain(
+    "airflow_plugins_folder",
+    "TRADEWIND_AIRFLOW_PLUGINS_FOLDER",
+    None,
+    "The folder with plugins of Airflow's, as in its setting plugins_folder.",
+);
 /// The first user's password.
 pub static ADMIN_PASSWORD: Setting = secret(
     "admin_password",
@@ -149,7 +163,7 @@ pub static LOG_FORMAT: Setting = plain(
 );
 
 /// All of them, in the order of `config list`.
-pub fn all() -> [&'static Setting; 18] {
+pub fn all() -> [&'static Setting; 20] {
     [
         &HOME,
         &DATABASE_URL,
@@ -166,6 +180,8 @@ pub fn all() -> [&'static Setting; 18] {
         &FAIR_SHARE,
         &AIRFLOW_COMPAT,
         &AIRFLOW_KEPT_FILES,
+        &AIRFLOW_PARSE_MEMORY,
+        &AIRFLOW_PLUGINS_FOLDER,
         &ADMIN_PASSWORD,
         &LOG,
         &LOG_FORMAT,

@@ -29,8 +29,28 @@ fn defaults() {
     );
     assert!(config.policy.is_none() && *config.fair_share && *config.airflow_compat);
     assert_eq!(*config.airflow_kept_files, 8);
+    assert_eq!(config.airflow_parse_memory.bytes(), Some(2 << 30));
+    assert!(config.airflow_plugins_folder.is_none());
     assert!(config.warnings.is_empty());
     assert!(config.list().iter().all(|listed| listed.origin == Origin::Default));
+}
+
+#[test]
+fn reading_airflow_dag_files_has_settings() {
+    for (given, bytes, shown) in [
+        ("512M", Some(512 << 20), "512M"),
+        ("3072m", Some(3 << 30), "3G"),
+        (" 4g ", Some(4 << 30), "4G"),
+        ("off", None, "off"),
+    ] {
+        let config = with([("HOME", "/home/ann"), ("TRADEWIND_AIRFLOW_PARSE_MEMORY", given)]).unwrap();
+        assert_eq!(config.airflow_parse_memory.bytes(), bytes);
+        let listed = config.list();
+        let listed = listed.iter().find(|listed| listed.setting.name == "airflow_parse_memory").unwrap();
+        assert_eq!((listed.value.as_str(), listed.origin), (shown, Origin::Environment));
+    }
+    let config = with([("HOME", "/home/ann"), ("TRADEWIND_AIRFLOW_PLUGINS_FOLDER", "~/plugins")]).unwrap();
+    assert_eq!(config.airflow_plugins_folder.as_deref(), Some(Path::new("/home/ann/plugins")));
 }
 
 #[test]
@@ -98,6 +118,9 @@ fn secrets_are_masked_wherever_they_are_shown() {
 #[test_case("TRADEWIND_LOG_FORMAT", "xml", "auto, text or json")]
 #[test_case("TRADEWIND_AIRFLOW_COMPAT", "maybe", "on or off")]
 #[test_case("TRADEWIND_AIRFLOW_KEPT_FILES", "65", "a whole number from 0 to 64")]
+#[test_case("TRADEWIND_AIRFLOW_PARSE_MEMORY", "511M", "at least 512M, or off")]
+#[test_case("TRADEWIND_AIRFLOW_PARSE_MEMORY", "2000000000", "such as 512M or 2G"; "a size without a unit")]
+#[test_case("TRADEWIND_AIRFLOW_PARSE_MEMORY", "99999999999999999999G", "such as 512M or 2G"; "a size that is no number")]
 #[test_case("TRADEWIND_LOGS_URL", "ftp://host/logs", "s3://")]
 #[test_case("TRADEWIND_LOGS_URL", "file://host/logs", "file:///")]
 #[test_case("TRADEWIND_LOGS_URL", "s3://key:secret@bucket", "without credentials")]

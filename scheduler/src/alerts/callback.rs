@@ -45,7 +45,7 @@ pub(super) async fn call(store: &Store, bridge: &Bridge, facts: &Facts, time: Du
         Err(why) => return nothing(Fault::passing(why)),
     };
     let records = Records::of(store);
-    let limits = Limits { time, output: LOG, ..Limits::default() };
+    let limits = Limits { time, output: LOG, ..bridge.limits() };
     let run = bridge.run(&zygote, &bridge.path(&file), &[request], limits, &records).await;
     let masker = records.into_masker();
     match run {
