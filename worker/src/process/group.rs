@@ -77,10 +77,9 @@ impl Group {
     }
 
     fn signal(self, signal: Signal) {
-        match killpg(self.0, signal) {
-            Err(Errno::EPERM) => others::signal(self.0, signal),
-            // An empty group is the only other failure that can be met, and the best one.
-            Ok(()) | Err(_) => {}
+        // An empty group is the only other failure that can be met, and the best one.
+        if killpg(self.0, signal) == Err(Errno::EPERM) {
+            others::signal(self.0, signal);
         }
     }
 
