@@ -240,6 +240,19 @@ async fn a_task_in_another_environment_reads_the_file_itself() {
 }
 
 #[tokio::test]
+async fn a_task_tells_what_is_secret_whoever_has_read_its_file() {
+    let Some(ground) = Ground::lay_keeping(8).await else { return };
+    let body = "from airflow.sdk import Variable\nfrom airflow.sdk.log import mask_secret\nmask_secret(Variable.get(\"color\"))\nprint(\"done\")";
+    ground.file("masking.py", &dag("", "masking", body));
+    for kept in [false, true, true] {
+        let ran = run(&ground, "masking.py", &[]).await;
+        assert!(ran.kept == kept && ran.succeeded(), "{ran:?}");
+        let told = |kind: &str| ran.told.iter().filter(|told| *told == kind).count();
+        assert!(told("GetVariable") == 1 && told("MaskSecret") >= 1, "{ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_death_of_who_has_read_the_file_is_nobodys_loss() {
     let Some(ground) = Ground::lay_keeping(8).await else { return };
     ground.file("mortal.py", &dag("", "mortal", "print(\"done\")"));
