@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DurationRound, TimeDelta};
+use runtime::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -122,52 +123,8 @@ fn ended_runs_move_over_once() {
         assert!(told(&place, &url, &["--since", "2026-01-02"])[1].2.starts_with("1 runs with 3"));
 
         assert_eq!(told(&place, &url, &["--apply", "--xcoms"]), dry);
-        let runs = asked(
-            &ours,
-            "SELECT key, run_id, run_type, state, conf, note, triggered_by, run_after::text FROM dag_run ORDER BY key DESC",
-        );
-        let (note, by, due) = match version {
-            2 => (Value::Null, Value::Null, "2026-01-05 00:00:00+00"),
-            _ => (json!("by hand"), json!("ada"), "2026-01-05 00:30:00+00"),
-        };
-        assert_eq!(
-            runs,
-            json!([
-                {"key": -1, "run_id": "mine", "run_type": "manual", "state": "success", "conf": {"n": 1}, "note": note,
-                 "triggered_by": by, "run_after": due},
-                {"key": -2, "run_id": "scheduled__1", "run_type": "scheduled", "state": "failed", "conf": {}, "note": null,
-                 "triggered_by": null, "run_after": "2026-01-01 01:00:00+00"},
-            ])
-        );
-        let instances = "SELECT index, task_id, map_index, state, try_number, pool, queue, reason FROM task_instance ORDER BY run_key, index";
-        let is = |row: &Value| {
-            let name = format!("{}[{}] {}", row["task_id"], row["map_index"], row["state"]).replace('"', "");
-            format!("{} {name} {} {}", row["index"], row["pool"], row["queue"]).replace('"', "")
-        };
-        let found = asked(&ours, instances);
-        let found: Vec<String> = found.as_array().unwrap().iter().map(is).collect();
-        assert_eq!(
-            found,
-            [
-                "0 load[-1] failed etl default",
-                "1 tell[-1] upstream_failed default_pool default",
-                "0 many[2] failed etl default",
-                "1 many[10] success etl default",
-                "2 stray[-1] none etl default",
-            ]
-        );
-        let tries =
-            asked(&ours, "SELECT try_number, state FROM task_try WHERE run_key = -2 ORDER BY try_number");
-        let last = json!({"try_number": 2, "state": "failed"});
-        let tries_there = match version {
-            2 => json!([last]),
-            _ => json!([{"try_number": 1, "state": "up_for_retry"}, last]),
-        };
-        assert_eq!(tries, tries_there);
-        let xcoms = asked(&ours, "SELECT task_id, map_index, value FROM xcom");
-        assert_eq!(xcoms, json!([{"task_id": "many", "map_index": 10, "value": [1, 2]}]));
-        let audit = asked(&ours, "SELECT extra FROM event_log WHERE event = 'migrate_history'");
-        assert_eq!(audit, json!([{"extra": {"runs": 2, "task_instances": 5}}]));
+        check_runs(&ours, version);
+        check_instances(&ours, version);
 
         let again = told(&place, &url, &["--apply"]);
         assert_eq!(
@@ -179,12 +136,64 @@ fn ended_runs_move_over_once() {
     }
 }
 
+/// The runs are here, newest first, with everything that is known of them.
+fn check_runs(ours: &str, version: u8) {
+    let runs = asked(
+        ours,
+        "SELECT key, run_id, run_type, state, conf, note, triggered_by, run_after::text FROM dag_run ORDER BY key DESC",
+    );
+    let (note, by, due) = match version {
+        2 => (Value::Null, Value::Null, "2026-01-05 00:00:00+00"),
+        _ => (json!("by hand"), json!("ada"), "2026-01-05 00:30:00+00"),
+    };
+    assert_eq!(
+        runs,
+        json!([
+            {"key": -1, "run_id": "mine", "run_type": "manual", "state": "success", "conf": {"n": 1}, "note": note,
+             "triggered_by": by, "run_after": due},
+            {"key": -2, "run_id": "scheduled__1", "run_type": "scheduled", "state": "failed", "conf": {}, "note": null,
+             "triggered_by": null, "run_after": "2026-01-01 01:00:00+00"},
+        ])
+    );
+}
+
+/// So is what belongs to them.
+fn check_instances(ours: &str, version: u8) {
+    let instances = "SELECT index, task_id, map_index, state, try_number, pool, queue, reason FROM task_instance ORDER BY run_key, index";
+    let is = |row: &Value| {
+        let name = format!("{}[{}] {}", row["task_id"], row["map_index"], row["state"]).replace('"', "");
+        format!("{} {name} {} {}", row["index"], row["pool"], row["queue"]).replace('"', "")
+    };
+    let found = asked(ours, instances);
+    let found: Vec<String> = found.as_array().unwrap().iter().map(is).collect();
+    assert_eq!(
+        found,
+        [
+            "0 load[-1] failed etl default",
+            "1 tell[-1] upstream_failed default_pool default",
+            "0 many[2] failed etl default",
+            "1 many[10] success etl default",
+            "2 stray[-1] none etl default",
+        ]
+    );
+    let tries = asked(ours, "SELECT try_number, state FROM task_try WHERE run_key = -2 ORDER BY try_number");
+    let last = json!({"try_number": 2, "state": "failed"});
+    let tries_there = match version {
+        2 => json!([last]),
+        _ => json!([{"try_number": 1, "state": "up_for_retry"}, last]),
+    };
+    assert_eq!(tries, tries_there);
+    let xcoms = asked(ours, "SELECT task_id, map_index, value FROM xcom");
+    assert_eq!(xcoms, json!([{"task_id": "many", "map_index": 10, "value": [1, 2]}]));
+    let audit = asked(ours, "SELECT extra FROM event_log WHERE event = 'migrate_history'");
+    assert_eq!(audit, json!([{"extra": {"runs": 2, "task_instances": 5}}]));
+}
+
 #[test]
 fn a_leader_goes_on_behind_them_and_runs_them_again() {
     let (place, server) = migrated();
     let (url, ours) = (airflow(&server, 3), server.url("tradewind"));
-    let now =
-        DateTime::<Utc>::from(std::time::SystemTime::now()).duration_trunc(TimeDelta::hours(1)).unwrap();
+    let now = Clock::system().now().duration_trunc(TimeDelta::hours(1)).unwrap();
     let hour = |before| now - TimeDelta::hours(before);
     for before in 3..8 {
         let (start, end) = (hour(before + 1), hour(before));
