@@ -15,7 +15,7 @@ use crate::{
     outcome::Outcome,
     partition::Key,
     state::{RunState, TaskState},
-    timetable::DataInterval,
+    timetable::{DataInterval, NextRun},
 };
 
 /// What the names of runs begin with that are wanted for an asset.
@@ -111,6 +111,9 @@ pub enum Wish {
         id: BackfillId,
         /// What is asked for.
         order: Order,
+        /// The runs that the program of the DAG's timetable named for it, if its timetable is a program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<Vec<NextRun>>,
     },
     /// Let no new run of a backfill start while active ones go on, or let it go on.
     PauseBackfill {

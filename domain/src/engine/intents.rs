@@ -51,7 +51,9 @@ impl Engine {
                 self.switch_task(&dag_id, &task_id, enabled, now)
             }
             Wish::Answer(answer) => self.answer_question(answer, by, now),
-            Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
+            Wish::CreateBackfill { id, order, named } => {
+                self.create_backfill(id, order, named.as_deref(), by, now)
+            }
             Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
             Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
             Wish::CreateAssetEvent { asset, extra, partition_key, request } => {
@@ -80,6 +82,9 @@ impl Engine {
         }
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
+        }
+        if dag.will_be_called(&trigger.run_id) {
+            return Err(format!("a run to come of its timetable is called `{}`", trigger.run_id));
         }
         let partition = trigger.partition_key.map(|key| dag.record.dag.partition_of(key)).transpose();
         let partition = partition.map_err(|error| error.to_string())?;

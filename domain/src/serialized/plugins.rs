@@ -29,6 +29,10 @@ struct Timely {
     description: String,
     #[serde(default)]
     is_partitioned: bool,
+    #[serde(default)]
+    names_runs: bool,
+    #[serde(default)]
+    is_aperiodic: bool,
     listing: Listing,
 }
 
@@ -70,6 +74,8 @@ impl<'a> Said<'a> {
             arguments: arguments.clone(),
             summary: told.summary,
             description: told.description,
+            names_runs: told.names_runs,
+            is_aperiodic: told.is_aperiodic,
         };
         Ok(Some(Timetable::Listed(Box::new(Listed::new(program, told.listing)))))
     }

@@ -7,6 +7,7 @@ mod approvals;
 mod approving;
 mod assets;
 mod backfilling;
+mod backfill_parts;
 mod backfills;
 mod catching_up;
 mod chance;
