@@ -15,6 +15,7 @@ mod dags;
 mod folder;
 mod keeper;
 mod python_files;
+mod oracle;
 mod reply;
 mod term;
 mod timetables;
