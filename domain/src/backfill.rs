@@ -15,7 +15,7 @@ use crate::{
     params,
     partition::{Key, Partition, Partitions},
     state::RunState,
-    timetable::{Bounds, DataInterval, NextRun, Timetable, clock_moment},
+    timetable::{Bounds, DataInterval, NextRun, Timetable},
 };
 
 /// Most dates of one backfill.
@@ -327,7 +327,7 @@ fn dates<'a>(
     }
     if let (Some(Partitions::Cron(ticks)), Timetable::Cron(cron)) = (&dag.partitions, &dag.schedule) {
         // What the clock reads at both ends is meant in the zone of the schedule.
-        let [first, last] = [from, to].map(|end| clock_moment(cron.zone(), end.naive_utc()));
+        let [first, last] = [from, to].map(|end| dag.partition_moment(end.naive_utc()));
         let ticks_on = dag.schedule.runs(first, &Bounds::default()).map(|run| run.tick());
         let ticks_on = ticks_on.take_while(move |tick| *tick <= last && *tick < now);
         let about = |tick| {

@@ -93,6 +93,13 @@ pub enum Wish {
         /// Pause, or go on.
         paused: bool,
     },
+    /// Let a run not be about a partition any more.
+    ForgetPartition {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+    },
     /// Switch a task of a DAG off or on, in active and future runs, without changing its file. While it is off its instances are
     /// skipped when their turn comes.
     SwitchTask {
@@ -268,6 +275,7 @@ impl Wish {
             Self::MarkRun { dag_id, run_id, .. }
             | Self::Answer(Answer { dag_id, run_id, .. })
             | Self::AdoptVersion { dag_id, run_id }
+            | Self::ForgetPartition { dag_id, run_id }
             | Self::PauseRun { dag_id, run_id, .. } => (Some(dag_id), Some(run_id)),
             Self::SwitchTask { dag_id, .. }
             | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
@@ -293,6 +301,7 @@ impl Wish {
             | Self::Hold { .. }
             | Self::Prioritize { .. }
             | Self::PauseRun { .. }
+            | Self::ForgetPartition { .. }
             | Self::SwitchTask { .. }
             | Self::CreateBackfill { .. }
             | Self::PauseBackfill { .. }
@@ -317,6 +326,7 @@ impl Wish {
             Self::Prioritize { .. } => "prioritize_task_instances",
             Self::PauseRun { paused: true, .. } => "pause_dag_run",
             Self::PauseRun { paused: false, .. } => "resume_dag_run",
+            Self::ForgetPartition { .. } => "clear_dag_run_partitions",
             Self::SwitchTask { enabled: true, .. } => "enable_task",
             Self::SwitchTask { enabled: false, .. } => "disable_task",
             Self::Answer(_) => "update_hitl_detail",

@@ -46,6 +46,7 @@ impl Engine {
             Wish::AdoptVersion { dag_id, run_id } => self.adopt(&dag_id, &run_id, now),
             Wish::Hold { selection, held } => self.hold(&selection, held, now),
             Wish::Prioritize { selection, priority } => self.prioritize(&selection, priority, now),
+            Wish::ForgetPartition { dag_id, run_id } => self.forget_partition_of(&dag_id, &run_id),
             Wish::PauseRun { dag_id, run_id, paused } => self.pause_run(&dag_id, &run_id, paused, now),
             Wish::SwitchTask { dag_id, task_id, enabled } => {
                 self.switch_task(&dag_id, &task_id, enabled, now)

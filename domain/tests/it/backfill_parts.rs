@@ -184,3 +184,14 @@ fn a_backfill_of_a_program_runs_what_it_named() {
     let run = stage.run("backfill__2025-03-01T00:06:00+00:00");
     assert_eq!((run.data_interval, run.run_after), (Some(runs[0].data_interval), runs[0].run_after));
 }
+
+#[test]
+fn a_run_can_be_about_no_partition_any_more() {
+    let mut stage = stage(Reprocess::None, None);
+    let run = stage.runs.values().find(|run| run.run_type == RunType::Backfill).unwrap().clone();
+    stage.ask(Wish::ForgetPartition { dag_id: run.dag_id.clone(), run_id: run.run_id.clone() });
+    assert_eq!(stage.run(run.run_id.as_str()).partition, None);
+    let unknown = Wish::ForgetPartition { dag_id: run.dag_id, run_id: "other".parse().unwrap() };
+    stage.ask(unknown);
+    assert!(stage.refusal().is_some());
+}

@@ -213,6 +213,7 @@ fn part(key: i64, dag: &DagRecord, minutes: i64, started: Option<i64>, state: Ru
     (run.logical_date, run.data_interval) = (None, None);
     run.partition = Some(Partition { key: "eu".parse().unwrap(), date: Some(at(minutes)) });
     (run.started_at, run.state) = (started.map(at), state);
+    run.ended_at = state.is_finished().then(|| at(60));
     run
 }
 
