@@ -38,7 +38,12 @@ pub async fn by_hand(
 ///
 /// # Errors
 /// As [`by_hand`].
-pub async fn between(config: &Config, store: &Store, dag: &Dag, order: &Order) -> Result<Option<Vec<NextRun>>> {
+pub async fn between(
+    config: &Config,
+    store: &Store,
+    dag: &Dag,
+    order: &Order,
+) -> Result<Option<Vec<NextRun>>> {
     let Some(listed) = dag.schedule.listed().filter(|_| order.from <= order.to) else { return Ok(None) };
     let question = Question::between(listed, order.from, order.to, MOST_DATES + 1);
     Ok(Some(question.read_between(ask(config, store, &question).await?)?))

@@ -190,7 +190,8 @@ impl Date {
     #[must_use]
     pub fn next(&self) -> Option<NextRun> {
         let Self { data_interval, run_after, key } = self;
-        let next = NextRun { logical_date: self.moment(), data_interval: *data_interval, run_after: *run_after };
+        let next =
+            NextRun { logical_date: self.moment(), data_interval: *data_interval, run_after: *run_after };
         key.is_none().then_some(next)
     }
 
@@ -216,11 +217,7 @@ impl Date {
 impl Order {
     /// Of planned dates those that get a run, when these are the runs that some of them have already, by their places.
     #[must_use]
-    pub fn wanted(
-        &self,
-        dates: Vec<Date>,
-        existing: impl IntoIterator<Item = (u32, RunState)>,
-    ) -> Vec<Date> {
+    pub fn wanted(&self, dates: Vec<Date>, existing: impl IntoIterator<Item = (u32, RunState)>) -> Vec<Date> {
         let is_left = |state: RunState| matches!(self.reprocess.judge(state), Judgement::Leave(_));
         let left: HashSet<u32> =
             existing.into_iter().filter(|(_, state)| is_left(*state)).map(|(place, _)| place).collect();

@@ -154,7 +154,8 @@ def about(timetable):
     return {
         "summary": str(timetable.summary),
         "description": str(timetable.description or ""),
-        "is_partitioned": bool(timetable.partitioned or timetable.partitioned_at_runtime),
+        "is_partitioned": bool(timetable.partitioned),
+        "is_partitioned_at_runtime": bool(timetable.partitioned_at_runtime),
         "names_runs": names_runs(timetable),
         "is_aperiodic": not timetable.periodic,
     }

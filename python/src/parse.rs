@@ -278,7 +278,8 @@ fn parsed(
     let (added, warnings): (Vec<Value>, Vec<Value>) =
         warnings.into_iter().flatten().partition(|warning| warning.get("tradewind").is_some());
     let added = added.into_iter().next().and_then(|mut added| added.get_mut("tradewind").map(Value::take));
-    let Added { old, read, answer } = added.and_then(|added| Added::deserialize(added).ok()).unwrap_or_default();
+    let Added { old, read, answer } =
+        added.and_then(|added| Added::deserialize(added).ok()).unwrap_or_default();
     Parsed {
         dags: dags.into_iter().filter_map(|mut dag| dag.get_mut("data").map(Value::take)).collect(),
         errors: errors.into_iter().flatten().map(|(file, trace)| (file, text(trace))).collect(),

@@ -42,7 +42,9 @@ impl Dag {
     pub fn partition_moment(&self, wall: NaiveDateTime) -> DateTime<Utc> {
         match (&self.partitions, self.schedule.zone()) {
             (Some(Partitions::Cron(_)), Some(zone)) => clock_moment(zone, wall),
-            (Some(Partitions::Cron(_) | Partitions::AtRuntime | Partitions::Assets(_)) | None, _) => wall.and_utc(),
+            (Some(Partitions::Cron(_) | Partitions::AtRuntime | Partitions::Assets(_)) | None, _) => {
+                wall.and_utc()
+            }
         }
     }
 

@@ -71,7 +71,10 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&key) else {
             return Err("the run is gone".to_owned());
         };
-        run.dirty |= run.record.partition.take().is_some();
+        if run.record.partition.take().is_some() {
+            run.dirty = true;
+            self.dirty.insert(key);
+        }
         Ok(())
     }
 

@@ -98,7 +98,8 @@ impl Question {
         run_after: DateTime<Utc>,
         run_type: &str,
     ) -> Self {
-        let interval = data_interval.map(|interval| [interval.start, interval.end].map(|at| at.timestamp_micros()));
+        let interval =
+            data_interval.map(|interval| [interval.start, interval.end].map(|at| at.timestamp_micros()));
         Self::of(
             of,
             About::Manual {
@@ -131,7 +132,8 @@ impl Question {
         let interval = answer.data_interval.map(|[start, end]| listed::run(&[start, end, end], None));
         let interval = interval.transpose().map_err(|reason| self.failed(reason))?;
         let run_id = answer.run_id.map(|name| RunId::new(&name)).transpose();
-        let run_id = run_id.map_err(|error| self.failed(format!("what it calls the run is no name: {error}")))?;
+        let run_id =
+            run_id.map_err(|error| self.failed(format!("what it calls the run is no name: {error}")))?;
         Ok(ByHand { data_interval: interval.map(|run| run.data_interval), run_id })
     }
 

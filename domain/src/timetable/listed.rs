@@ -115,7 +115,9 @@ impl Listing {
     /// The same without any names, because other runs have one of them already.
     #[must_use]
     pub fn without_names(self, taken: &RunId) -> Self {
-        let fault = format!("it calls a run `{taken}`, as another one is called already; its runs are named after their times");
+        let fault = format!(
+            "it calls a run `{taken}`, as another one is called already; its runs are named after their times"
+        );
         Self { names: Vec::new(), fault: Some(self.fault.unwrap_or(fault)), ..self }
     }
 

@@ -60,7 +60,14 @@ fn key(date: &Date) -> String {
     &["2025-03-01 of 01 00:00", "2025-03-02 of 02 00:00"]; "the offset moves runs and not partitions")]
 #[test_case("0 * * * *", "UTC", 0, "2025-03-01T08:00:00Z", "2025-03-01T09:59:59Z",
     &["2025-03-01 of 01 08:00", "2025-03-01 of 01 09:00"]; "a stretch of a day has its own partitions only")]
-fn partitions_are_those_of_the_schedule(cron: &str, zone: &str, offset: i32, from: &str, to: &str, expected: &[&str]) {
+fn partitions_are_those_of_the_schedule(
+    cron: &str,
+    zone: &str,
+    offset: i32,
+    from: &str,
+    to: &str,
+    expected: &[&str],
+) {
     let dag = ticking(cron, zone, offset, "%Y-%m-%d");
     let dates = plan(&dag, &order(from, to), None, at("2026-01-01T00:00:00Z")).unwrap();
     assert_eq!(dates.iter().map(key).collect::<Vec<_>>(), expected);
@@ -77,10 +84,13 @@ fn partitions_to_come_do_not_count() {
 
 #[test]
 fn other_partitioned_dags_have_no_dates() {
-    for partitions in [Partitions::AtRuntime, Partitions::Assets(domain::partition::Mappers {
-        usual: domain::partition::Mapper::identity(),
-        of: [].into(),
-    })] {
+    for partitions in [
+        Partitions::AtRuntime,
+        Partitions::Assets(domain::partition::Mappers {
+            usual: domain::partition::Mapper::identity(),
+            of: [].into(),
+        }),
+    ] {
         let dag = Dag { partitions: Some(partitions), ..dag() };
         let order = order("2025-03-01T00:00:00Z", "2025-03-02T00:00:00Z");
         let refused = plan(&dag, &order, None, at("2026-01-01T00:00:00Z")).unwrap_err();
@@ -125,7 +135,11 @@ fn every_partition_gets_a_run_without_a_logical_date() {
 #[test_case(Reprocess::Completed, RunState::Running, Some(Deed::InFlight))]
 #[test_case(Reprocess::Failed, RunState::Failed, None)]
 #[test_case(Reprocess::Completed, RunState::Success, None)]
-fn what_exists_is_left_alone_or_gets_another_run_beside_it(reprocess: Reprocess, state: RunState, left: Option<Deed>) {
+fn what_exists_is_left_alone_or_gets_another_run_beside_it(
+    reprocess: Reprocess,
+    state: RunState,
+    left: Option<Deed>,
+) {
     let stage = stage(reprocess, Some(state));
     let first = if left.is_some() { "2025-12-31T01" } else { "2025-12-31T00" };
     assert_eq!(created(&stage), [first]);
@@ -143,7 +157,11 @@ fn named(from: &str, minutes: &[i64]) -> Vec<NextRun> {
     let start = |offset: &i64| at(from) + TimeDelta::minutes(*offset);
     let run = |offset| {
         let data_interval = DataInterval { start: start(offset), end: start(offset) + TimeDelta::minutes(5) };
-        NextRun { logical_date: data_interval.start, data_interval, run_after: data_interval.end + TimeDelta::minutes(1) }
+        NextRun {
+            logical_date: data_interval.start,
+            data_interval,
+            run_after: data_interval.end + TimeDelta::minutes(1),
+        }
     };
     minutes.iter().map(run).collect()
 }
@@ -154,7 +172,8 @@ fn the_dates_of_a_program_are_those_that_it_names() {
     let runs = named("2025-03-01T00:00:00Z", &[0, 7, 60, 61]);
     let now = at("2025-03-01T02:00:00Z");
     let dates = plan(&program(), &order, Some(&runs), now).unwrap();
-    let expected: Vec<Date> = runs[..3].iter().map(|run| Date::of(run.data_interval, run.run_after)).collect();
+    let expected: Vec<Date> =
+        runs[..3].iter().map(|run| Date::of(run.data_interval, run.run_after)).collect();
     assert_eq!(dates, expected);
     assert_eq!(dates[1].run_id(BackfillId(1)).unwrap().as_str(), "backfill__2025-03-01T00:13:00+00:00");
     let early = plan(&program(), &order, Some(&runs), runs[1].data_interval.end).unwrap();

@@ -59,7 +59,11 @@ impl World {
             run_on_latest_version: self.chance.one_in(2),
         };
         self.records.backfills.last += 1;
-        Wish::CreateBackfill { id: BackfillId(self.records.backfills.last), named: Self::named_between(&dag, &order), order }
+        Wish::CreateBackfill {
+            id: BackfillId(self.records.backfills.last),
+            named: Self::named_between(&dag, &order),
+            order,
+        }
     }
 
     pub fn active_backfills(&self) -> impl Iterator<Item = &BackfillRecord> {
@@ -191,7 +195,9 @@ impl World {
 
     // A backfill that leaves runs alone makes no second one of a partition.
     fn check_partition_is_wanted(&self, new: &RunRecord, reprocess: Reprocess) {
-        let is_other = |run: &&RunRecord| run.key != new.key && run.dag_id == new.dag_id && run.partition == new.partition;
+        let is_other = |run: &&RunRecord| {
+            run.key != new.key && run.dag_id == new.dag_id && run.partition == new.partition
+        };
         let other = self.records.runs.values().filter(is_other).find(|_| new.partition.is_some());
         assert!(reprocess != Reprocess::None || other.is_none(), "{new:?} beside {other:?}");
     }

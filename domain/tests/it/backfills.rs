@@ -82,7 +82,13 @@ fn dates(schedule: &str, order: &Order, now: &str) -> Vec<String> {
     let dates = plan(&dag, order, None, at(now)).unwrap();
     dates
         .iter()
-        .map(|date| format!("{}-{}", date.data_interval.start.format("%d %H:%M"), date.data_interval.end.format("%d %H:%M")))
+        .map(|date| {
+            format!(
+                "{}-{}",
+                date.data_interval.start.format("%d %H:%M"),
+                date.data_interval.end.format("%d %H:%M")
+            )
+        })
         .collect()
 }
 

@@ -160,7 +160,8 @@ impl World {
             let runs = self.records.runs.values().filter(by_itself);
             // A run that a person started may have run again in a backfill.
             let is_named = |interval: &DataInterval| named.contains(interval);
-            let mut found: Vec<DataInterval> = runs.filter_map(|run| run.data_interval).filter(is_named).collect();
+            let mut found: Vec<DataInterval> =
+                runs.filter_map(|run| run.data_interval).filter(is_named).collect();
             found.sort_by_key(|interval| interval.start);
             assert!(dag.dag.schedule.listed().is_none() || found == named, "{found:#?} not {named:#?}");
         }

@@ -147,7 +147,8 @@ fn a_program_may_have_names_for_its_runs() {
     let named = with_names(&[run(0), run(3)], &["first", "second"]);
     assert_eq!(named.name_of(&run(3)).unwrap().as_str(), "second");
     assert_eq!(named.name_of(&run(4)), None);
-    let to_come: Vec<&str> = named.named(Some(&run(0).data_interval)).map(|(name, _)| name.as_str()).collect();
+    let to_come: Vec<&str> =
+        named.named(Some(&run(0).data_interval)).map(|(name, _)| name.as_str()).collect();
     assert_eq!(to_come, ["second"]);
     let written = serde_json::to_value(&named).unwrap();
     assert_eq!(serde_json::from_value::<Listing>(written).unwrap(), named);
@@ -174,7 +175,9 @@ fn a_program_is_asked_about_runs_by_hand() {
     let listed = listed(listing(at(0), &[], false));
     let question = Question::by_hand(&listed, Some(at(7)), None, at(8), "manual");
     let micros = |hour| at(hour).timestamp_micros();
-    let said = question.read_by_hand(answer(json!({"data_interval": [micros(1), micros(2)], "run_id": "mine"}))).unwrap();
+    let said = question
+        .read_by_hand(answer(json!({"data_interval": [micros(1), micros(2)], "run_id": "mine"})))
+        .unwrap();
     assert_eq!(said.data_interval, Some(DataInterval { start: at(1), end: at(2) }));
     assert_eq!(said.run_id.unwrap().as_str(), "mine");
     let refused = |written| question.read_by_hand(written).unwrap_err().to_string();
@@ -187,7 +190,9 @@ fn a_program_is_asked_about_runs_by_hand() {
 #[test]
 fn a_program_is_asked_for_the_runs_of_a_while() {
     let question = Question::between(&listed(listing(at(0), &[], false)), at(0), at(9), 100);
-    let runs = |hours: &[i64]| answer(json!({"runs": hours.iter().map(|hour| micros(&run(*hour))).collect::<Vec<_>>()}));
+    let runs = |hours: &[i64]| {
+        answer(json!({"runs": hours.iter().map(|hour| micros(&run(*hour))).collect::<Vec<_>>()}))
+    };
     assert_eq!(question.read_between(runs(&[0, 2])).unwrap(), [run(0), run(2)]);
     assert!(question.read_between(runs(&[2, 0])).unwrap_err().to_string().contains("does not lie behind it"));
 }

@@ -125,13 +125,16 @@ async fn check_backfill(standalone: &Standalone, said: &Value) {
     assert!(status.is_success(), "{status} {dry:#}");
     let dates = |rows: &[Value], key: &str| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
     let named: Vec<Value> = said.as_array().unwrap()[..].iter().map(|run| run[0].clone()).collect();
-    let expected: Vec<Value> = named.into_iter().filter(|date| date.as_str() <= Some("2021-01-07T00:00:00Z")).collect();
+    let expected: Vec<Value> =
+        named.into_iter().filter(|date| date.as_str() <= Some("2021-01-07T00:00:00Z")).collect();
     assert_eq!(dates(dry["backfills"].as_array().unwrap(), "logical_date"), expected);
     let (status, made) = standalone.api("POST", "/backfills", Some(body)).await;
     assert!(status.is_success(), "{status} {made:#}");
     let path = format!("/backfills/{}", made["id"]);
     standalone.until("the backfill is over", &path, |found| found["completed_at"].is_string()).await;
-    let (_, runs) = standalone.api("GET", "/dags/from_now_on/dagRuns?run_type=backfill&order_by=logical_date", None).await;
+    let (_, runs) = standalone
+        .api("GET", "/dags/from_now_on/dagRuns?run_type=backfill&order_by=logical_date", None)
+        .await;
     assert_eq!(dates(runs["dag_runs"].as_array().unwrap(), "logical_date"), expected);
     assert_eq!(runs["dag_runs"][0]["dag_run_id"], "backfill__2021-01-02T00:00:00+00:00");
 }

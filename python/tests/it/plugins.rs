@@ -120,9 +120,7 @@ fn question(class: &str, about: &Value) -> Value {
 async fn a_timetable_answers_about_runs_by_hand_and_dates_that_have_passed() {
     let Some(ground) = Ground::lay_with_plugin("hours.py", PLUGIN).await else { return };
     let hours = |count: i64| count * 60 * MINUTE;
-    let manual = |date: Value, interval: Value| {
-        json!({"manual": {"logical_date": date, "data_interval": interval, "run_after": hours(9), "run_type": "manual"}})
-    };
+    let manual = |date: Value, interval: Value| json!({"manual": {"logical_date": date, "data_interval": interval, "run_after": hours(9), "run_type": "manual"}});
     let said = ask(&ground, &question("Named", &manual(json!(hours(7)), Value::Null))).await;
     assert_eq!(said, json!({"data_interval": [hours(5), hours(6)], "run_id": "manual_0900_of_5"}));
     let said = ask(&ground, &question("Named", &manual(Value::Null, Value::Null))).await;
@@ -151,6 +149,12 @@ async fn a_timetable_may_have_names_for_its_runs() {
     let file = FILE.replace("Hours", "Named");
     let read = read(&ground, "shop.py", &file, Limits::default()).await.unwrap();
     let told = &read.dags[0]["tradewind"]["timetable"];
-    let names = json!(["scheduled_0100_of_0", "scheduled_0200_of_1", "scheduled_0300_of_2", "scheduled_0400_of_3", "scheduled_0500_of_4"]);
+    let names = json!([
+        "scheduled_0100_of_0",
+        "scheduled_0200_of_1",
+        "scheduled_0300_of_2",
+        "scheduled_0400_of_3",
+        "scheduled_0500_of_4"
+    ]);
     assert_eq!((&told["names_runs"], &told["listing"]["names"]), (&json!(true), &names), "{told:#}");
 }

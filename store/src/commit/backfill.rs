@@ -5,11 +5,11 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Time
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
     backfill::{Date, Deed},
-    partition::Key,
     engine::{
         backfill::{BackfillRecord, DateRecord, NewBackfill},
         decision::Decisions,
     },
+    partition::Key,
 };
 use futures_util::FutureExt;
 

@@ -81,7 +81,9 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         is_paused: &column(runs, |run| run.new.is_paused),
         depth: &column(runs, |run| int(run.new.depth)),
         missed: &missed(runs.iter().map(|run| &run.new))?,
-        partition_key: &column(runs, |run| run.new.partition.as_ref().map(|partition| partition.key.as_str())),
+        partition_key: &column(runs, |run| {
+            run.new.partition.as_ref().map(|partition| partition.key.as_str())
+        }),
         partition_date: &column(runs, |run| run.new.partition.as_ref().and_then(|partition| partition.date)),
     };
     let updated = query.execute(&mut &*conn).await?;

@@ -56,7 +56,8 @@ pub(super) async fn clear(
     let body = body.0;
     let row = names::dag(&state, &dag_id).await?;
     let dag = names::version(&state, row.version_id).await?;
-    let ask = Ask { limit: MOST_RUNS, order_by: vec![COLUMN.to_owned(), "run_id".to_owned()], ..Ask::default() };
+    let ask =
+        Ask { limit: MOST_RUNS, order_by: vec![COLUMN.to_owned(), "run_id".to_owned()], ..Ask::default() };
     let ask = chosen(&dag, &body, ask.with("dag_id", Test::is(&row.dag_id)))?;
     let (found, total) = state.store.api_runs(&ask).await?;
     if total > i64::from(MOST_RUNS) {
@@ -114,7 +115,8 @@ fn chosen(dag: &Dag, body: &ClearBody, ask: Ask) -> Result<Ask, Error> {
     let mut last: Option<NaiveDateTime> = None;
     for (name, bound, comparison) in bounds {
         let Some(text) = bound else { continue };
-        let wall = wall(text).ok_or_else(|| wrong(name, "Input should be a valid datetime", text.clone().into()))?;
+        let wall =
+            wall(text).ok_or_else(|| wrong(name, "Input should be a valid datetime", text.clone().into()))?;
         if last.is_some_and(|last| last > wall) {
             let text = "partition_date_start must be on or before partition_date_end.";
             return Err(wrong("partition_date_start", text, Value::Null));
@@ -163,5 +165,10 @@ pub(super) async fn within_days(
 
 fn day(query: &query::Query, name: &'static str) -> Result<Option<NaiveDate>, Error> {
     let parse = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    query.parsed(name, "date_from_datetime_parsing", "Input should be a valid date, such as 2026-01-01", parse)
+    query.parsed(
+        name,
+        "date_from_datetime_parsing",
+        "Input should be a valid date, such as 2026-01-01",
+        parse,
+    )
 }

@@ -125,17 +125,23 @@ tasks: {t: {empty: {}}}
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> =
-        list["dag_runs"].as_array().unwrap().iter().map(|run| run["partition_key"].as_str().unwrap()).collect();
+    let mut keys: Vec<&str> = list["dag_runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["partition_key"].as_str().unwrap())
+        .collect();
     keys.sort_unstable();
     keys
 }
 
 async fn backfilled(app: &App) -> Program<'_> {
     let program = app.program(Role::User).await;
-    let body = json!({"dag_id": "hours", "from_date": "2020-01-01T22:00:00Z", "to_date": "2020-01-02T01:00:00Z"});
+    let body =
+        json!({"dag_id": "hours", "from_date": "2020-01-01T22:00:00Z", "to_date": "2020-01-02T01:00:00Z"});
     let dry = program.send(Method::POST, "/backfills/dry_run", body.clone(), 200).await;
-    let first = json!({"logical_date": null, "partition_key": "01T22", "partition_date": "2020-01-01T14:00:00Z"});
+    let first =
+        json!({"logical_date": null, "partition_key": "01T22", "partition_date": "2020-01-01T14:00:00Z"});
     assert_eq!((&dry["total_entries"], &dry["backfills"][0]), (&json!(4), &first));
     let made = program.send(Method::POST, "/backfills", body.clone(), 200).await;
     let path = format!("/backfills/{}", made["id"]);
@@ -172,16 +178,15 @@ async fn partitions_are_taken_away_from_runs() {
     let clear = async |body: Value, status: u16| {
         program.send(Method::POST, "/dags/hours/dagRuns/clearPartitions", body, status).await
     };
-    let said = |runs: u32, instances: u32, dry_run: bool| {
-        json!({"dag_runs_cleared": runs, "task_instances_cleared": instances, "dry_run": dry_run})
-    };
+    let said = |runs: u32, instances: u32, dry_run: bool| json!({"dag_runs_cleared": runs, "task_instances_cleared": instances, "dry_run": dry_run});
     let since = json!({"partition_date_start": "2020-01-02T00:00:00", "clear_task_instances": true});
     assert_eq!(clear(since, 200).await, said(2, 2, true));
     assert_eq!(names(&program.get("/dags/hours/dagRuns").await).len(), 4, "nothing was changed");
     assert_eq!(clear(json!({"partition_key": "01T22", "dry_run": false}), 200).await, said(1, 0, false));
     let cleared = program.get("/dags/hours/dagRuns?partition_key_pattern=01T22").await;
     assert_eq!(cleared["total_entries"], 0);
-    let body = json!({"dag_id": "hours", "from_date": "2020-01-01T22:00:00Z", "to_date": "2020-01-02T01:00:00Z"});
+    let body =
+        json!({"dag_id": "hours", "from_date": "2020-01-01T22:00:00Z", "to_date": "2020-01-02T01:00:00Z"});
     let dry = program.send(Method::POST, "/backfills/dry_run", body, 200).await;
     assert_eq!(dry["backfills"][0]["partition_key"], "01T22", "it has no run any more");
     for wrong in [

@@ -112,9 +112,8 @@ impl Answers<'_> {
         let kind = RunType::OperatorTriggered.as_str();
         let question = Question::by_hand(listed, Some(date), None, run.run_after, kind);
         let question = &question;
-        let ask = |store: Store| async move {
-            store.ask_timetable(question, records.ring(Bell::Timetable)).await
-        };
+        let ask =
+            |store: Store| async move { store.ask_timetable(question, records.ring(Bell::Timetable)).await };
         let answer = records.ask("the timetable", dag_id.as_str(), ask).await?;
         Ok(match question.read_by_hand(answer) {
             Ok(said) => Ok(Trigger { data_interval: said.data_interval, ..run }),
