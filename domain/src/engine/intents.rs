@@ -26,7 +26,11 @@ impl Engine {
         let (dag_id, run_id) = intent.wish.subject();
         let (dag_id, run_id) = (dag_id.cloned(), run_id.cloned());
         let event = intent.wish.name();
-        let extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
+        let mut extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
+        // Up to ten thousand runs, which are among the dates of the backfill.
+        if let Some(fields) = extra.as_object_mut() {
+            fields.remove("named");
+        }
         let result = self.carry_out(intent.wish, &intent.by, now);
         let extra = match result {
             Ok(()) => json!({ "wish": extra, "result": "done" }),

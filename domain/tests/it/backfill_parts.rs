@@ -202,6 +202,8 @@ fn a_backfill_of_a_program_runs_what_it_named() {
     stage.handle(Event::Surveyed { dag_id: survey.dag_id, backfill: survey.backfill, found: Vec::new() });
     let run = stage.run("backfill__2025-03-01T00:06:00+00:00");
     assert_eq!((run.data_interval, run.run_after), (Some(runs[0].data_interval), runs[0].run_after));
+    let told = stage.audit.iter().find(|line| line.event == "create_backfill").unwrap();
+    assert_eq!((&told.extra["wish"]["id"], &told.extra["wish"]["named"]), (&json!(1), &json!(null)));
 }
 
 #[test]
