@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::{asset::Condition, dag::Dag, partition::Mappers};
+use domain::{
+    asset::{AliasName, AssetName, Condition},
+    dag::Dag,
+    partition::Mappers,
+};
 use store::view::{assets::OldestPartition, dags::Line};
 
 use super::{AssetLeaf, AssetWait};
@@ -21,15 +25,15 @@ pub(super) async fn asset_wait(visit: &Visit, line: &Line, dag: &Dag) -> Result<
         return Ok(Some(wait(leaves, None, waiting.unmade)));
     };
     let oldest = store.oldest_partition(&line.dag_id).await?;
-    let has = |asset: &_| oldest.as_ref().is_some_and(|oldest| has_enough(oldest, mappers, asset));
-    let leaves = leaves(condition, has, |alias| waiting.assets_under(alias).any(has));
+    let has = |asset: &AssetName| oldest.as_ref().is_some_and(|oldest| has_enough(oldest, mappers, asset));
+    let leaves = leaves(condition, has, |alias: &AliasName| waiting.assets_under(alias).any(has));
     Ok(Some(wait(leaves, oldest.as_ref(), waiting.unmade)))
 }
 
 fn leaves(
     condition: &Condition,
-    has: impl Fn(&domain::asset::AssetName) -> bool,
-    has_under: impl Fn(&domain::asset::AliasName) -> bool,
+    has: impl Fn(&AssetName) -> bool,
+    has_under: impl Fn(&AliasName) -> bool,
 ) -> Vec<AssetLeaf> {
     let leaf = |name: String, is_ready: bool| AssetLeaf { name, is_ready };
     let assets = condition.assets().into_iter().map(|asset| leaf(asset.name.to_string(), has(&asset.name)));
@@ -38,7 +42,7 @@ fn leaves(
 }
 
 /// Whether the partition has heard everything of an asset that it waits for.
-fn has_enough(oldest: &OldestPartition, mappers: &Mappers, asset: &domain::asset::AssetName) -> bool {
+fn has_enough(oldest: &OldestPartition, mappers: &Mappers, asset: &AssetName) -> bool {
     let Some(told) = oldest.told.get(asset) else { return false };
     let Ok(wanted) = mappers.wanted(asset, &oldest.key) else { return false };
     let counted: BTreeSet<_> = told.iter().filter(|key| wanted.counts(key)).cloned().collect();

@@ -1,7 +1,6 @@
 //! A DAG: what stands above all views of it, and the switch that pauses it.
 
 mod asset_wait;
-mod asset_wait;
 pub(crate) mod backfills;
 pub(crate) mod details;
 pub(crate) mod graph;
