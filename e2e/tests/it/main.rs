@@ -9,6 +9,7 @@ mod airflow_diff;
 mod airflow_environment;
 mod airflow_older;
 mod airflow_orphans;
+mod airflow_partitions;
 mod airflow_people;
 mod airflow_plugins;
 mod airflow_secrets;
