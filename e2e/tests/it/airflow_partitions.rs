@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::{airflow_environment::environment, servers::tradewind};
 
 const PLUGINS: &str = "AIRFLOW__CORE__PLUGINS_FOLDER";
-const PLUGIN: &str = "from airflow.example_dags.plugins.custom_partition_mapper import PrefixStripMapperPlugin\n";
+const PLUGIN: &str =
+    "from airflow.example_dags.plugins.custom_partition_mapper import PrefixStripMapperPlugin\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_knows_partitions() {
@@ -35,7 +36,10 @@ async fn the_command_line_knows_partitions() {
 
     let (code, said, noted) = run(&["dags", "test", "parts.py", "--partition-key", "2026-01-05"]);
     let all = said + &noted;
-    assert!(code == Some(0) && all.contains("it is about 2026-01-05 2026-01-05 00:00:00+00:00 None"), "{all}");
+    assert!(
+        code == Some(0) && all.contains("it is about 2026-01-05 2026-01-05 00:00:00+00:00 None"),
+        "{all}"
+    );
     let (code, said, noted) = run(&["dags", "test", "parts.py", "--partition-key", "soon"]);
     assert!(code != Some(0) && noted.contains("soon"), "{said} {noted}");
 
