@@ -5,6 +5,7 @@
 mod args;
 mod command;
 mod dagfiles;
+mod oracle;
 mod output;
 mod process;
 mod pythonfiles;

@@ -100,6 +100,7 @@ impl Ground {
             bundle: BUNDLE,
             last_runs: &BTreeMap::new(),
             callbacks: &[],
+            question: None,
             environment: &environment,
         };
         let parsed = parse(&self.zygote, &request, self.environment.limits(), &NoRecords).await;

@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     dag::Dag,
-    id::{DagId, RunId},
+    id::{DagId, RunId, short_digest},
     params,
+    partition::{Key, Partition, Partitions},
     state::RunState,
-    timetable::{Bounds, DataInterval},
+    timetable::{Bounds, DataInterval, NextRun, Timetable},
 };
 
 /// Most dates of one backfill.
@@ -161,14 +162,62 @@ pub struct Order {
     pub run_on_latest_version: bool,
 }
 
+/// A run that a backfill is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Date {
+    /// The time that it is about; that of a partition is the moment that the partition begins with.
+    pub data_interval: DataInterval,
+    /// The moment after which it is called, and which it would have had to wait for.
+    pub run_after: DateTime<Utc>,
+    /// The partition that it is about. Then it has no logical date.
+    pub key: Option<Key>,
+}
+
+impl Date {
+    /// The run of a timetable.
+    #[must_use]
+    pub const fn of(data_interval: DataInterval, run_after: DateTime<Utc>) -> Self {
+        Self { data_interval, run_after, key: None }
+    }
+
+    /// What tells it from the others: its logical date, or the date of its partition.
+    #[must_use]
+    pub const fn moment(&self) -> DateTime<Utc> {
+        self.data_interval.start
+    }
+
+    /// The logical date and all that belongs to it.
+    #[must_use]
+    pub fn next(&self) -> Option<NextRun> {
+        let Self { data_interval, run_after, key } = self;
+        let next =
+            NextRun { logical_date: self.moment(), data_interval: *data_interval, run_after: *run_after };
+        key.is_none().then_some(next)
+    }
+
+    /// The partition that it is about.
+    #[must_use]
+    pub fn partition(&self) -> Option<Partition> {
+        Some(Partition { key: self.key.clone()?, date: Some(self.moment()) })
+    }
+
+    /// What its run is called in the backfill `id`: after its tick, as runs by schedule are. A partition may be run by many backfills, so
+    /// the end of that name follows from which it is (in Airflow it is random).
+    ///
+    /// # Errors
+    /// Never for a moment that a timetable names: only a year of many digits makes a name too long.
+    pub fn run_id(&self, id: BackfillId) -> Result<RunId, crate::id::Error> {
+        let tick = self.run_after.to_rfc3339_opts(SecondsFormat::AutoSi, false);
+        let Some(key) = &self.key else { return RunId::new(&format!("backfill__{tick}")) };
+        let tail = short_digest(&format!("{id}\0{tick}\0{key}"));
+        RunId::new(&format!("backfill__{tick}__{}__{tail}", key.in_run_id()))
+    }
+}
+
 impl Order {
     /// Of planned dates those that get a run, when these are the runs that some of them have already, by their places.
     #[must_use]
-    pub fn wanted(
-        &self,
-        dates: Vec<DataInterval>,
-        existing: impl IntoIterator<Item = (u32, RunState)>,
-    ) -> Vec<DataInterval> {
+    pub fn wanted(&self, dates: Vec<Date>, existing: impl IntoIterator<Item = (u32, RunState)>) -> Vec<Date> {
         let is_left = |state: RunState| matches!(self.reprocess.judge(state), Judgement::Leave(_));
         let left: HashSet<u32> =
             existing.into_iter().filter(|(_, state)| is_left(*state)).map(|(place, _)| place).collect();
@@ -187,9 +236,9 @@ pub enum Refusal {
     /// The schedule has no dates of its own.
     #[error("{0} has a non-periodic schedule that does not support backfills")]
     NonPeriodic(DagId),
-    /// Its runs are about partitions instead of dates.
-    #[error("{0} is partitioned: its runs have partition keys instead of dates, and backfills run dates")]
-    Partitioned(DagId),
+    /// Its dates are known to a program that was not asked.
+    #[error("the timetable {0} was not asked for the dates of the backfill: ask for it again")]
+    Unasked(String),
     /// The dates are the wrong way round.
     #[error("from_date ({from}) must not be after to_date ({to}).", from = iso(*.from), to = iso(*.to))]
     Range {
@@ -234,15 +283,19 @@ pub enum Refusal {
     },
 }
 
-/// The dates of a backfill in the order in which they run: those of the DAG's timetable whose data interval has passed.
+/// The dates of a backfill in the order in which they run: those of the DAG's timetable whose data interval, or whose partition, has passed.
+/// `named` are those that the program of a [`Timetable::Listed`] names in that range; others need none.
 ///
 /// # Errors
 /// Says why it cannot be; [`Refusal::Nothing`] when there is not a single one.
-pub fn plan(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<Vec<DataInterval>, Refusal> {
+pub fn plan(
+    dag: &Dag,
+    order: &Order,
+    named: Option<&[NextRun]>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Date>, Refusal> {
     check(dag, order, now)?;
-    let range = Bounds { start: Some(order.from), end: Some(order.to) };
-    let dates = dag.schedule.dates(dag.start_date, range).take_while(|date| date.end < now);
-    let mut dates: Vec<DataInterval> = dates.take(MOST_DATES + 1).collect();
+    let mut dates: Vec<Date> = dates(dag, order, named, now)?.take(MOST_DATES + 1).collect();
     if dates.len() > MOST_DATES {
         return Err(Refusal::TooMany);
     }
@@ -255,12 +308,39 @@ pub fn plan(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<Vec<DataInte
     Ok(dates)
 }
 
+fn dates<'a>(
+    dag: &'a Dag,
+    order: &Order,
+    named: Option<&'a [NextRun]>,
+    now: DateTime<Utc>,
+) -> Result<Box<dyn Iterator<Item = Date> + 'a>, Refusal> {
+    let (from, to) = (order.from, order.to);
+    if let Some(listed) = dag.schedule.listed() {
+        let named = named.ok_or_else(|| Refusal::Unasked(listed.program().class.clone()))?;
+        let counts = move |run: &&NextRun| run.logical_date <= to && run.data_interval.end < now;
+        let ascending = named.is_sorted_by(|one, next| one.logical_date < next.logical_date);
+        let runs = named.iter().take_while(counts).filter(move |_| ascending);
+        return Ok(Box::new(runs.map(|run| Date::of(run.data_interval, run.run_after))));
+    }
+    if let (Some(Partitions::Cron(ticks)), Timetable::Cron(cron)) = (&dag.partitions, &dag.schedule) {
+        // What the clock reads at both ends is meant in the zone of the schedule.
+        let [first, last] = [from, to].map(|end| dag.partition_moment(end.naive_utc()));
+        let ticks_on = dag.schedule.runs(first, &Bounds::default()).map(|run| run.tick());
+        let ticks_on = ticks_on.take_while(move |tick| *tick <= last && *tick < now);
+        let about = |tick| {
+            let Partition { key, .. } = ticks.at(cron, tick)?;
+            Some(Date { key: Some(key), ..Date::of(DataInterval::exact(tick), tick) })
+        };
+        return Ok(Box::new(ticks_on.map_while(about)));
+    }
+    let range = Bounds { start: Some(from), end: Some(to) };
+    let dates = dag.schedule.dates(dag.start_date, range).take_while(move |date| date.end < now);
+    Ok(Box::new(dates.map(|date| Date::of(date, date.end))))
+}
+
 fn check(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<(), Refusal> {
     if !dag.schedule.is_periodic() {
         return Err(Refusal::NonPeriodic(dag.dag_id.clone()));
-    }
-    if dag.partitions.is_some() {
-        return Err(Refusal::Partitioned(dag.dag_id.clone()));
     }
     if order.from > order.to {
         return Err(Refusal::Range { from: order.from, to: order.to });
@@ -283,14 +363,6 @@ fn check(dag: &Dag, order: &Order, now: DateTime<Utc>) -> Result<(), Refusal> {
     params::resolve(&dag.params, conf).map(drop).map_err(|faults| {
         Refusal::Conf(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })
-}
-
-/// What the run of a date is called: after its tick, as runs by schedule are.
-///
-/// # Errors
-/// Never for a moment that a timetable names: only a year of many digits makes a name too long.
-pub fn run_id(date: &DataInterval) -> Result<RunId, crate::id::Error> {
-    RunId::new(&format!("backfill__{}", date.end.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
 }
 
 fn iso(at: DateTime<Utc>) -> String {

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
 
 /// Longest DAG id, task id, run id, pool or queue name, in characters (Airflow's `ID_LEN`).
 pub const MAX_LEN: usize = 250;
@@ -189,4 +190,9 @@ impl fmt::Display for TryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.ti.run.0, self.ti.index, self.try_number)
     }
+}
+
+/// Tells names apart that are made of other things than chance.
+pub(crate) fn short_digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -15,7 +15,7 @@ use crate::{
     outcome::Outcome,
     partition::Key,
     state::{RunState, TaskState},
-    timetable::DataInterval,
+    timetable::{DataInterval, NextRun},
 };
 
 /// What the names of runs begin with that are wanted for an asset.
@@ -93,6 +93,13 @@ pub enum Wish {
         /// Pause, or go on.
         paused: bool,
     },
+    /// Let a run not be about a partition any more.
+    ForgetPartition {
+        /// Its DAG.
+        dag_id: DagId,
+        /// The run.
+        run_id: RunId,
+    },
     /// Switch a task of a DAG off or on, in active and future runs, without changing its file. While it is off its instances are
     /// skipped when their turn comes.
     SwitchTask {
@@ -111,6 +118,9 @@ pub enum Wish {
         id: BackfillId,
         /// What is asked for.
         order: Order,
+        /// The runs that the program of the DAG's timetable named for it, if its timetable is a program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<Vec<NextRun>>,
     },
     /// Let no new run of a backfill start while active ones go on, or let it go on.
     PauseBackfill {
@@ -265,6 +275,7 @@ impl Wish {
             Self::MarkRun { dag_id, run_id, .. }
             | Self::Answer(Answer { dag_id, run_id, .. })
             | Self::AdoptVersion { dag_id, run_id }
+            | Self::ForgetPartition { dag_id, run_id }
             | Self::PauseRun { dag_id, run_id, .. } => (Some(dag_id), Some(run_id)),
             Self::SwitchTask { dag_id, .. }
             | Self::CreateBackfill { order: Order { dag_id, .. }, .. }
@@ -290,6 +301,7 @@ impl Wish {
             | Self::Hold { .. }
             | Self::Prioritize { .. }
             | Self::PauseRun { .. }
+            | Self::ForgetPartition { .. }
             | Self::SwitchTask { .. }
             | Self::CreateBackfill { .. }
             | Self::PauseBackfill { .. }
@@ -314,6 +326,7 @@ impl Wish {
             Self::Prioritize { .. } => "prioritize_task_instances",
             Self::PauseRun { paused: true, .. } => "pause_dag_run",
             Self::PauseRun { paused: false, .. } => "resume_dag_run",
+            Self::ForgetPartition { .. } => "clear_dag_run_partitions",
             Self::SwitchTask { enabled: true, .. } => "enable_task",
             Self::SwitchTask { enabled: false, .. } => "disable_task",
             Self::Answer(_) => "update_hitl_detail",

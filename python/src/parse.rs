@@ -29,6 +29,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// The variable of its environment in which a child finds [`Request::last_runs`].
 const LAST_RUNS: &str = "TRADEWIND_LAST_RUNS";
+/// The variable of its environment in which a child finds [`Request::question`].
+const QUESTION: &str = "TRADEWIND_QUESTION";
 
 /// Which file is read.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Request<'a> {
     pub last_runs: &'a BTreeMap<String, [i64; 3]>,
     /// Callbacks to run instead, in the form of Airflow's `CallbackRequest`.
     pub callbacks: &'a [Value],
+    /// What is asked of a timetable that a plugin brings, instead of reading the file: `domain`'s `timetable::asked::Question`.
+    pub question: Option<&'a Value>,
     /// The whole environment of the child.
     pub environment: &'a [(String, String)],
 }
@@ -85,6 +89,8 @@ pub struct Parsed {
     pub old: Vec<Old>,
     /// The files below the folder that were read on the way, itself among them: modules that it imports, and whatever it opens.
     pub read: Vec<Touched>,
+    /// What the timetable answered that was asked.
+    pub answer: Option<Value>,
     /// The end of what it printed.
     pub printed: String,
     /// How many bytes it printed in all.
@@ -118,6 +124,8 @@ pub struct Touched {
 struct Added {
     old: Vec<Old>,
     read: Vec<Touched>,
+    #[serde(default)]
+    answer: Option<Value>,
 }
 
 /// Why nothing came of a file.
@@ -155,6 +163,9 @@ pub async fn parse(
     let mut environment = request.environment.to_vec();
     if !request.last_runs.is_empty() {
         environment.push((LAST_RUNS.to_owned(), json!(request.last_runs).to_string()));
+    }
+    if let Some(question) = request.question {
+        environment.push((QUESTION.to_owned(), question.to_string()));
     }
     let launch = Launch {
         target: Target::Parse,
@@ -271,13 +282,15 @@ fn parsed(
     let (added, warnings): (Vec<Value>, Vec<Value>) =
         warnings.into_iter().flatten().partition(|warning| warning.get("tradewind").is_some());
     let added = added.into_iter().next().and_then(|mut added| added.get_mut("tradewind").map(Value::take));
-    let Added { old, read } = added.and_then(|added| Added::deserialize(added).ok()).unwrap_or_default();
+    let Added { old, read, answer } =
+        added.and_then(|added| Added::deserialize(added).ok()).unwrap_or_default();
     Parsed {
         dags: dags.into_iter().filter_map(|mut dag| dag.get_mut("data").map(Value::take)).collect(),
         errors: errors.into_iter().flatten().map(|(file, trace)| (file, text(trace))).collect(),
         warnings: warnings.into_iter().map(text).collect(),
         old,
         read,
+        answer,
         printed: String::new(),
         printed_bytes: 0,
     }

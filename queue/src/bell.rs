@@ -14,6 +14,8 @@ pub enum Bell {
     Config,
     /// An instance has deferred: a trigger waits for a worker.
     Deferral,
+    /// Somebody asks a timetable that only a scheduler can run.
+    Timetable,
     /// Kill this try now. Every worker hears it; the one that runs the try acts.
     Stop(Ticket),
     /// A run, or a DAG as a whole, looks different now: pages that show it may refresh.
@@ -40,6 +42,7 @@ impl Bell {
             Bell::Engine => Some(BellKind::Engine),
             Bell::Config => Some(BellKind::Config),
             Bell::Deferral => Some(BellKind::Deferral),
+            Bell::Timetable => Some(BellKind::Timetable),
             Bell::Stop(_) => Some(BellKind::Stop),
             Bell::Changed { .. } => Some(BellKind::Changed),
             Bell::Question(_) => Some(BellKind::Question),
@@ -51,7 +54,7 @@ impl Bell {
     /// What travels on the channel of its kind.
     pub(crate) fn payload(&self) -> String {
         match self {
-            Bell::Engine | Bell::Config | Bell::Deferral | Bell::Missed => String::new(),
+            Bell::Engine | Bell::Config | Bell::Deferral | Bell::Timetable | Bell::Missed => String::new(),
             Bell::Stop(ticket) => ticket.to_string(),
             Bell::Changed { dag_id, run_id } => serde_json::json!([dag_id, run_id]).to_string(),
             Bell::Question(note) | Bell::Answer(note) => note.payload(),
@@ -64,6 +67,7 @@ impl Bell {
             BellKind::Engine => Some(Bell::Engine),
             BellKind::Config => Some(Bell::Config),
             BellKind::Deferral => Some(Bell::Deferral),
+            BellKind::Timetable => Some(Bell::Timetable),
             BellKind::Stop => std::str::from_utf8(payload).ok()?.parse().ok().map(Bell::Stop),
             BellKind::Changed => {
                 let (dag_id, run_id) = serde_json::from_slice(payload).ok()?;
@@ -84,6 +88,8 @@ pub enum BellKind {
     Config,
     /// [`Bell::Deferral`]
     Deferral,
+    /// [`Bell::Timetable`]
+    Timetable,
     /// [`Bell::Stop`]
     Stop,
     /// [`Bell::Changed`]
@@ -96,10 +102,11 @@ pub enum BellKind {
 
 impl BellKind {
     /// Every kind.
-    pub const ALL: [BellKind; 7] = [
+    pub const ALL: [BellKind; 8] = [
         BellKind::Engine,
         BellKind::Config,
         BellKind::Deferral,
+        BellKind::Timetable,
         BellKind::Stop,
         BellKind::Changed,
         BellKind::Question,
@@ -112,6 +119,7 @@ impl BellKind {
             BellKind::Engine => "engine",
             BellKind::Config => "config",
             BellKind::Deferral => "deferral",
+            BellKind::Timetable => "timetable",
             BellKind::Stop => "stop",
             BellKind::Changed => "changed",
             BellKind::Question => "question",
@@ -156,6 +164,7 @@ fn bit(kind: BellKind) -> u8 {
         BellKind::Changed => 8,
         BellKind::Question => 16,
         BellKind::Answer => 32,
+        BellKind::Timetable => 128,
     }
 }
 

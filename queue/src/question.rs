@@ -59,6 +59,7 @@ impl Queue {
                 Bell::Engine
                 | Bell::Config
                 | Bell::Deferral
+                | Bell::Timetable
                 | Bell::Stop(_)
                 | Bell::Changed { .. }
                 | Bell::Question(_) => {}

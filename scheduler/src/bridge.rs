@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::timetable::asked::{Answer, Question};
 use futures_util::future::BoxFuture;
 use python::{
     Answers, Environment, Failure, Limits, ParseRequest, Parsed, Setup, Zygote,
@@ -27,6 +28,9 @@ use tracing::warn;
 pub const BUNDLE: &str = "dags";
 /// After a fork server that did not start it is tried again so much later.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// What a timetable may take that is asked: a little more than it gives its program itself (`python/bridge/plugins.py`).
+const ASKING: Limits = Limits { time: Duration::from_secs(8), memory: Some(2 << 30), output: 8 << 10 };
 
 /// The last runs by schedule of DAGs, as [`ParseRequest::last_runs`] has them.
 pub type LastRuns = BTreeMap<String, [i64; 3]>;
@@ -124,6 +128,24 @@ impl Bridge {
         parse(zygote, &request, self.environment.limits(), records).await
     }
 
+    /// Asks a timetable that a plugin brings.
+    ///
+    /// # Errors
+    /// Why there is no answer, for people.
+    pub async fn ask(&self, question: &Question, store: &Store) -> Result<Answer, String> {
+        let zygote = self.zygote().await?;
+        let question = serde_json::to_value(question).map_err(|error| error.to_string())?;
+        let records = Records::of(store);
+        let request = ParseRequest { question: Some(&question), ..self.request(&self.folder, &[]) };
+        let parsed = parse(&zygote, &request, ASKING, &records).await;
+        let masker = records.into_masker();
+        let answer = parsed.map_err(|failure| masker.text(&failure.to_string()))?.answer;
+        let answer = serde_json::from_value::<Answer>(answer.unwrap_or_default());
+        let mut answer = answer.map_err(|error| format!("what it says cannot be understood: {error}"))?;
+        answer.fault = answer.fault.map(|fault| masker.text(&fault));
+        Ok(answer)
+    }
+
     /// Runs callbacks in a file.
     ///
     /// # Errors
@@ -141,7 +163,15 @@ impl Bridge {
 
     fn request<'a>(&'a self, file: &'a str, callbacks: &'a [Value]) -> ParseRequest<'a> {
         let (folder, environment) = (&self.folder, &self.variables);
-        ParseRequest { file, folder, bundle: BUNDLE, last_runs: &NO_RUNS, callbacks, environment }
+        ParseRequest {
+            file,
+            folder,
+            bundle: BUNDLE,
+            last_runs: &NO_RUNS,
+            callbacks,
+            question: None,
+            environment,
+        }
     }
 
     /// What a file may take while it is read.

@@ -14,6 +14,7 @@ mod bridge;
 mod dags;
 mod folder;
 mod keeper;
+mod oracle;
 mod python_files;
 mod reply;
 mod term;

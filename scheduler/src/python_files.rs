@@ -18,7 +18,7 @@ use crate::{
     bridge::{Bridge, LastRuns, Records},
     dags::import_error,
     folder::{Findings, PythonFile},
-    timetables::{Timetables, last_runs},
+    timetables::{self, Timetables, last_runs},
 };
 
 /// Most uses of older versions of Airflow that are told of one file.
@@ -80,7 +80,10 @@ impl Reader {
             let began = Instant::now();
             (self.read_one(&zygote, file, &last).await, began.elapsed())
         };
-        let read = join_all(files.iter().map(timed)).await;
+        let mut read = join_all(files.iter().map(timed)).await;
+        for ((file, _), _) in &mut read {
+            timetables::keep_names_apart(&self.store, file).await?;
+        }
         for ((file, _), took) in &read {
             self.timetables.note(file, *took);
         }

@@ -16,7 +16,7 @@ use store::LeaderProof;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::{Error, Scheduler, bridge::Bridge, dags, dags::DagEvents};
+use crate::{Error, Scheduler, bridge::Bridge, dags, dags::DagEvents, oracle};
 
 /// How often the records are looked at even if no bell rings: a lost bell costs at most this.
 const POLL: Duration = Duration::from_secs(1);
@@ -89,7 +89,8 @@ impl<'a> Term<'a> {
         let (scheduler, proof, bridge) = (self.scheduler, self.proof, Arc::clone(self.bridge));
         tokio::select! {
             ended = self.lead(&mut dags, shutdown) => ended,
-            never = dags::load(scheduler, bridge, proof, to) => match never {},
+            never = dags::load(scheduler, Arc::clone(&bridge), proof, to) => match never {},
+            never = oracle::answer(scheduler, &bridge) => match never {},
         }
     }
 
@@ -107,6 +108,7 @@ impl<'a> Term<'a> {
                     Bell::Config
                     | Bell::Missed
                     | Bell::Deferral
+                    | Bell::Timetable
                     | Bell::Stop(_)
                     | Bell::Changed { .. }
                     | Bell::Question(_)

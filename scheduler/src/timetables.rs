@@ -8,7 +8,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use domain::{dag::Dag, id::DagId, timetable::NextRun};
+use domain::{
+    dag::Dag,
+    id::{DagId, RunId},
+    timetable::NextRun,
+};
 use store::{
     Store,
     dag::{LoadedFile, Progress},
@@ -115,6 +119,24 @@ pub async fn last_runs(store: &Store, files: &[PythonFile]) -> Result<LastRuns, 
         Some((dag_id.to_string(), micros))
     };
     Ok(progress.into_iter().filter_map(last).collect())
+}
+
+/// A timetable may call its runs as it likes; one that calls a run to come as another run is called already has its runs named after their
+/// times, since no two runs of a DAG have the same name.
+///
+/// # Errors
+/// Only when the database fails.
+pub async fn keep_names_apart(store: &Store, file: &mut LoadedFile) -> Result<(), store::Error> {
+    for loaded in &mut file.dags {
+        let Some(listed) = loaded.dag.schedule.listed() else { continue };
+        let named: Vec<(&RunId, &NextRun)> = listed.listing().named(None).collect();
+        if let Some(taken) = store.taken_name(&loaded.dag.dag_id, &named).await? {
+            let listing = listed.listing().clone().without_names(&taken);
+            let dag = Arc::make_mut(&mut loaded.dag);
+            dag.schedule = dag.schedule.clone().with_listing(listing);
+        }
+    }
+    Ok(())
 }
 
 fn tell_fault(dag: &Dag) {

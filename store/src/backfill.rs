@@ -9,9 +9,10 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    backfill::{BackfillId, Order, Reprocess, run_id},
+    backfill::{BackfillId, Date, Order, Reprocess},
     engine::backfill::{BackfillRecord, BackfillSnapshot, Found, Survey},
     id::{DagId, RunId},
+    partition::Key,
     state::RunState,
     timetable::DataInterval,
 };
@@ -109,12 +110,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a date that no run can be called after.
-    pub async fn survey_dates(&self, dag_id: &DagId, dates: &[DataInterval]) -> Result<Vec<Found>, Error> {
-        let run_ids = dates.iter().map(run_id).collect::<Result<Vec<_>, _>>();
+    pub async fn survey_dates(&self, dag_id: &DagId, dates: &[Date]) -> Result<Vec<Found>, Error> {
+        // No backfill has this number, so of a partition no run is found by its name alone.
+        let run_ids = dates.iter().map(|date| date.run_id(BackfillId(0))).collect::<Result<Vec<_>, _>>();
         let run_ids = run_ids.map_err(|error| Error::Invalid(error.to_string()))?;
         let query = FindRunsOf {
             dag_id: dag_id.as_str(),
-            logical_date: &dates.iter().map(|date| date.start).collect::<Vec<_>>(),
+            moment: &dates.iter().map(Date::moment).collect::<Vec<_>>(),
+            is_part: &dates.iter().map(|date| date.key.is_some()).collect::<Vec<_>>(),
             run_id: &run_ids.iter().map(RunId::as_str).collect::<Vec<_>>(),
         };
         let mut conn = self.conn().await?;
@@ -126,10 +129,11 @@ impl Store {
 /// All backfills that are not over, with what is left of them.
 pub(crate) async fn active(conn: &mut AsyncPgConnection) -> Result<Vec<BackfillSnapshot>, Error> {
     let rows: Vec<BackfillRow> = Active {}.load(conn).await?;
-    let mut waiting: HashMap<i64, Vec<(u32, DataInterval)>> = HashMap::new();
+    let mut waiting: HashMap<i64, Vec<(u32, Date)>> = HashMap::new();
     let dates: Vec<DateRow> = ActiveDates {}.load(conn).await?;
     for row in dates {
-        let date = DataInterval { start: row.interval_start, end: row.interval_end };
+        let data_interval = DataInterval { start: row.interval_start, end: row.interval_end };
+        let date = Date { data_interval, run_after: row.run_after, key: row.partition_key.map(|key| key.0) };
         waiting.entry(row.backfill_id).or_default().push((count(row.ordinal), date));
     }
     let snapshot = |row: BackfillRow| BackfillSnapshot {
@@ -155,6 +159,10 @@ struct DateRow {
     interval_start: DateTime<Utc>,
     #[diesel(sql_type = Timestamptz)]
     interval_end: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    run_after: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Text>)]
+    partition_key: Option<Parsed<Key>>,
 }
 
 #[derive(QueryableByName)]
@@ -185,7 +193,7 @@ hot_query! {
 
 hot_query! {
     ActiveDates {}
-    "SELECT d.backfill_id, d.ordinal, d.interval_start, d.interval_end
+    "SELECT d.backfill_id, d.ordinal, d.interval_start, d.interval_end, d.run_after, d.partition_key
      FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
      WHERE b.completed_at IS NULL AND d.deed IS NULL ORDER BY d.backfill_id, d.ordinal"
 }
@@ -193,10 +201,17 @@ hot_query! {
 hot_query! {
     FindRuns { backfill_id: i64 => BigInt, dag_id: str => Text }
     "WITH dates AS (
-         SELECT ordinal, interval_start, run_id FROM backfill_date WHERE backfill_id = $1 AND deed IS NULL
+         SELECT ordinal, interval_start, run_id, partition_key IS NOT NULL AS is_part
+         FROM backfill_date WHERE backfill_id = $1 AND deed IS NULL
      )
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
-     FROM dates d JOIN dag_run r ON r.dag_id = $2 AND r.logical_date = d.interval_start
+     FROM dates d JOIN dag_run r ON r.dag_id = $2 AND r.logical_date = d.interval_start WHERE NOT d.is_part
+     UNION
+     SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
+     FROM dates d CROSS JOIN LATERAL (
+         SELECT * FROM dag_run r WHERE r.dag_id = $2 AND r.partition_date = d.interval_start
+         ORDER BY r.started_at DESC NULLS LAST, r.key DESC LIMIT 1
+     ) r WHERE d.is_part
      UNION
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
      FROM dates d JOIN dag_run r ON r.dag_id = $2 AND r.run_id = d.run_id
@@ -204,13 +219,24 @@ hot_query! {
 }
 
 hot_query! {
-    FindRunsOf { dag_id: str => Text, logical_date: [DateTime<Utc>] => Array<Timestamptz>, run_id: [&'a str] => Array<Text> }
+    FindRunsOf {
+        dag_id: str => Text,
+        moment: [DateTime<Utc>] => Array<Timestamptz>,
+        is_part: [bool] => Array<Bool>,
+        run_id: [&'a str] => Array<Text>,
+    }
     "WITH dates AS (
-         SELECT d.place::integer - 1 AS ordinal, d.logical_date, d.run_id
-         FROM unnest($2::timestamptz[], $3::text[]) WITH ORDINALITY AS d (logical_date, run_id, place)
+         SELECT d.place::integer - 1 AS ordinal, d.moment, d.is_part, d.run_id
+         FROM unnest($2::timestamptz[], $3::boolean[], $4::text[]) WITH ORDINALITY AS d (moment, is_part, run_id, place)
      )
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
-     FROM dates d JOIN dag_run r ON r.dag_id = $1 AND r.logical_date = d.logical_date
+     FROM dates d JOIN dag_run r ON r.dag_id = $1 AND r.logical_date = d.moment WHERE NOT d.is_part
+     UNION
+     SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
+     FROM dates d CROSS JOIN LATERAL (
+         SELECT * FROM dag_run r WHERE r.dag_id = $1 AND r.partition_date = d.moment
+         ORDER BY r.started_at DESC NULLS LAST, r.key DESC LIMIT 1
+     ) r WHERE d.is_part
      UNION
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
      FROM dates d JOIN dag_run r ON r.dag_id = $1 AND r.run_id = d.run_id

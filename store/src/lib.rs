@@ -45,6 +45,7 @@ pub mod pool;
 pub mod rendered;
 pub mod session;
 pub mod task_try;
+pub mod timetable_question;
 pub mod trigger_key;
 pub mod variable;
 pub mod view;

@@ -282,7 +282,7 @@ hot_query! {
            ORDER BY q.asset_id) AS queued_assets,
      ARRAY(SELECT q.created_at FROM asset_dag_run_queue q WHERE q.dag_id = dag.dag_id ORDER BY q.asset_id) AS queued_since,
      ARRAY(
-         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
+         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id AND d.partition_key IS NULL
          WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
            AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
      ) AS taken
@@ -312,7 +312,7 @@ hot_query! {
            ORDER BY q.asset_id) AS queued_assets,
      ARRAY(SELECT q.created_at FROM asset_dag_run_queue q WHERE q.dag_id = dag.dag_id ORDER BY q.asset_id) AS queued_since,
      ARRAY(
-         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id
+         SELECT DISTINCT d.interval_start FROM backfill b JOIN backfill_date d ON d.backfill_id = b.id AND d.partition_key IS NULL
          WHERE b.dag_id = dag.dag_id AND d.run_key IS NOT NULL
            AND (cursor_start IS NULL OR b.to_date > cursor_start AND d.interval_start > cursor_start)
      ) AS taken

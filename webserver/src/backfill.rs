@@ -2,17 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    backfill::{BackfillId, Order, Refusal, plan},
+    backfill::{BackfillId, Date, Order, Refusal, plan},
     dag::Dag,
     engine::{backfill::BackfillRecord, record::VersionId},
     id::DagId,
     intent::Wish,
-    timetable::DataInterval,
+    timetable::NextRun,
 };
 
 use crate::{
     AppState,
     error::Error,
+    oracle,
     wish::{self, Outcome},
 };
 
@@ -23,9 +24,9 @@ const LONGEST_CONF: usize = 256 << 10;
 ///
 /// # Errors
 /// [`Error::Rejected`] says what does not fit.
-pub(crate) async fn preview(state: &AppState, order: &Order) -> Result<Vec<DataInterval>, Error> {
+pub(crate) async fn preview(state: &AppState, order: &Order) -> Result<Vec<Date>, Error> {
     let dates = match planned(state, order).await {
-        Ok(dates) => dates,
+        Ok((dates, _)) => dates,
         Err(Fault::Refused(Refusal::Nothing { .. })) => return Ok(Vec::new()),
         Err(fault) => return Err(fault.into()),
     };
@@ -47,9 +48,9 @@ pub(crate) async fn create(
     if state.store.active_backfill(&order.dag_id).await?.is_some() {
         return Err(Error::Conflict(format!("There is already a running backfill for dag {}", order.dag_id)));
     }
-    checked?;
+    let (_, named) = checked?;
     let id = state.store.next_backfill().await?;
-    let wish = Wish::CreateBackfill { id, order: order.clone() };
+    let wish = Wish::CreateBackfill { id, order: order.clone(), named };
     let outcome = wish::ask(state, by, wish).await?;
     if let Outcome::Refused(reason) = &outcome {
         return Err(Error::Conflict(reason.clone()));
@@ -98,7 +99,8 @@ impl From<Fault> for Error {
     }
 }
 
-async fn planned(state: &AppState, order: &Order) -> Result<Vec<DataInterval>, Fault> {
+/// The dates of a backfill, and what the program of its timetable named for it.
+async fn planned(state: &AppState, order: &Order) -> Result<(Vec<Date>, Option<Vec<NextRun>>), Fault> {
     if let Some(conf) = &order.conf {
         let length = serde_json::to_vec(conf).map_or(0, |bytes| bytes.len());
         if length > LONGEST_CONF {
@@ -107,7 +109,9 @@ async fn planned(state: &AppState, order: &Order) -> Result<Vec<DataInterval>, F
         }
     }
     let dag = newest(state, &order.dag_id).await?;
-    plan(&dag, order, state.clock.now()).map_err(Fault::Refused)
+    let named = oracle::between(state, &dag, order).await?;
+    let dates = plan(&dag, order, named.as_deref(), state.clock.now()).map_err(Fault::Refused)?;
+    Ok((dates, named))
 }
 
 async fn newest(state: &AppState, dag_id: &DagId) -> Result<std::sync::Arc<Dag>, Error> {

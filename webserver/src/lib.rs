@@ -21,6 +21,7 @@ mod log;
 mod masked;
 mod metrics;
 mod openapi;
+mod oracle;
 mod pages;
 mod settings;
 mod state;

@@ -193,6 +193,7 @@ impl Topic {
             Bell::Engine
             | Bell::Config
             | Bell::Deferral
+            | Bell::Timetable
             | Bell::Stop(_)
             | Bell::Question(_)
             | Bell::Answer(_) => false,

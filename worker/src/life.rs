@@ -249,6 +249,7 @@ impl Worker {
                     Bell::Engine
                     | Bell::Config
                     | Bell::Deferral
+                    | Bell::Timetable
                     | Bell::Changed { .. }
                     | Bell::Question(_)
                     | Bell::Answer(_),

@@ -137,6 +137,9 @@ pub struct Test {
     /// Its parameters: a JSON object.
     #[arg(long, short, value_name = "JSON")]
     pub conf: Option<JsonObject>,
+    /// What it is about, if the DAG is partitioned. Then it has no logical date unless one is given.
+    #[arg(long)]
+    pub partition_key: Option<Key>,
 }
 
 /// Which moments are printed.

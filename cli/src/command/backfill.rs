@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use domain::{
-    backfill::{BackfillId, Order, Refusal, plan},
+    backfill::{self, BackfillId, Order, Refusal, plan},
     engine::backfill::BackfillRecord,
     id::DagId,
     intent::Wish,
-    timetable::DataInterval,
+    partition::Key,
 };
 use runtime::clock::Clock;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use crate::{
         backfill::{Backfill, Create, Which},
     },
     command::{dags, inbox},
-    output, setup,
+    oracle, output, setup,
 };
 
 /// A backfill as it is shown, with Airflow's names.
@@ -48,9 +48,11 @@ struct Row {
 /// A date that would run.
 #[derive(Serialize)]
 struct Date {
-    logical_date: DateTime<Utc>,
-    data_interval_start: DateTime<Utc>,
-    data_interval_end: DateTime<Utc>,
+    logical_date: Option<DateTime<Utc>>,
+    data_interval_start: Option<DateTime<Utc>>,
+    data_interval_end: Option<DateTime<Utc>>,
+    partition_key: Option<Key>,
+    partition_date: Option<DateTime<Utc>>,
 }
 
 /// Works with backfills.
@@ -90,7 +92,8 @@ fn order(create: Create) -> Order {
 async fn create(common: &Common, order: Order) -> Result<()> {
     let (config, store) = setup::for_command(common).await?;
     let (line, dag) = dags::known(&store, &order.dag_id).await?;
-    plan(&dag, &order, Clock::system().now())?;
+    let named = oracle::between(&config, &store, &dag, &order).await?;
+    plan(&dag, &order, named.as_deref(), Clock::system().now())?;
     if line.is_paused {
         output::note(&format!(
             "note: {} is paused, so nothing starts before `tradewind dags unpause`",
@@ -98,7 +101,7 @@ async fn create(common: &Common, order: Order) -> Result<()> {
         ));
     }
     let id = store.next_backfill().await?;
-    if !inbox::ask(&config, &store, Wish::CreateBackfill { id, order }).await? {
+    if !inbox::ask(&config, &store, Wish::CreateBackfill { id, order, named }).await? {
         output::note("note: no scheduler has created the backfill yet; the first one that runs will");
         return output::say(&id.to_string());
     }
@@ -106,19 +109,22 @@ async fn create(common: &Common, order: Order) -> Result<()> {
 }
 
 async fn preview(common: &Common, order: Order) -> Result<()> {
-    let (_, store) = setup::for_command(common).await?;
+    let (config, store) = setup::for_command(common).await?;
     let (_, dag) = dags::known(&store, &order.dag_id).await?;
-    let dates = match plan(&dag, &order, Clock::system().now()) {
+    let named = oracle::between(&config, &store, &dag, &order).await?;
+    let dates = match plan(&dag, &order, named.as_deref(), Clock::system().now()) {
         Ok(dates) => dates,
         Err(Refusal::Nothing { .. }) => Vec::new(),
         Err(refusal) => bail!(refusal),
     };
     let found = store.survey_dates(&order.dag_id, &dates).await?;
     let dates = order.wanted(dates, found.iter().map(|found| (found.ordinal, found.state)));
-    let row = |date: &DataInterval| Date {
-        logical_date: date.start,
-        data_interval_start: date.start,
-        data_interval_end: date.end,
+    let row = |date: &backfill::Date| Date {
+        logical_date: date.next().map(|next| next.logical_date),
+        data_interval_start: date.next().map(|next| next.data_interval.start),
+        data_interval_end: date.next().map(|next| next.data_interval.end),
+        partition_key: date.key.clone(),
+        partition_date: date.key.is_some().then(|| date.moment()),
     };
     output::list(common.output, &dates.iter().map(row).collect::<Vec<_>>())
 }

@@ -99,7 +99,7 @@ async fn render(common: &Common, test: Try) -> Result<()> {
 
 async fn trial(common: &Common, test: Try) -> Result<Trial> {
     let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref()).await?;
-    Trial::new(common, found, test.conf.unwrap_or_default().0, test.logical_date)
+    Trial::new(common, found, test.conf.unwrap_or_default().0, (test.logical_date, None))
 }
 
 async fn list(common: &Common, dag_id: &DagId) -> Result<()> {

@@ -14,6 +14,7 @@ use domain::{
     dag::{Dag, Task},
     id::{RunId, RunKey, TaskId, TiKey, TryKey},
     outcome::TryResult,
+    partition::Key,
     state::RunType,
     timetable::DataInterval,
 };
@@ -50,15 +51,16 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A run of a DAG with these parameters at this logical date, now unless given.
+    /// A run of a DAG with these parameters at this logical date, now unless given; one that is about a partition has a date only if it
+    /// is given.
     ///
     /// # Errors
-    /// What is wrong with the parameters.
+    /// What is wrong with the parameters, or with the partition.
     pub fn new(
         common: &Common,
         found: Found,
         conf: Map<String, Value>,
-        date: Option<DateTime<Utc>>,
+        (date, key): (Option<DateTime<Utc>>, Option<Key>),
     ) -> Result<Self> {
         let Found { dag, folder, root } = found;
         domain::params::resolve(&dag.params, &conf).map_err(|errors| {
@@ -67,7 +69,10 @@ impl Trial {
         })?;
         let clock = Clock::system();
         let now = clock.now();
-        let date = date.unwrap_or(now);
+        let partition = key.map(|key| dag.partition_of(key)).transpose()?;
+        let dated = date.or_else(|| partition.is_none().then_some(now));
+        let date = dated.unwrap_or(now);
+        let interval = |date| dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date));
         let scratch = tempfile::Builder::new()
             .prefix("tradewind-")
             .tempdir()
@@ -80,9 +85,9 @@ impl Trial {
         let run = worker::Run {
             run_id: RunId::new(&format!("manual__{}", date.to_rfc3339_opts(SecondsFormat::AutoSi, false)))?,
             run_type: RunType::Manual,
-            logical_date: Some(date),
-            data_interval: Some(dag.schedule.manual_interval(date).unwrap_or(DataInterval::exact(date))),
-            partition: None,
+            logical_date: dated,
+            data_interval: dated.map(interval),
+            partition,
             run_after: now,
             started_at: Some(now),
             conf,

@@ -129,7 +129,7 @@ impl Stage {
             run_after: run.run_after,
             conf: run.conf.clone(),
             note: None,
-            partition_key: None,
+            partition_key: run.partition.as_ref().map(|partition| partition.key.clone()),
             materializes: false,
         }));
         Ok(stage)

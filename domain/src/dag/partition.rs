@@ -1,12 +1,12 @@
 //! What the runs of a partitioned DAG are about.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::Dag;
 use crate::{
     id::DagId,
     partition::{self, Key, Mappers, Partition, Partitions},
-    timetable::Timetable,
+    timetable::{Timetable, clock_moment},
 };
 
 /// Why a run of a DAG cannot be about a partition.
@@ -34,6 +34,18 @@ impl Dag {
     #[must_use]
     pub const fn has_partitions_by_schedule(&self) -> bool {
         matches!(self.partitions, Some(Partitions::Cron(_)))
+    }
+
+    /// The moment that is meant by what a clock reads, where partitions are named by their dates: in the zone of the schedule, when every
+    /// tick of it is a partition, else in UTC. Source: Airflow 3.3.2 `timetables/base.py`, `localize_partition_datetime`.
+    #[must_use]
+    pub fn partition_moment(&self, wall: NaiveDateTime) -> DateTime<Utc> {
+        match (&self.partitions, self.schedule.zone()) {
+            (Some(Partitions::Cron(_)), Some(zone)) => clock_moment(zone, wall),
+            (Some(Partitions::Cron(_) | Partitions::AtRuntime | Partitions::Assets(_)) | None, _) => {
+                wall.and_utc()
+            }
+        }
     }
 
     /// What the run of a tick of its schedule is about.

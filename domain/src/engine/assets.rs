@@ -18,7 +18,7 @@ use super::{
     Engine,
     life::Life,
     partitions::Heard,
-    plan::{DagState, NewRun, short_digest},
+    plan::{DagState, NewRun},
     record::{
         AssetCursor, AssetCursorRecord, AssetEventRecord, AssetStanding, AssetsRecord, Consumption,
         EventSource, PartitionRecord, QueuedAsset,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     asset::{AliasName, AssetName, Condition, Emission, EventId, OutletEvent, emissions},
-    id::{DagId, RunId},
+    id::{DagId, RunId, short_digest},
     partition::Key,
     timetable::Catchup,
 };

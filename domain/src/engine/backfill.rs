@@ -1,6 +1,6 @@
 //! The active backfill of a DAG: its dates get their runs one after the other, as its own parallelism allows.
 //!
-//! Runs are created late: a date waits as two numbers until it is its turn. Which dates have runs already is asked once, when the
+//! Runs are created late: a date waits as a few numbers until it is its turn. Which dates have runs already is asked once, when the
 //! backfill comes into memory; whatever happens to runs of its dates from then on, the engine does itself and sees. So the end of a run
 //! costs the start of the next, however long the row of dates is. Source: Airflow 3.3.2 `models/backfill.py`, which creates all runs at
 //! once.
@@ -25,10 +25,10 @@ use super::{
     record::{RunRecord, RunSnapshot},
 };
 use crate::{
-    backfill::{BackfillId, Deed, Judgement, Order, plan, run_id},
+    backfill::{BackfillId, Date, Deed, Judgement, Order, plan},
     id::{DagId, RunId, RunKey},
     state::{RunState, RunType, TaskState},
-    timetable::{DataInterval, NextRun},
+    timetable::NextRun,
 };
 
 /// A backfill in the engine's memory.
@@ -36,8 +36,8 @@ use crate::{
 pub struct Backfill {
     record: BackfillRecord,
     /// The dates that are not done with, by their ordinals.
-    waiting: BTreeMap<u32, DataInterval>,
-    /// Their ordinals by their logical dates.
+    waiting: BTreeMap<u32, Date>,
+    /// Their ordinals by their moments.
     by_date: HashMap<DateTime<Utc>, u32>,
     /// The runs that some of them have and that are to run again.
     existing: HashMap<u32, RunId>,
@@ -52,15 +52,15 @@ pub struct Backfill {
 /// What a backfill does next.
 enum Step {
     /// It creates the run of a date.
-    Create(Place, DataInterval),
+    Create(Place, Date),
     /// It asks for a run that is to run again.
     Recall(Recall),
 }
 
 impl Backfill {
-    fn new(record: BackfillRecord, waiting: BTreeMap<u32, DataInterval>) -> Self {
+    fn new(record: BackfillRecord, waiting: BTreeMap<u32, Date>) -> Self {
         Self {
-            by_date: waiting.iter().map(|(ordinal, date)| (date.start, *ordinal)).collect(),
+            by_date: waiting.iter().map(|(ordinal, date)| (date.moment(), *ordinal)).collect(),
             record,
             waiting,
             existing: HashMap::new(),
@@ -139,16 +139,16 @@ impl Backfill {
         let (ordinal, date) = self.waiting.iter().find(|(ordinal, _)| !is_asked(ordinal))?;
         let place = Place { id: self.record.id, ordinal: *ordinal };
         let Some(run_id) = self.existing.get(ordinal).cloned() else {
-            return Some(Step::Create(place, *date));
+            return Some(Step::Create(place, date.clone()));
         };
         self.recalled.insert(place.ordinal);
         Some(Step::Recall(Recall { place, dag_id: self.record.order.dag_id.clone(), run_id }))
     }
 
     // Takes a date off the list.
-    fn finish(&mut self, ordinal: u32) -> Option<DataInterval> {
+    fn finish(&mut self, ordinal: u32) -> Option<Date> {
         let date = self.waiting.remove(&ordinal)?;
-        self.by_date.remove(&date.start);
+        self.by_date.remove(&date.moment());
         self.existing.remove(&ordinal);
         self.recalled.remove(&ordinal);
         Some(date)
@@ -171,6 +171,7 @@ impl Engine {
         &mut self,
         id: BackfillId,
         order: Order,
+        named: Option<&[NextRun]>,
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
@@ -183,7 +184,7 @@ impl Engine {
                 "Another backfill is running for Dag {dag_id}. There can be only one running backfill per Dag."
             ));
         }
-        let dates = plan(&dag.record.dag, &order, now).map_err(|refusal| refusal.to_string())?;
+        let dates = plan(&dag.record.dag, &order, named, now).map_err(|refusal| refusal.to_string())?;
         let record = BackfillRecord {
             id,
             order,
@@ -194,8 +195,8 @@ impl Engine {
             updated_at: now,
             completed_at: None,
         };
-        dag.backfill = Some(Backfill::new(record.clone(), (0..).zip(dates.iter().copied()).collect()));
-        let active: Vec<RunKey> = dag.dated.iter().map(|(_, key)| *key).collect();
+        dag.backfill = Some(Backfill::new(record.clone(), (0..).zip(dates.iter().cloned()).collect()));
+        let active: Vec<RunKey> = dag.active().collect();
         self.out.backfills_created.push(NewBackfill { record, dates });
         self.out.surveys.push(Survey { backfill: id, dag_id });
         active.into_iter().for_each(|key| self.meet_backfill(key));
@@ -269,7 +270,7 @@ impl Engine {
     pub(super) fn meet_backfill(&mut self, key: RunKey) {
         let Some(run) = self.runs.get(&key).map(|run| &run.record) else { return };
         let Some(backfill) = self.dags.get(&run.dag_id).and_then(|dag| dag.backfill.as_ref()) else { return };
-        let date = run.logical_date.filter(|_| !backfill.owns(run));
+        let date = run.logical_date.or_else(|| run.partition.as_ref()?.date).filter(|_| !backfill.owns(run));
         let Some(&ordinal) = date.and_then(|date| backfill.by_date.get(&date)) else { return };
         let place = Place { id: backfill.record.id, ordinal };
         let (dag_id, run_id, state) = (run.dag_id.clone(), run.run_id.clone(), run.state);
@@ -282,10 +283,10 @@ impl Engine {
         let Some(backfill) = self.dags.get_mut(dag_id).and_then(|dag| dag.backfill_of(place.id)) else {
             return;
         };
-        if !backfill.waiting.contains_key(&place.ordinal) {
-            return;
-        }
+        let Some(date) = backfill.waiting.get(&place.ordinal) else { return };
         match backfill.record.order.reprocess.judge(state) {
+            // A partition gets one more run, beside those that it has (Airflow's `_create_backfill_dag_run_partitioned`).
+            Judgement::RunAgain if date.key.is_some() => {}
             Judgement::RunAgain => {
                 backfill.existing.insert(place.ordinal, run_id);
             }
@@ -332,7 +333,7 @@ impl Engine {
         let Some(backfill) = dag.backfill_of(place.id) else { return };
         let (order, by) = (backfill.record.order.clone(), backfill.record.by.clone());
         let Some(date) = backfill.finish(place.ordinal) else { return };
-        dag.take(date.start);
+        dag.take(date.moment());
         self.out.dates.push(DateRecord { place, deed: Deed::Reprocessed, run: Some(key) });
         let Some(mut run) = self.runs.remove(&key) else { return };
         if order.run_on_latest_version && run.record.version != version {
@@ -359,7 +360,7 @@ impl Engine {
             let Some(dag) = self.dags.get_mut(dag_id) else { return };
             let creates = !dag.record.is_paused && !dag.record.is_stale;
             match dag.backfill.as_mut().filter(|_| creates).and_then(Backfill::next_step) {
-                Some(Step::Create(place, date)) => self.create_dated(dag_id, place, date, now),
+                Some(Step::Create(place, date)) => self.create_dated(dag_id, place, &date, now),
                 Some(Step::Recall(recall)) => self.out.recalls.push(recall),
                 None => {
                     self.start_backfilling(dag_id, now);
@@ -370,8 +371,8 @@ impl Engine {
         self.start_backfilling(dag_id, now);
     }
 
-    fn create_dated(&mut self, dag_id: &DagId, place: Place, date: DataInterval, now: DateTime<Utc>) {
-        let run_id = run_id(&date).ok().filter(|run_id| !self.knows_run(dag_id, run_id));
+    fn create_dated(&mut self, dag_id: &DagId, place: Place, date: &Date, now: DateTime<Utc>) {
+        let run_id = date.run_id(place.id).ok().filter(|run_id| !self.knows_run(dag_id, run_id));
         let Some(dag) = self.dags.get_mut(dag_id) else { return };
         let Some(backfill) = dag.backfill_of(place.id) else { return };
         backfill.finish(place.ordinal);
@@ -380,11 +381,13 @@ impl Engine {
             // An active run of another date has the name.
             return self.out.dates.push(DateRecord { place, deed: Deed::InFlight, run: None });
         };
-        dag.take(date.start);
-        let run_after = date.end;
-        let next = Some(NextRun { logical_date: date.start, data_interval: date, run_after });
+        let next = date.next();
+        if next.is_some() {
+            dag.take(date.moment());
+        }
         let (run_type, backfill) = (RunType::Backfill, Some(place));
-        let new = NewRun { run_type, run_id, next, partition: None, run_after, backfill };
+        let (partition, run_after) = (date.partition(), date.run_after);
+        let new = NewRun { run_type, run_id, next, partition, run_after, backfill };
         let key = self.create_run(dag_id, new, now);
         if let Some(run) = key.and_then(|key| self.runs.get_mut(&key)) {
             run.record.conf = Arc::new(conf.unwrap_or_default());

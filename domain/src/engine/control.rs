@@ -65,6 +65,19 @@ impl Engine {
         Ok(waiting)
     }
 
+    /// A run is not about its partition any more, whatever its state: another run of the partition may take its place.
+    pub(super) fn forget_partition_of(&mut self, dag_id: &DagId, run_id: &RunId) -> Result<(), Refusal> {
+        let key = self.key(dag_id, run_id)?;
+        let Some(run) = self.runs.get_mut(&key) else {
+            return Err("the run is gone".to_owned());
+        };
+        if run.record.partition.take().is_some() {
+            run.dirty = true;
+            self.dirty.insert(key);
+        }
+        Ok(())
+    }
+
     pub(super) fn pause_run(
         &mut self,
         dag_id: &DagId,

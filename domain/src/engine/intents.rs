@@ -26,7 +26,11 @@ impl Engine {
         let (dag_id, run_id) = intent.wish.subject();
         let (dag_id, run_id) = (dag_id.cloned(), run_id.cloned());
         let event = intent.wish.name();
-        let extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
+        let mut extra = serde_json::to_value(&intent.wish).unwrap_or(Value::Null);
+        // Up to ten thousand runs, which are among the dates of the backfill.
+        if let Some(fields) = extra.as_object_mut() {
+            fields.remove("named");
+        }
         let result = self.carry_out(intent.wish, &intent.by, now);
         let extra = match result {
             Ok(()) => json!({ "wish": extra, "result": "done" }),
@@ -46,12 +50,15 @@ impl Engine {
             Wish::AdoptVersion { dag_id, run_id } => self.adopt(&dag_id, &run_id, now),
             Wish::Hold { selection, held } => self.hold(&selection, held, now),
             Wish::Prioritize { selection, priority } => self.prioritize(&selection, priority, now),
+            Wish::ForgetPartition { dag_id, run_id } => self.forget_partition_of(&dag_id, &run_id),
             Wish::PauseRun { dag_id, run_id, paused } => self.pause_run(&dag_id, &run_id, paused, now),
             Wish::SwitchTask { dag_id, task_id, enabled } => {
                 self.switch_task(&dag_id, &task_id, enabled, now)
             }
             Wish::Answer(answer) => self.answer_question(answer, by, now),
-            Wish::CreateBackfill { id, order } => self.create_backfill(id, order, by, now),
+            Wish::CreateBackfill { id, order, named } => {
+                self.create_backfill(id, order, named.as_deref(), by, now)
+            }
             Wish::PauseBackfill { dag_id, id, paused } => self.pause_backfill(&dag_id, id, paused, now),
             Wish::CancelBackfill { dag_id, id } => self.cancel_backfill(&dag_id, id, by, now),
             Wish::CreateAssetEvent { asset, extra, partition_key, request } => {
@@ -80,6 +87,9 @@ impl Engine {
         }
         if self.knows_run(&trigger.dag_id, &trigger.run_id) {
             return Err(format!("run `{}` exists already", trigger.run_id));
+        }
+        if dag.will_be_called(&trigger.run_id) {
+            return Err(format!("a run to come of its timetable is called `{}`", trigger.run_id));
         }
         let partition = trigger.partition_key.map(|key| dag.record.dag.partition_of(key)).transpose();
         let partition = partition.map_err(|error| error.to_string())?;

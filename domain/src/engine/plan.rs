@@ -7,7 +7,6 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Map;
-use sha2::{Digest, Sha256};
 
 use super::{
     Engine,
@@ -21,7 +20,7 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    id::{DagId, RunId, RunKey},
+    id::{DagId, RunId, RunKey, short_digest},
     partition::Partition,
     state::{RunState, RunType},
     timetable::{Catchup, NextRun, Timetable},
@@ -126,6 +125,18 @@ impl DagState {
         while self.record.taken.first().is_some_and(|date| *date <= next.logical_date) {
             self.record.taken.pop_first();
         }
+    }
+
+    /// What its timetable calls a run, when that is a program with names of its own.
+    fn own_name(&self, run: &NextRun) -> Option<&RunId> {
+        self.record.dag.schedule.listed()?.listing().name_of(run)
+    }
+
+    /// Whether its timetable calls a run so that is still to come.
+    pub fn will_be_called(&self, run_id: &RunId) -> bool {
+        let cursor = self.record.cursor.as_ref();
+        let listed = self.record.dag.schedule.listed();
+        listed.is_some_and(|listed| listed.listing().named(cursor).any(|(name, _)| name == run_id))
     }
 
     /// A backfill has run this date; if the schedule still has it before it, it is not to run it again.
@@ -262,7 +273,10 @@ impl Engine {
             return true;
         }
         let partition = dag.record.dag.partition_at(next.tick());
-        let Ok(run_id) = scheduled_id(dag_id, next.tick(), partition.as_ref()) else {
+        let own = dag.own_name(&next).cloned();
+        let Some(dag) = self.dags.get(dag_id) else { return false };
+        let own = own.filter(|own| !self.knows_run(dag_id, own)).map(Ok);
+        let Ok(run_id) = own.unwrap_or_else(|| scheduled_id(dag_id, next.tick(), partition.as_ref())) else {
             return false;
         };
         let (run_type, run_after) = (RunType::Scheduled, next.run_after);
@@ -400,9 +414,4 @@ fn scheduled_id(
     let Some(Partition { key, .. }) = partition else { return RunId::new(&format!("scheduled__{tick}")) };
     let tail = short_digest(&format!("{dag_id}\0{tick}\0{key}"));
     RunId::new(&format!("scheduled__{tick}__{}__{tail}", key.in_run_id()))
-}
-
-/// Tells names apart that are made of other things than chance.
-pub(super) fn short_digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

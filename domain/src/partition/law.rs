@@ -105,6 +105,12 @@ impl Ticks {
         for _ in 0..self.offset.unsigned_abs() {
             date = if self.offset > 0 { cron.next_after(date) } else { cron.previous_before(date) }?;
         }
+        self.at(cron, date)
+    }
+
+    /// The partition that begins at `date`; `None` when no key can be made of it.
+    #[must_use]
+    pub fn at(&self, cron: &Cron, date: DateTime<Utc>) -> Option<Partition> {
         let zone = cron.zone();
         let shown = Shown { wall: clock_reading(zone, date), offset: Some(clock_offset(zone, date)) };
         Some(Partition { key: Key::new(&self.format.write(shown)).ok()?, date: Some(date) })

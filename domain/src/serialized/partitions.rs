@@ -92,7 +92,7 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, Refused> {
         "temporal.StartOfYearMapper" => start(said, Period::Year)?,
         _ => {
             return Err(Refused::new(format!(
-                "its partition mapper {kind} is not known; known are those of Airflow itself"
+                "its partition mapper {kind} is not known; known are those of Airflow itself: one of a plugin would have to be asked about every event before the scheduler can go on"
             )));
         }
     })
@@ -149,7 +149,7 @@ fn window(value: Option<&Value>) -> Result<Window, Refused> {
         "window.YearWindow" => of(Period::Year),
         "window.SegmentWindow" => keys(said.get("segments")).map(Window::Segments),
         _ => Err(Refused::new(format!(
-            "the window {kind} of its partition mapper is not known; known are those of Airflow itself"
+            "the window {kind} of its partition mapper is not known; known are those of Airflow itself: one of a plugin would have to be asked about every event before the scheduler can go on"
         ))),
     }
 }

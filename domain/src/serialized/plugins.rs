@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Refused, fields::Fields, wrapped};
 use crate::{
     dag::WeightRule,
+    partition::Partitions,
     timetable::{Listed, Listing, Program, Timetable},
 };
 
@@ -29,6 +30,10 @@ struct Timely {
     description: String,
     #[serde(default)]
     is_partitioned: bool,
+    #[serde(default)]
+    names_runs: bool,
+    #[serde(default)]
+    is_aperiodic: bool,
     listing: Listing,
 }
 
@@ -62,7 +67,7 @@ impl<'a> Said<'a> {
         })?;
         if told.is_partitioned {
             return Err(Refused::new(format!(
-                "its timetable {class} is one of partitions, and only Airflow's own of these are known"
+                "its timetable {class} works out partitions, and only Airflow's own that do are known; one that leaves them to tasks (partitioned_at_runtime) may be anybody's"
             )));
         }
         let program = Program {
@@ -70,8 +75,16 @@ impl<'a> Said<'a> {
             arguments: arguments.clone(),
             summary: told.summary,
             description: told.description,
+            names_runs: told.names_runs,
+            is_aperiodic: told.is_aperiodic,
         };
         Ok(Some(Timetable::Listed(Box::new(Listed::new(program, told.listing)))))
+    }
+
+    /// What the runs of its timetable are about, when whoever starts one says so, or a task of it (Airflow's `partitioned_at_runtime`).
+    pub(super) fn partitions(self) -> Option<Partitions> {
+        let is_at_runtime = self.timetable?.get("is_partitioned_at_runtime")?.as_bool()?;
+        is_at_runtime.then_some(Partitions::AtRuntime)
     }
 
     /// The weight of a task and what its neighbours add to it. A class of a plugin says the whole weight, which nothing is

@@ -49,7 +49,11 @@ pub(super) fn read(timetable: Option<&Value>, plugins: Said<'_>) -> Result<Read,
             partitions: Some(Partitions::Cron(partitions::ticks(said)?)),
             ..nothing()
         },
-        _ => Read { schedule: times(timetable, plugins)?, ..nothing() },
+        _ => {
+            let schedule = times(timetable, plugins)?;
+            let partitions = schedule.listed().and_then(|_| plugins.partitions());
+            Read { schedule, partitions, ..nothing() }
+        }
     })
 }
 

@@ -1,8 +1,11 @@
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Catchup, DataInterval, NextRun};
+use crate::id::RunId;
 
 /// A run that starts later than this was missed: what the timetable would say now may be something else.
 const MISSED: TimeDelta = TimeDelta::minutes(1);
@@ -43,6 +46,12 @@ pub struct Program {
     /// What it calls itself (Airflow's `description`); may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// It has names of its own for runs (Airflow's `generate_run_id`), so that it is asked for those of runs by hand, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_runs: bool,
+    /// It names no dates by itself, so there are none to run again (Airflow's `periodic` is false).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_aperiodic: bool,
 }
 
 /// What a program answered when it was asked for its next runs.
@@ -52,6 +61,8 @@ pub struct Listing {
     asked_at: DateTime<Utc>,
     /// Each starts, and ends, later than the one before.
     runs: Vec<NextRun>,
+    /// What they are called, each in its place, when the program has names of its own; else empty.
+    names: Vec<RunId>,
     /// It was not asked for all that it may know.
     has_more: bool,
     fault: Option<String>,
@@ -64,21 +75,12 @@ struct Form {
     /// The start and the end of the data interval, and the moment from which on the run may start.
     #[serde(default)]
     runs: Vec<[i64; 3]>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
     #[serde(default)]
     has_more: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
-}
-
-/// Which time a run by hand is about is for a program to say that cannot be asked just now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "only the timetable {class} knows the data interval of a run with a logical date that somebody gives: \
-     leave the logical date out, or give data_interval_start and data_interval_end, too"
-)]
-pub struct UnknownInterval {
-    /// The path of its class.
-    pub class: String,
 }
 
 impl Listing {
@@ -95,6 +97,28 @@ impl Listing {
     #[must_use]
     pub fn runs(&self) -> &[NextRun] {
         &self.runs
+    }
+
+    /// What a run is called, when the program has names of its own.
+    #[must_use]
+    pub fn name_of(&self, run: &NextRun) -> Option<&RunId> {
+        let place = self.runs.binary_search_by_key(&run.data_interval.end, |run| run.data_interval.end);
+        self.names.get(place.ok()?)
+    }
+
+    /// The names of the runs that lie behind `cursor`, with these.
+    pub fn named(&self, cursor: Option<&DataInterval>) -> impl Iterator<Item = (&RunId, &NextRun)> {
+        let past = self.runs.len() - self.after(cursor).len();
+        self.names.iter().zip(&self.runs).skip(past)
+    }
+
+    /// The same without any names, because other runs have one of them already.
+    #[must_use]
+    pub fn without_names(self, taken: &RunId) -> Self {
+        let fault = format!(
+            "it calls a run `{taken}`, as another one is called already; its runs are named after their times"
+        );
+        Self { names: Vec::new(), fault: Some(self.fault.unwrap_or(fault)), ..self }
     }
 
     /// Why it names no more runs, when that is not for want of runs.
@@ -120,6 +144,7 @@ impl From<Listing> for Form {
         Self {
             asked_at: listing.asked_at.timestamp_micros(),
             runs: listing.runs.iter().map(micros).collect(),
+            names: listing.names.iter().map(ToString::to_string).collect(),
             has_more: listing.has_more,
             fault: listing.fault,
         }
@@ -130,10 +155,20 @@ impl From<Form> for Listing {
     /// A program that does not get on would have the same run created for ever: what follows is left out and told.
     fn from(form: Form) -> Self {
         let asked_at = DateTime::from_timestamp_micros(form.asked_at).unwrap_or_default();
-        let mut listing = Self { asked_at, runs: Vec::new(), has_more: form.has_more, fault: form.fault };
-        for micros in form.runs.iter().take(Self::MOST) {
-            match run(micros, listing.runs.last()) {
-                Ok(run) => listing.runs.push(run),
+        let (has_more, fault) = (form.has_more, form.fault);
+        let mut listing = Self { asked_at, runs: Vec::new(), names: Vec::new(), has_more, fault };
+        let mut known = HashSet::new();
+        for (place, micros) in form.runs.iter().enumerate().take(Self::MOST) {
+            let name = (!form.names.is_empty()).then(|| form.names.get(place).map_or("", String::as_str));
+            let planned = run(micros, listing.runs.last()).and_then(|run| {
+                let name = name.map(|name| own_name(name, &mut known)).transpose()?;
+                Ok((run, name))
+            });
+            match planned {
+                Ok((run, name)) => {
+                    listing.runs.push(run);
+                    listing.names.extend(name);
+                }
                 Err(fault) => return Self { has_more: false, fault: Some(fault), ..listing },
             }
         }
@@ -141,7 +176,18 @@ impl From<Form> for Listing {
     }
 }
 
-fn run(micros: &[i64; 3], before: Option<&NextRun>) -> Result<NextRun, String> {
+fn own_name(name: &str, known: &mut HashSet<RunId>) -> Result<RunId, String> {
+    let shown = || name.chars().take(80).collect::<String>();
+    let name = RunId::new(name)
+        .map_err(|error| format!("it calls a run `{}`, which cannot be a name: {error}", shown()))?;
+    if !known.insert(name.clone()) {
+        return Err(format!("it calls two runs `{}`", shown()));
+    }
+    Ok(name)
+}
+
+/// A run behind the one before, of its moments in microseconds.
+pub(super) fn run(micros: &[i64; 3], before: Option<&NextRun>) -> Result<NextRun, String> {
     let [start, end, run_after] = micros.map(DateTime::from_timestamp_micros);
     let (Some(start), Some(end), Some(run_after)) = (start, end, run_after) else {
         return Err("it names a moment that no calendar has".to_owned());

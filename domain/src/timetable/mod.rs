@@ -41,6 +41,7 @@
 //! | `jitter`, a length as `data_interval` | elapsed time | elapsed time |
 //! | several | each by its own rule; ticks that meet are one | the same |
 
+pub mod asked;
 mod blackout;
 mod calendar;
 mod catchup;
@@ -80,7 +81,7 @@ pub use self::{
     every::Every,
     interval::Interval,
     jitter::Jitter,
-    listed::{Listed, Listing, Program, UnknownInterval},
+    listed::{Listed, Listing, Program},
     overlap::Overlap,
 };
 
@@ -203,7 +204,8 @@ impl Timetable {
 
     /// The data intervals of the runs of a DAG that had these bounds and never missed one, oldest first. A schedule by elapsed
     /// time keeps to the grid through `anchor`, the DAG's real start date; without one its grid begins with the range.
-    /// May be endless without an end; empty unless it [is periodic](Self::is_periodic).
+    /// May be endless without an end; empty unless it [is periodic](Self::is_periodic), and for [`Timetable::Listed`], whose program
+    /// is to be [asked](asked::Question::between).
     pub fn dates<'a>(
         &'a self,
         anchor: Option<DateTime<Utc>>,
@@ -214,10 +216,10 @@ impl Timetable {
 
     /// It names dates by itself, whatever else happens (Airflow's `periodic`).
     #[must_use]
-    pub const fn is_periodic(&self) -> bool {
+    pub fn is_periodic(&self) -> bool {
         match self {
-            // A program is asked for what comes next only.
-            Self::Null | Self::Once | Self::Continuous | Self::Listed(_) => false,
+            Self::Null | Self::Once | Self::Continuous => false,
+            Self::Listed(listed) => !listed.program().is_aperiodic,
             Self::Cron(_) | Self::Every(_) | Self::Dates(_) | Self::Composed(_) => true,
         }
     }
@@ -239,15 +241,12 @@ impl Timetable {
         law::manual_interval(self, run_after)
     }
 
-    /// The data interval of a run that a person starts with a logical date.
-    ///
-    /// # Errors
-    /// For [`Timetable::Listed`]: only its program would know.
-    pub fn given_interval(&self, logical_date: DateTime<Utc>) -> Result<DataInterval, UnknownInterval> {
-        match self.listed() {
-            Some(listed) => Err(UnknownInterval { class: listed.program().class.clone() }),
-            None => Ok(self.manual_interval(logical_date).unwrap_or(DataInterval::exact(logical_date))),
-        }
+    /// The data interval of a run that a person starts with a logical date; `None` for [`Timetable::Listed`], whose program is to be
+    /// [asked](asked::Question::by_hand).
+    #[must_use]
+    pub fn given_interval(&self, logical_date: DateTime<Utc>) -> Option<DataInterval> {
+        let exact = DataInterval::exact(logical_date);
+        self.listed().is_none().then(|| self.manual_interval(logical_date).unwrap_or(exact))
     }
 
     /// The program whose rules these are, if they are those of one.

@@ -4,23 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    backfill::{BackfillId, Deed, Order, Reprocess, run_id},
+    backfill::{self, BackfillId, Deed, Order, Reprocess},
     engine::{
         backfill::{BackfillRecord, BackfillSnapshot, DateRecord, Found, Survey},
         decision::Decisions,
         event::Event,
         record::{DagRecord, RunRecord},
     },
-    id::RunKey,
+    id::{DagId, RunKey},
     intent::Wish,
     state::{RunState, RunType},
-    timetable::DataInterval,
 };
 
 use crate::world::World;
 
 /// A date, what became of it, and its run.
-pub type Date = (DataInterval, Option<(Deed, Option<RunKey>)>);
+pub type Date = (backfill::Date, Option<(Deed, Option<RunKey>)>);
 
 /// The records of backfills, as the database would have them.
 #[derive(Debug, Default, Clone)]
@@ -60,7 +59,11 @@ impl World {
             run_on_latest_version: self.chance.one_in(2),
         };
         self.records.backfills.last += 1;
-        Wish::CreateBackfill { id: BackfillId(self.records.backfills.last), order }
+        Wish::CreateBackfill {
+            id: BackfillId(self.records.backfills.last),
+            named: Self::named_between(&dag, &order),
+            order,
+        }
     }
 
     pub fn active_backfills(&self) -> impl Iterator<Item = &BackfillRecord> {
@@ -78,7 +81,7 @@ impl World {
             waiting: self
                 .dates_of(record.id)
                 .filter(|(_, (_, deed))| deed.is_none())
-                .map(|(ordinal, (date, _))| (ordinal, *date))
+                .map(|(ordinal, (date, _))| (ordinal, date.clone()))
                 .collect(),
             record: record.clone(),
         };
@@ -91,7 +94,7 @@ impl World {
             let ours = |id: &BackfillId| self.records.backfills.records[id].order.dag_id == dag.dag.dag_id;
             let dates = self.records.backfills.dates.iter().filter(|((id, _), _)| ours(id));
             let run = dates.filter(|(_, (_, deed))| deed.is_some_and(|(_, run)| run.is_some()));
-            let dates = run.map(|(_, (date, _))| date.start);
+            let dates = run.filter_map(|(_, (date, _))| Some(date.next()?.logical_date));
             dates.filter(|date| dag.cursor.is_none_or(|cursor| cursor.start < *date)).collect()
         };
         let whole = |dag: &DagRecord| self.with_partitions(DagRecord { taken: taken(dag), ..dag.clone() });
@@ -102,14 +105,25 @@ impl World {
     pub fn surveyed(&self, survey: &Survey) -> Event {
         let mut found = Vec::new();
         for (ordinal, (date, _)) in self.dates_of(survey.backfill).filter(|(_, (_, deed))| deed.is_none()) {
-            let name = run_id(date).unwrap();
+            let name = date.run_id(survey.backfill).unwrap();
             let is_its = |run: &&RunRecord| {
-                run.dag_id == survey.dag_id && (run.logical_date == Some(date.start) || run.run_id == name)
+                let is_dated = date.key.is_none() && run.logical_date == Some(date.moment());
+                run.dag_id == survey.dag_id && (is_dated || run.run_id == name)
             };
-            let runs = self.records.runs.values().filter(is_its);
+            let of_partition = self.newest_about(&survey.dag_id, date);
+            let runs = self.records.runs.values().filter(is_its).chain(of_partition);
             found.extend(runs.map(|run| Found { ordinal, run_id: run.run_id.clone(), state: run.state }));
         }
         Event::Surveyed { dag_id: survey.dag_id.clone(), backfill: survey.backfill, found }
+    }
+
+    // The run about a partition that started last.
+    fn newest_about(&self, dag_id: &DagId, date: &backfill::Date) -> Option<&RunRecord> {
+        let is_its = |run: &&RunRecord| {
+            let about = run.partition.as_ref().and_then(|partition| partition.date);
+            date.key.is_some() && run.dag_id == *dag_id && about == Some(date.moment())
+        };
+        self.records.runs.values().filter(is_its).max_by_key(|run| (run.started_at, run.key))
     }
 
     /// Answers everything that backfills asked.
@@ -133,7 +147,7 @@ impl World {
             let id = new.record.id;
             assert!(backfills.records.insert(id, new.record.clone()).is_none(), "backfill {id} exists");
             for (ordinal, date) in (0..).zip(&new.dates) {
-                backfills.dates.insert((id, ordinal), (*date, None));
+                backfills.dates.insert((id, ordinal), (date.clone(), None));
             }
         }
         for new in &decisions.backfills_changed {
@@ -158,13 +172,18 @@ impl World {
             match deed {
                 Deed::Created => {
                     let run = decisions.runs_created.iter().find(|new| Some(new.key) == *run).unwrap();
-                    assert_eq!((run.logical_date, run.data_interval), (Some(date.start), Some(*date)));
+                    let next = date.next();
+                    let expected = (next.map(|next| next.logical_date), next.map(|next| next.data_interval));
+                    assert_eq!((run.logical_date, run.data_interval), expected);
+                    assert_eq!((&run.partition, run.run_after), (&date.partition(), date.run_after));
+                    self.check_partition_is_wanted(run, order.reprocess);
                     assert_eq!((run.run_type, run.backfill), (RunType::Backfill, Some(*place)));
                 }
                 Deed::Reprocessed => {
                     let change = decisions.runs_changed.iter().find(|old| Some(old.new.key) == *run).unwrap();
                     assert_eq!((change.new.run_type, change.new.backfill), (RunType::Backfill, Some(*place)));
                     assert!(order.reprocess != Reprocess::None, "{order:?} ran {change:?} again");
+                    assert!(date.key.is_none(), "{date:?} gets a new run");
                 }
                 Deed::InFlight | Deed::AlreadyExists => {
                     assert!(run.is_none());
@@ -172,6 +191,15 @@ impl World {
                 }
             }
         }
+    }
+
+    // A backfill that leaves runs alone makes no second one of a partition.
+    fn check_partition_is_wanted(&self, new: &RunRecord, reprocess: Reprocess) {
+        let is_other = |run: &&RunRecord| {
+            run.key != new.key && run.dag_id == new.dag_id && run.partition == new.partition
+        };
+        let other = self.records.runs.values().filter(is_other).find(|_| new.partition.is_some());
+        assert!(reprocess != Reprocess::None || other.is_none(), "{new:?} beside {other:?}");
     }
 
     /// No backfill has more runs at work than it may, none is active twice for a DAG, and one that has been completed has been through

@@ -44,7 +44,7 @@ fn name(hour: u32) -> String {
 }
 
 fn create(stage: &mut Stage, id: i64, order: Order) {
-    stage.ask(Wish::CreateBackfill { id: BackfillId(id), order });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(id), order, named: None });
     survey(stage, Vec::new());
 }
 
@@ -79,10 +79,16 @@ fn dag(yaml: &str) -> Dag {
 /// The logical dates that a schedule has in the first days of 2025, by day, hour and minute.
 fn dates(schedule: &str, order: &Order, now: &str) -> Vec<String> {
     let dag = dag(&format!("dag_id: play\nschedule: {schedule}\ntasks: {{t: {{bash: t}}}}"));
-    let dates = plan(&dag, order, at(now)).unwrap();
+    let dates = plan(&dag, order, None, at(now)).unwrap();
     dates
         .iter()
-        .map(|date| format!("{}-{}", date.start.format("%d %H:%M"), date.end.format("%d %H:%M")))
+        .map(|date| {
+            format!(
+                "{}-{}",
+                date.data_interval.start.format("%d %H:%M"),
+                date.data_interval.end.format("%d %H:%M")
+            )
+        })
         .collect()
 }
 
@@ -123,7 +129,7 @@ fn a_change_of_the_clocks_leaves_no_date_out_and_none_twice() {
 #[test]
 fn what_cannot_be_is_refused() {
     let refused =
-        |yaml: &str, order: Order| plan(&dag(yaml), &order, at("2026-01-01T00:00:00Z")).unwrap_err();
+        |yaml: &str, order: Order| plan(&dag(yaml), &order, None, at("2026-01-01T00:00:00Z")).unwrap_err();
     let (a, b) = ("2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z");
     for schedule in ["null", "'@once'", "'@continuous'"] {
         let yaml = format!("dag_id: play\nschedule: {schedule}\ntasks: {{t: {{bash: t}}}}");
@@ -152,9 +158,9 @@ fn a_backfill_has_at_most_so_many_dates() {
     let last = at("2025-01-01T00:00:00Z") + chrono::TimeDelta::minutes(MOST_DATES as i64 - 1);
     let full = Order { to: last, ..order("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z") };
     let now = at("2026-01-01T00:00:00Z");
-    assert_eq!(plan(&minutely, &full, now).unwrap().len(), MOST_DATES);
+    assert_eq!(plan(&minutely, &full, None, now).unwrap().len(), MOST_DATES);
     let more = Order { to: last + chrono::TimeDelta::minutes(1), ..full };
-    assert_eq!(plan(&minutely, &more, now), Err(Refusal::TooMany));
+    assert_eq!(plan(&minutely, &more, None, now), Err(Refusal::TooMany));
 }
 
 #[test]
@@ -193,10 +199,10 @@ fn it_can_run_backwards_and_with_a_conf() {
 fn of_one_dag_there_is_one_backfill_at_a_time() {
     let mut stage = Stage::new(HOURLY);
     create(&mut stage, 1, four());
-    stage.ask(Wish::CreateBackfill { id: BackfillId(2), order: four() });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(2), order: four(), named: None });
     assert!(stage.refusal().unwrap().contains("only one running backfill per Dag"));
     stage.ask(Wish::CancelBackfill { dag_id: stage.dag_id(), id: BackfillId(1) });
-    stage.ask(Wish::CreateBackfill { id: BackfillId(2), order: four() });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(2), order: four(), named: None });
     assert_eq!(stage.refusal(), None);
     stage.ask(Wish::PauseBackfill { dag_id: stage.dag_id(), id: BackfillId(1), paused: true });
     assert_eq!(stage.refusal().as_deref(), Some("Backfill is already completed."));
@@ -247,7 +253,7 @@ fn a_cancelled_one_ends_what_waits_and_lets_go_on_what_runs() {
 #[test_case(Reprocess::Completed, RunState::Running, Some(Deed::InFlight))]
 fn what_exists_is_judged(reprocess: Reprocess, state: RunState, left: Option<Deed>) {
     let mut stage = Stage::new(HOURLY);
-    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order: Order { reprocess, ..four() } });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order: Order { reprocess, ..four() }, named: None });
     assert_eq!(runs(&stage), [], "nothing happens before it is known what exists");
     let found = Found { ordinal: 1, run_id: "manual__x".parse().unwrap(), state };
     survey(&mut stage, vec![found]);
@@ -266,7 +272,7 @@ fn a_run_that_exists_runs_again_as_one_of_the_backfill() {
     let mut mine = snapshot(&stage, "mine");
     mine.run.logical_date = Some(at("2025-12-31T01:00:00Z"));
     let order = Order { reprocess: Reprocess::Failed, max_active_runs: 4, ..four() };
-    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order, named: None });
     survey(&mut stage, vec![Found { ordinal: 1, run_id: mine.run.run_id.clone(), state: mine.run.state }]);
     let recall = stage.recalls.pop().unwrap();
     assert_eq!(runs(&stage).len(), 3);
@@ -287,7 +293,7 @@ fn a_run_that_was_deleted_meanwhile_is_replaced_by_a_new_one() {
     let mut stage = Stage::new(HOURLY);
     let order =
         Order { reprocess: Reprocess::Completed, ..order("2025-12-31T00:00:00Z", "2025-12-31T00:00:00Z") };
-    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order });
+    stage.ask(Wish::CreateBackfill { id: BackfillId(1), order, named: None });
     survey(&mut stage, vec![Found { ordinal: 0, run_id: "old".parse().unwrap(), state: RunState::Success }]);
     let recall = stage.recalls.pop().unwrap();
     stage.handle(Event::Recalled { dag_id: recall.dag_id, backfill: recall.place.id, ordinal: 0, run: None });

@@ -225,12 +225,16 @@ fn mapped(mappers: &Mappers, asset: &AssetName, key: &Key) -> BTreeSet<String> {
 
 #[test]
 fn worlds_have_partitions_that_are_run() {
-    let (mut whole, mut parts) = (0, 0);
+    let (mut whole, mut parts, mut backfilled) = (0, 0, 0);
     for seed in 0..120 {
         let world = crate::simulation::live(&crate::story::Story::new(seed), true);
         let runs = world.records.runs.values().filter(|run| run.partition.is_some());
         parts += runs.clone().filter(|run| run.run_type == RunType::AssetTriggered).count();
+        backfilled += runs.clone().filter(|run| run.run_type == RunType::Backfill).count();
         whole += runs.filter(|run| run.run_type == RunType::Scheduled).count();
     }
-    assert!(whole > 20 && parts > 5, "{whole} by schedule, {parts} by assets");
+    assert!(
+        whole > 20 && parts > 5 && backfilled > 5,
+        "{whole} by schedule, {parts} by assets, {backfilled} of backfills"
+    );
 }

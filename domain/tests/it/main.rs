@@ -6,6 +6,7 @@ mod alerts;
 mod approvals;
 mod approving;
 mod assets;
+mod backfill_parts;
 mod backfilling;
 mod backfills;
 mod catching_up;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    backfill::Order,
     dag::Dag,
     engine::{decision::Decisions, event::Event, record::RunRecord},
     id::DagId,
@@ -62,12 +63,21 @@ fn said(dag: &Dag, cursor: Option<DataInterval>, now: DateTime<Utc>) -> Vec<Next
     all_runs(dag).into_iter().filter(is_named).collect()
 }
 
-fn listing(runs: &[NextRun], now: DateTime<Utc>) -> Listing {
+/// Programs with steps in an even number have names of their own.
+fn name(dag: &Dag, run: &NextRun) -> Option<String> {
+    let steps = dag.schedule.listed()?.program().arguments.as_array()?.len();
+    (steps % 2 == 0).then(|| format!("step_{}", run.logical_date.timestamp()))
+}
+
+fn listing(dag: &Dag, runs: &[NextRun], now: DateTime<Utc>) -> Listing {
     let micros = |run: &NextRun| {
         [run.data_interval.start, run.data_interval.end, run.run_after].map(|at| at.timestamp_micros())
     };
     let named: Vec<[i64; 3]> = runs.iter().take(MOST).map(micros).collect();
-    let written = json!({"asked_at": now.timestamp_micros(), "runs": named, "has_more": runs.len() > MOST});
+    let names: Vec<String> = runs.iter().take(MOST).filter_map(|run| name(dag, run)).collect();
+    let has_more = runs.len() > MOST;
+    let written =
+        json!({"asked_at": now.timestamp_micros(), "runs": named, "names": names, "has_more": has_more});
     serde_json::from_value(written).unwrap()
 }
 
@@ -89,7 +99,7 @@ impl World {
             let asked = self.records.dags.iter().filter_map(|dag| {
                 let (cursor, listed) = (dag.cursor, dag.dag.schedule.listed()?);
                 let is_outworn = listed.is_outworn(cursor.as_ref(), dag.dag.catchup, dag.is_paused, self.now);
-                let listing = || listing(&said(&dag.dag, cursor, self.now), self.now);
+                let listing = || listing(&dag.dag, &said(&dag.dag, cursor, self.now), self.now);
                 is_outworn.then(|| Answer { dag_id: dag.dag.dag_id.clone(), listing: listing() })
             });
             self.answers = asked.collect();
@@ -116,12 +126,22 @@ impl World {
             let is_it = |named: &NextRun| {
                 Some(named.data_interval) == run.data_interval && named.run_after == run.run_after
             };
-            assert!(all_runs(&dag).iter().any(is_it), "no program named {run:?}");
+            let named = all_runs(&dag).into_iter().find(is_it);
+            let own = named.map(|named| name(&dag, &named));
+            assert!(own.is_some(), "no program named {run:?}");
+            assert!(own.flatten().is_none_or(|own| own == run.run_id.as_str()), "{run:?} has another name");
             assert!(run.run_after <= self.now, "{run:?} came too early");
             let (late, age) = (self.now - run.run_after, self.now - listed.listing().asked_at());
             let is_known = late <= TimeDelta::minutes(1) || age <= TimeDelta::minutes(5);
             assert!(dag.catchup == Catchup::All || is_known, "{run:?} was missed, and nobody asked");
         }
+    }
+
+    /// The runs that a program names for a backfill.
+    pub fn named_between(dag: &Dag, order: &Order) -> Option<Vec<NextRun>> {
+        let is_in_range = |run: &NextRun| run.logical_date >= order.from && run.logical_date <= order.to;
+        dag.schedule.listed()?;
+        Some(all_runs(dag).into_iter().filter(is_in_range).collect())
     }
 
     /// A program has runs to name that are not there yet.
@@ -133,10 +153,16 @@ impl World {
     pub fn check_named(&self) {
         for dag in self.records.dags.iter().filter(|dag| dag.dag.catchup == Catchup::All) {
             let named: Vec<DataInterval> = all_runs(&dag.dag).iter().map(|run| run.data_interval).collect();
-            let by_schedule =
-                |run: &&RunRecord| run.dag_id == dag.dag.dag_id && run.run_type == RunType::Scheduled;
-            let runs = self.records.runs.values().filter(by_schedule);
-            let found: Vec<DataInterval> = runs.filter_map(|run| run.data_interval).collect();
+            let by_itself = |run: &&RunRecord| {
+                let kinds = [RunType::Scheduled, RunType::Backfill];
+                run.dag_id == dag.dag.dag_id && kinds.contains(&run.run_type)
+            };
+            let runs = self.records.runs.values().filter(by_itself);
+            // A run that a person started may have run again in a backfill.
+            let is_named = |interval: &DataInterval| named.contains(interval);
+            let mut found: Vec<DataInterval> =
+                runs.filter_map(|run| run.data_interval).filter(is_named).collect();
+            found.sort_by_key(|interval| interval.start);
             assert!(dag.dag.schedule.listed().is_none() || found == named, "{found:#?} not {named:#?}");
         }
     }

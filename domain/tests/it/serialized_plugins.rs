@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     dag::WeightRule,
+    partition::Partitions,
     serialized::read,
     timetable::{Bounds, Catchup, Timetable},
 };
@@ -65,6 +66,15 @@ fn assets_may_ask_for_runs_beside_it() {
 fn a_timetable_that_cannot_be_carried_out_is_refused(said: Value, words: &str) {
     let refused = read(&dag(CLASS, "absolute", said), "shop.py").unwrap_err().to_string();
     assert!(refused.contains(words) && refused.contains(CLASS), "{refused}");
+}
+
+#[test]
+fn a_timetable_may_leave_partitions_to_whoever_starts_a_run_or_a_task() {
+    let mut told = said(false);
+    told["is_partitioned_at_runtime"] = json!(true);
+    let dag = read(&dag(CLASS, "absolute", json!({"timetable": told})), "shop.py").unwrap();
+    assert!(matches!(dag.schedule, Timetable::Listed(_)));
+    assert_eq!(dag.partitions, Some(Partitions::AtRuntime));
 }
 
 #[test]

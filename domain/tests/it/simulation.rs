@@ -160,6 +160,7 @@ fn wish(world: &mut World) {
     let wish = match world.chance.below(14) {
         8 | 9 => Wish::Hold { selection, held: flag },
         10 => Wish::Prioritize { selection, priority: world.chance.below(9) as i32 },
+        11 if run.partition.is_some() && flag => Wish::ForgetPartition { dag_id, run_id },
         11 => Wish::PauseRun { dag_id, run_id, paused: flag },
         12 => Wish::SwitchTask { dag_id, task_id: selection.tasks[0].task_id.clone(), enabled: flag },
         13 => Wish::MarkTasks(MarkTasks { selection, state: TaskState::Skipped }),

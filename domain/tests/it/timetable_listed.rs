@@ -1,7 +1,10 @@
 //! Timetables whose rules are a program of somebody else's: what it answered is what they do.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::timetable::{Bounds, Catchup, DataInterval, Listed, Listing, NextRun, Program, Timetable};
+use domain::timetable::{
+    Bounds, Catchup, DataInterval, Listed, Listing, NextRun, Program, Timetable,
+    asked::{Answer, Question},
+};
 use serde_json::json;
 use test_case::test_case;
 
@@ -32,6 +35,8 @@ fn program() -> Program {
         arguments: json!({"opens": 9}),
         summary: "opening hours".to_owned(),
         description: String::new(),
+        names_runs: false,
+        is_aperiodic: false,
     }
 }
 
@@ -128,9 +133,68 @@ fn a_program_that_does_not_get_on_is_left_where_it_stopped(hours: &[i64], told: 
 #[test]
 fn the_interval_of_a_run_by_hand_is_not_made_up() {
     let timetable = timetable(listing(at(0), &[run(0)], false));
-    let refused = timetable.given_interval(at(7)).unwrap_err().to_string();
-    assert!(refused.contains("shop.OpeningHours") && refused.contains("data_interval_start"), "{refused}");
-    assert_eq!(Timetable::Null.given_interval(at(7)), Ok(DataInterval::exact(at(7))));
+    assert_eq!(timetable.given_interval(at(7)), None);
+    assert_eq!(Timetable::Null.given_interval(at(7)), Some(DataInterval::exact(at(7))));
+}
+
+fn with_names(runs: &[NextRun], names: &[&str]) -> Listing {
+    let runs: Vec<_> = runs.iter().map(micros).collect();
+    serde_json::from_value(json!({"asked_at": 0, "runs": runs, "names": names})).unwrap()
+}
+
+#[test]
+fn a_program_may_have_names_for_its_runs() {
+    let named = with_names(&[run(0), run(3)], &["first", "second"]);
+    assert_eq!(named.name_of(&run(3)).unwrap().as_str(), "second");
+    assert_eq!(named.name_of(&run(4)), None);
+    let to_come: Vec<&str> =
+        named.named(Some(&run(0).data_interval)).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(to_come, ["second"]);
+    let written = serde_json::to_value(&named).unwrap();
+    assert_eq!(serde_json::from_value::<Listing>(written).unwrap(), named);
+    let without = named.without_names(&"second".parse().unwrap());
+    assert_eq!((without.name_of(&run(3)), without.runs().len()), (None, 2));
+    assert!(without.fault().unwrap().contains("`second`"));
+}
+
+#[test_case(&["same", "same"], "two runs `same`"; "of two runs")]
+#[test_case(&["fine", "not fine"], "cannot be a name"; "with a space")]
+#[test_case(&["fine"], "cannot be a name"; "that is missing")]
+fn a_name_that_cannot_be_ends_the_list(names: &[&str], told: &str) {
+    let listing = with_names(&[run(0), run(1)], names);
+    assert_eq!(listing.runs(), [run(0)]);
+    assert!(listing.fault().unwrap().contains(told), "{listing:?}");
+}
+
+fn answer(written: serde_json::Value) -> Option<Answer> {
+    Some(serde_json::from_value(written).unwrap())
+}
+
+#[test]
+fn a_program_is_asked_about_runs_by_hand() {
+    let listed = listed(listing(at(0), &[], false));
+    let question = Question::by_hand(&listed, Some(at(7)), None, at(8), "manual");
+    let micros = |hour| at(hour).timestamp_micros();
+    let said = question
+        .read_by_hand(answer(json!({"data_interval": [micros(1), micros(2)], "run_id": "mine"})))
+        .unwrap();
+    assert_eq!(said.data_interval, Some(DataInterval { start: at(1), end: at(2) }));
+    assert_eq!(said.run_id.unwrap().as_str(), "mine");
+    let refused = |written| question.read_by_hand(written).unwrap_err().to_string();
+    assert!(refused(None).contains("no scheduler answered"));
+    assert!(refused(answer(json!({"fault": "boom"}))).contains("shop.OpeningHours cannot say it: boom"));
+    assert!(refused(answer(json!({"data_interval": [micros(2), micros(1)]}))).contains("before it starts"));
+    assert!(refused(answer(json!({"run_id": "a b"}))).contains("no name"));
+}
+
+#[test]
+fn a_program_is_asked_for_the_runs_of_a_while() {
+    let question = Question::between(&listed(listing(at(0), &[], false)), at(0), at(9), 100);
+    let runs = |hours: &[i64]| {
+        answer(json!({"runs": hours.iter().map(|hour| micros(&run(*hour))).collect::<Vec<_>>()}))
+    };
+    assert_eq!(question.read_between(runs(&[0, 2])).unwrap(), [run(0), run(2)]);
+    assert!(question.read_between(runs(&[2, 0])).unwrap_err().to_string().contains("does not lie behind it"));
 }
 
 #[test]

@@ -56,7 +56,9 @@ async fn a_plugin_says_when_runs_are_due_and_what_tasks_weigh() {
 
     check_weights(&standalone).await;
     check_next(&standalone, &said["from_now_on"]).await;
-    check_by_hand(&standalone).await;
+    check_by_hand(&standalone, &said["by_hand"]).await;
+    check_names(&standalone).await;
+    check_backfill(&standalone, &said["workdays"]).await;
     check_steps(&standalone).await;
     check_errors(&standalone).await;
 }
@@ -87,21 +89,54 @@ async fn check_next(standalone: &Standalone, said: &Value) {
 }
 
 /// A run without a date needs no data interval; that of one with a date only the timetable knows.
-async fn check_by_hand(standalone: &Standalone) {
+async fn check_by_hand(standalone: &Standalone, said: &Value) {
     let start = async |body: Value| standalone.api("POST", "/dags/from_now_on/dagRuns", Some(body)).await;
     let (status, answer) = start(json!({"logical_date": null})).await;
     assert!(status.is_success(), "{status} {answer:#}");
     let date = "2021-01-05T07:00:00Z";
     let (status, answer) = start(json!({"logical_date": date})).await;
-    assert!(
-        status.is_client_error() && answer.to_string().contains("AfterWorkdayTimetable"),
-        "{status} {answer:#}"
-    );
+    assert!(status.is_success(), "{status} {answer:#}");
+    assert_eq!(json!([answer["data_interval_start"], answer["data_interval_end"]]), *said);
     let (from, to) = ("2021-01-04T00:00:00Z", "2021-01-05T00:00:00Z");
-    let given = json!({"logical_date": date, "data_interval_start": from, "data_interval_end": to});
+    let other = "2021-01-06T07:00:00Z";
+    let given = json!({"logical_date": other, "data_interval_start": from, "data_interval_end": to});
     let (status, answer) = start(given).await;
     assert!(status.is_success(), "{status} {answer:#}");
     assert_eq!(answer["data_interval_start"], from);
+}
+
+/// Runs are called as the timetable calls them; one that it needs is nobody else's.
+async fn check_names(standalone: &Standalone) {
+    let found = runs(standalone, "named", 3).await;
+    let names: Vec<&str> = found.iter().map(|run| run["dag_run_id"].as_str().unwrap()).collect();
+    assert_eq!(names, ["scheduled.00-00", "scheduled.00-01", "scheduled.00-02"]);
+    let body = json!({"logical_date": null});
+    let (status, answer) = standalone.api("POST", "/dags/named/dagRuns", Some(body)).await;
+    assert!(status.is_success() && answer["dag_run_id"] == "manual.no_time", "{status} {answer:#}");
+    let body = json!({"logical_date": "2021-01-01T05:00:00Z"});
+    let (status, answer) = standalone.api("POST", "/dags/named/dagRuns", Some(body)).await;
+    assert!(status.is_client_error() && answer.to_string().contains("shop.Named"), "{status} {answer:#}");
+}
+
+/// The dates of a backfill are those that the timetable names.
+async fn check_backfill(standalone: &Standalone, said: &Value) {
+    let body = json!({"dag_id": "from_now_on", "from_date": "2021-01-01T00:00:00Z", "to_date": "2021-01-07T00:00:00Z"});
+    let (status, dry) = standalone.api("POST", "/backfills/dry_run", Some(body.clone())).await;
+    assert!(status.is_success(), "{status} {dry:#}");
+    let dates = |rows: &[Value], key: &str| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
+    let named: Vec<Value> = said.as_array().unwrap()[..].iter().map(|run| run[0].clone()).collect();
+    let expected: Vec<Value> =
+        named.into_iter().filter(|date| date.as_str() <= Some("2021-01-07T00:00:00Z")).collect();
+    assert_eq!(dates(dry["backfills"].as_array().unwrap(), "logical_date"), expected);
+    let (status, made) = standalone.api("POST", "/backfills", Some(body)).await;
+    assert!(status.is_success(), "{status} {made:#}");
+    let path = format!("/backfills/{}", made["id"]);
+    standalone.until("the backfill is over", &path, |found| found["completed_at"].is_string()).await;
+    let (_, runs) = standalone
+        .api("GET", "/dags/from_now_on/dagRuns?run_type=backfill&order_by=logical_date", None)
+        .await;
+    assert_eq!(dates(runs["dag_runs"].as_array().unwrap(), "logical_date"), expected);
+    assert_eq!(runs["dag_runs"][0]["dag_run_id"], "backfill__2021-01-02T00:00:00+00:00");
 }
 
 /// More runs than one answer holds: it is asked again. One that hangs is left where it hung.

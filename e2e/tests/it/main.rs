@@ -10,6 +10,7 @@ mod airflow_environment;
 mod airflow_older;
 mod airflow_orphans;
 mod airflow_other_user;
+mod airflow_partitions;
 mod airflow_people;
 mod airflow_plugins;
 mod airflow_secrets;

@@ -64,9 +64,27 @@ pub async fn read_on(
         bundle: "dags",
         last_runs,
         callbacks: &[],
+        question: None,
         environment: &environment,
     };
     parse(&ground.zygote, &request, limits, &Records::default()).await
+}
+
+/// What a timetable answers.
+pub async fn ask(ground: &Ground, question: &serde_json::Value) -> serde_json::Value {
+    let environment = ground.variables();
+    let request = ParseRequest {
+        file: ground.root(),
+        folder: ground.root(),
+        bundle: "dags",
+        last_runs: &BTreeMap::new(),
+        callbacks: &[],
+        question: Some(question),
+        environment: &environment,
+    };
+    let parsed = parse(&ground.zygote, &request, Limits::default(), &Records::default()).await.unwrap();
+    assert!(parsed.dags.is_empty() && parsed.errors.is_empty(), "{parsed:?}");
+    parsed.answer.unwrap()
 }
 
 pub fn dag_ids(parsed: &Parsed) -> Vec<&str> {

@@ -6,7 +6,7 @@ use python::Limits;
 use serde_json::{Value, json};
 
 use crate::ground::Ground;
-use crate::parsing::{read, read_on};
+use crate::parsing::{ask, read, read_on};
 
 const PLUGIN: &str = r#"
 from datetime import timedelta
@@ -36,6 +36,22 @@ class Hours(Timetable):
         return DagRunInfo(run_after=start + timedelta(hours=1), data_interval=DataInterval(start, end))
 
 
+class Named(Hours):
+    def infer_manual_data_interval(self, *, run_after):
+        return DataInterval(run_after - timedelta(hours=2), run_after.in_timezone("Europe/Berlin") - timedelta(hours=1))
+
+    def generate_run_id(self, *, run_type, run_after, data_interval, **extra):
+        of = data_interval.start.hour if data_interval else "nothing"
+        return f"{run_type.value}_{run_after:%H%M}_of_{of}"
+
+
+class Slow(Hours):
+    def infer_manual_data_interval(self, *, run_after):
+        import time
+
+        time.sleep(60)
+
+
 class Late(PriorityWeightStrategy):
     def get_weight(self, ti):
         return 10 + (ti.try_number or 0) + len(ti.task.task_id)
@@ -43,7 +59,7 @@ class Late(PriorityWeightStrategy):
 
 class Hours_(AirflowPlugin):
     name = "hours"
-    timetables = [Hours]
+    timetables = [Hours, Named, Slow]
     priority_weight_strategies = [Late]
 "#;
 
@@ -94,4 +110,51 @@ async fn plugins_say_when_runs_are_due_and_what_tasks_weigh() {
     let plain = FILE.replace("schedule=Hours(5)", "schedule=None").replace("(weight_rule=Late())", "");
     let plain = read(&ground, "plain.py", &plain, Limits::default()).await.unwrap();
     assert_eq!(plain.dags[0].get("tradewind"), None, "who needs no plugin pays nothing");
+}
+
+fn question(class: &str, about: &Value) -> Value {
+    json!({"class": format!("hours.{class}"), "arguments": {"most": 5}, "about": about})
+}
+
+#[tokio::test]
+async fn a_timetable_answers_about_runs_by_hand_and_dates_that_have_passed() {
+    let Some(ground) = Ground::lay_with_plugin("hours.py", PLUGIN).await else { return };
+    let hours = |count: i64| count * 60 * MINUTE;
+    let manual = |date: Value, interval: Value| json!({"manual": {"logical_date": date, "data_interval": interval, "run_after": hours(9), "run_type": "manual"}});
+    let said = ask(&ground, &question("Named", &manual(json!(hours(7)), Value::Null))).await;
+    assert_eq!(said, json!({"data_interval": [hours(5), hours(6)], "run_id": "manual_0900_of_5"}));
+    let said = ask(&ground, &question("Named", &manual(Value::Null, Value::Null))).await;
+    assert_eq!(said, json!({"run_id": "manual_0900_of_nothing"}));
+    let said = ask(&ground, &question("Hours", &manual(json!(hours(7)), json!([0, 1])))).await;
+    assert_eq!(said, json!({"data_interval": [0, 1]}), "it is not asked for what is given");
+    let said = ask(&ground, &question("Hours", &manual(json!(hours(7)), Value::Null))).await;
+    assert!(said["fault"].as_str().unwrap().starts_with("NotImplementedError"), "{said}");
+    let said = ask(&ground, &question("Slow", &manual(json!(hours(7)), Value::Null))).await;
+    assert_eq!(said["fault"], "it took longer than 5 seconds");
+    let said = ask(&ground, &question("Gone", &manual(Value::Null, Value::Null))).await;
+    assert!(said["fault"].as_str().unwrap().contains("not registered"), "{said}");
+
+    let between = |to: i64, most: i64| json!({"between": {"from": hours(0), "to": hours(to), "most": most}});
+    let said = ask(&ground, &question("Hours", &between(2, 9))).await;
+    assert_eq!(said, json!({"runs": [run(0), run(1), run(2)]}));
+    let said = ask(&ground, &question("Hours", &between(2, 2))).await;
+    assert_eq!(said, json!({"runs": [run(0), run(1)]}));
+    let said = ask(&ground, &question("Hours", &between(9, 9))).await;
+    assert_eq!(said["fault"], "ValueError: closed", "half a backfill would go unnoticed");
+}
+
+#[tokio::test]
+async fn a_timetable_may_have_names_for_its_runs() {
+    let Some(ground) = Ground::lay_with_plugin("hours.py", PLUGIN).await else { return };
+    let file = FILE.replace("Hours", "Named");
+    let read = read(&ground, "shop.py", &file, Limits::default()).await.unwrap();
+    let told = &read.dags[0]["tradewind"]["timetable"];
+    let names = json!([
+        "scheduled_0100_of_0",
+        "scheduled_0200_of_1",
+        "scheduled_0300_of_2",
+        "scheduled_0400_of_3",
+        "scheduled_0500_of_4"
+    ]);
+    assert_eq!((&told["names_runs"], &told["listing"]["names"]), (&json!(true), &names), "{told:#}");
 }

@@ -29,7 +29,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Starts the task; it connects when something is wanted.
-    pub(crate) fn spawn(client: Client, channels: [(BellKind, String); 7], hub: Arc<Hub>) -> Listener {
+    pub(crate) fn spawn(client: Client, channels: [(BellKind, String); 8], hub: Arc<Hub>) -> Listener {
         let (wanted, wanted_by_others) = watch::channel(Kinds::default());
         let (heard_by_task, heard) = watch::channel(Kinds::default());
         let ear = Ear { client, channels, hub, wanted: wanted_by_others, heard: heard_by_task };
@@ -59,7 +59,7 @@ impl Drop for Listener {
 /// What the task works with.
 struct Ear {
     client: Client,
-    channels: [(BellKind, String); 7],
+    channels: [(BellKind, String); 8],
     hub: Arc<Hub>,
     wanted: watch::Receiver<Kinds>,
     heard: watch::Sender<Kinds>,

@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    backfill::{Deed, run_id},
+    backfill::{Date, Deed},
     engine::{
         backfill::{BackfillRecord, DateRecord, NewBackfill},
         decision::Decisions,
     },
-    timetable::DataInterval,
+    partition::Key,
 };
 use futures_util::FutureExt;
 
@@ -62,15 +62,17 @@ async fn insert_dates(
     conn: &AsyncPgConnection,
     new: &NewBackfill,
     start: i32,
-    dates: &[DataInterval],
+    dates: &[Date],
 ) -> Result<(), Error> {
-    let run_ids = dates.iter().map(run_id).collect::<Result<Vec<_>, _>>();
+    let run_ids = dates.iter().map(|date| date.run_id(new.record.id)).collect::<Result<Vec<_>, _>>();
     let run_ids = run_ids.map_err(|error| Error::Invalid(format!("a date of a backfill: {error}")))?;
     let query = InsertDates {
         backfill_id: &new.record.id.0,
         start: &start,
-        interval_start: &column(dates, |date| date.start),
-        interval_end: &column(dates, |date| date.end),
+        interval_start: &column(dates, |date| date.data_interval.start),
+        interval_end: &column(dates, |date| date.data_interval.end),
+        run_after: &column(dates, |date| date.run_after),
+        partition_key: &column(dates, |date| date.key.as_ref().map(Key::as_str)),
         run_id: &column(&run_ids, |run_id| run_id.as_str()),
     };
     query.execute(&mut &*conn).await?;
@@ -140,12 +142,14 @@ hot_query! {
         start: i32 => Integer,
         interval_start: [DateTime<Utc>] => Array<Timestamptz>,
         interval_end: [DateTime<Utc>] => Array<Timestamptz>,
+        run_after: [DateTime<Utc>] => Array<Timestamptz>,
+        partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
         run_id: [&'a str] => Array<Text>,
     }
-    "INSERT INTO backfill_date (backfill_id, ordinal, interval_start, interval_end, run_id)
-     SELECT $1, $2 + d.place::integer - 1, d.interval_start, d.interval_end, d.run_id
-     FROM unnest($3::timestamptz[], $4::timestamptz[], $5::text[]) WITH ORDINALITY
-          AS d (interval_start, interval_end, run_id, place)"
+    "INSERT INTO backfill_date (backfill_id, ordinal, interval_start, interval_end, run_after, partition_key, run_id)
+     SELECT $1, $2 + d.place::integer - 1, d.interval_start, d.interval_end, d.run_after, d.partition_key, d.run_id
+     FROM unnest($3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[]) WITH ORDINALITY
+          AS d (interval_start, interval_end, run_after, partition_key, run_id, place)"
 }
 
 hot_query! {

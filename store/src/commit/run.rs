@@ -81,6 +81,10 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         is_paused: &column(runs, |run| run.new.is_paused),
         depth: &column(runs, |run| int(run.new.depth)),
         missed: &missed(runs.iter().map(|run| &run.new))?,
+        partition_key: &column(runs, |run| {
+            run.new.partition.as_ref().map(|partition| partition.key.as_str())
+        }),
+        partition_date: &column(runs, |run| run.new.partition.as_ref().and_then(|partition| partition.date)),
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == runs.len() {
@@ -160,6 +164,8 @@ hot_query! {
         is_paused: [bool] => Array<Bool>,
         depth: [i32] => Array<Integer>,
         missed: [Option<ToJson>] => Array<Nullable<Json>>,
+        partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
+        partition_date: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
     }
     include_str!("update_runs.sql")
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    QueryableByName,
+    OptionalExtension, QueryableByName,
     sql_types::{Array, BigInt, Bool, Json, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{
-    id::DagId,
+    id::{DagId, RunId},
     timetable::{DataInterval, NextRun},
 };
 
@@ -43,6 +43,34 @@ impl Store {
         let rows: Vec<Row> = ProgressOf { files }.load(&mut conn).await?;
         Ok(rows.into_iter().map(Progress::from).collect())
     }
+
+    /// One of the names, if a run of the DAG has it that is not about the same time.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn taken_name(
+        &self,
+        dag_id: &DagId,
+        named: &[(&RunId, &NextRun)],
+    ) -> Result<Option<RunId>, Error> {
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let query = TakenName {
+            dag_id: dag_id.as_str(),
+            run_id: &named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            logical_date: &named.iter().map(|(_, run)| run.logical_date).collect::<Vec<_>>(),
+        };
+        let mut conn = self.conn().await?;
+        let row: Option<NameRow> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| row.run_id.0))
+    }
+}
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    run_id: Parsed<RunId>,
 }
 
 /// Writes the answers beside the newest versions, whose ids by DAG are in `new` when they were just made.
@@ -104,6 +132,17 @@ hot_query! {
             (SELECT max(r.run_after) FROM dag_run r
              WHERE r.dag_id = d.dag_id AND r.logical_date = d.cursor_start AND r.run_type = 'scheduled') AS run_after
      FROM dag d WHERE d.file = ANY($1) AND NOT d.is_stale"
+}
+
+hot_query! {
+    TakenName {
+        dag_id: str => Text,
+        run_id: [&'a str] => Array<Text>,
+        logical_date: [DateTime<Utc>] => Array<Timestamptz>,
+    }
+    "SELECT r.run_id FROM unnest($2::text[], $3::timestamptz[]) AS n (run_id, logical_date)
+     JOIN dag_run r ON r.dag_id = $1 AND r.run_id = n.run_id
+     WHERE r.logical_date IS DISTINCT FROM n.logical_date LIMIT 1"
 }
 
 hot_query! {

@@ -1,6 +1,8 @@
 d.dag_id, d.version_id, v.number AS version_number, v.created_at AS version_created_at, d.is_paused, d.is_stale, d.file,
 d.description, d.owner, d.tags, d.schedule, d.schedule_description,
-coalesce(json_typeof(v.body -> 'schedule') = 'object', false) AS is_periodic,
+coalesce(
+    json_typeof(v.body -> 'schedule') = 'object' AND v.body -> 'schedule' ->> 'is_aperiodic' IS DISTINCT FROM 'true', false
+) AS is_periodic,
 coalesce(json_typeof(v.body -> 'partitions') = 'object', false) AS is_partitioned,
 d.next_logical_date, d.next_interval_start, d.next_interval_end, d.next_run_after, d.parsed_at,
 (v.body ->> 'max_active_tasks')::integer AS max_active_tasks, (v.body ->> 'max_active_runs')::integer AS max_active_runs,

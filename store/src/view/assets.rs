@@ -2,6 +2,8 @@
 
 mod rows;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 use diesel::{
     OptionalExtension, QueryableByName,
@@ -16,7 +18,8 @@ use domain::{
 use uuid::Uuid;
 
 pub use self::rows::{
-    AliasRow, AssetRow, ConsumerRow, EventRow, PlaceRow, QueuedRow, Waiting, WaitingPartition,
+    AliasRow, AssetRow, ConsumerRow, EventRow, OldestPartition, PlaceRow, QueuedRow, Waiting,
+    WaitingPartition,
 };
 use super::{
     Listing,
@@ -209,6 +212,23 @@ impl Store {
         Ok((rows.into_iter().map(partition).collect(), total))
     }
 
+    /// The partition of a DAG that has waited for the longest time.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn oldest_partition(&self, dag_id: &DagId) -> Result<Option<OldestPartition>, Error> {
+        let mut conn = self.conn().await?;
+        let query = Oldest { dag_id: dag_id.as_str() };
+        let row: Option<OldestRow> = query.get_result(&mut conn).await.optional()?;
+        Ok(row.map(|row| {
+            let mut told: BTreeMap<AssetName, BTreeSet<Key>> = BTreeMap::new();
+            for (asset, key) in row.assets.into_iter().zip(row.told) {
+                told.entry(asset.0).or_default().insert(key.0);
+            }
+            OldestPartition { key: row.partition_key.0, total: row.total, told }
+        }))
+    }
+
     /// What a DAG that waits for assets has got.
     ///
     /// # Errors
@@ -233,6 +253,18 @@ struct MemberRow {
     alias: Parsed<AliasName>,
     #[diesel(sql_type = Text)]
     asset: Parsed<AssetName>,
+}
+
+#[derive(QueryableByName)]
+struct OldestRow {
+    #[diesel(sql_type = Text)]
+    partition_key: Parsed<Key>,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+    #[diesel(sql_type = Array<Text>)]
+    assets: Vec<Parsed<AssetName>>,
+    #[diesel(sql_type = Array<Text>)]
+    told: Vec<Parsed<Key>>,
 }
 
 #[derive(QueryableByName)]
@@ -316,6 +348,18 @@ hot_query! {
                   WHERE h.dag_id = q.dag_id AND h.partition_key = q.partition_key AND e.asset_id = $2
                     AND e.partition_key IS NOT NULL) AS told
      FROM partition_queue q WHERE q.dag_id = $1 ORDER BY q.since, q.partition_key LIMIT $3"
+}
+
+hot_query! {
+    Oldest { dag_id: str => Text }
+    "SELECT q.partition_key, q.total, array_remove(array_agg(a.name ORDER BY e.id), NULL) AS assets,
+            array_remove(array_agg(e.partition_key ORDER BY e.id), NULL) AS told
+     FROM (SELECT dag_id, partition_key, count(*) OVER () AS total FROM partition_queue WHERE dag_id = $1
+           ORDER BY since, partition_key LIMIT 1) q
+     LEFT JOIN (partition_event h JOIN asset_event e ON e.id = h.event_id AND e.partition_key IS NOT NULL
+                JOIN asset a ON a.id = e.asset_id)
+         ON h.dag_id = q.dag_id AND h.partition_key = q.partition_key
+     GROUP BY q.partition_key, q.total"
 }
 
 hot_query! {

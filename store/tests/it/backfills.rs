@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    backfill::{BackfillId, Deed, Order, Reprocess},
+    backfill::{BackfillId, Date, Deed, Order, Reprocess},
     engine::{
         backfill::{BackfillRecord, DateRecord, Found, NewBackfill, Place, Survey},
         decision::{Decisions, Expected},
-        record::{CursorRecord, DagRecord},
+        record::{CursorRecord, DagRecord, RunRecord},
     },
     id::RunKey,
+    partition::Partition,
     state::{RunState, RunType},
-    timetable::DataInterval,
+    timetable::{
+        DataInterval, NextRun,
+        asked::{Answer, Question},
+    },
 };
 use serde_json::json;
 use store::{
@@ -47,8 +51,8 @@ fn backfill(id: i64, dag: &DagRecord, conf: Option<serde_json::Value>) -> Backfi
     }
 }
 
-fn date(minutes: i64) -> DataInterval {
-    DataInterval { start: at(minutes), end: at(minutes + 1) }
+fn date(minutes: i64) -> Date {
+    Date::of(DataInterval { start: at(minutes), end: at(minutes + 1) }, at(minutes + 2))
 }
 
 fn done(ordinal: u32, deed: Deed, run: Option<i64>) -> DateRecord {
@@ -100,14 +104,14 @@ async fn what_is_left_of_a_backfill_is_loaded() {
 async fn the_records_tell_which_dates_have_runs_by_date_or_by_name() {
     let (db, proof, dag) = started().await;
     let mut named = run(9, &dag, 500);
-    named.run_id = domain::backfill::run_id(&date(0)).unwrap();
+    named.run_id = date(0).run_id(BackfillId(1)).unwrap();
     let decisions = Decisions { runs_created: vec![named], ..Decisions::default() };
     db.store.commit(&proof, &decisions, &[]).await.unwrap();
     let survey = Survey { backfill: BackfillId(1), dag_id: dag_id("flights") };
     let found = db.store.survey(&survey).await.unwrap();
     let expected = [
         Found { ordinal: 1, run_id: run_id("scheduled__7"), state: RunState::Failed },
-        Found { ordinal: 2, run_id: domain::backfill::run_id(&date(0)).unwrap(), state: RunState::Running },
+        Found { ordinal: 2, run_id: date(0).run_id(BackfillId(1)).unwrap(), state: RunState::Running },
     ];
     assert_eq!(found, expected);
     let dates = [date(20), date(10), date(0)];
@@ -179,7 +183,7 @@ async fn the_schedule_learns_which_dates_were_taken_before_it() {
     db.store.commit(&proof, &turn, &[]).await.unwrap();
     let taken = db.store.load(&proof).await.unwrap().dags.remove(0).taken;
     assert_eq!(taken, [at(0), at(20)].into());
-    let cursor = CursorRecord { dag_id: dag_id("flights"), cursor: Some(date(0)), next: None };
+    let cursor = CursorRecord { dag_id: dag_id("flights"), cursor: Some(date(0).data_interval), next: None };
     db.store.commit(&proof, &Decisions { cursors: vec![cursor], ..Decisions::default() }, &[]).await.unwrap();
     assert_eq!(db.store.load(&proof).await.unwrap().dags.remove(0).taken, [at(20)].into());
 }
@@ -200,4 +204,86 @@ async fn numbers_are_never_given_twice_and_old_backfills_are_forgotten() {
         db.store.backfill_progress(&[BackfillId(1)]).await.unwrap(),
         BTreeMap::new().into_iter().collect()
     );
+}
+
+/// A run about a partition that began at `minutes`, which started at `started`.
+fn part(key: i64, dag: &DagRecord, minutes: i64, started: Option<i64>, state: RunState) -> RunRecord {
+    let mut run = run(key, dag, minutes);
+    run.run_id = run_id(&format!("part{key}"));
+    (run.logical_date, run.data_interval) = (None, None);
+    run.partition = Some(Partition { key: "eu".parse().unwrap(), date: Some(at(minutes)) });
+    (run.started_at, run.state) = (started.map(at), state);
+    run.ended_at = state.is_finished().then(|| at(60));
+    run
+}
+
+#[tokio::test]
+async fn dates_of_partitions_are_those_of_the_run_that_started_last() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let dag = save_dag(&db, &proof, "flights").await;
+    let about = |minutes| Date {
+        key: Some("eu".parse().unwrap()),
+        ..Date::of(DataInterval::exact(at(minutes)), at(minutes))
+    };
+    let runs = vec![
+        part(1, &dag, 10, Some(12), RunState::Success),
+        part(2, &dag, 10, Some(14), RunState::Failed),
+        part(3, &dag, 10, None, RunState::Queued),
+        part(4, &dag, 30, Some(31), RunState::Success),
+    ];
+    let dates = vec![about(10), about(20)];
+    let new = NewBackfill { record: backfill(1, &dag, None), dates: dates.clone() };
+    let decisions = Decisions { runs_created: runs, backfills_created: vec![new], ..Decisions::default() };
+    db.store.commit(&proof, &decisions, &[]).await.unwrap();
+    let loaded = &db.store.load(&proof).await.unwrap().backfills[0];
+    assert_eq!(loaded.waiting, [(0, about(10)), (1, about(20))]);
+    let expected = [Found { ordinal: 0, run_id: run_id("part2"), state: RunState::Failed }];
+    let survey = Survey { backfill: BackfillId(1), dag_id: dag_id("flights") };
+    assert_eq!(db.store.survey(&survey).await.unwrap(), expected);
+    assert_eq!(db.store.survey_dates(&dag_id("flights"), &dates).await.unwrap(), expected);
+    assert_eq!(db.store.load(&proof).await.unwrap().dags[0].taken, [].into());
+}
+
+#[tokio::test]
+async fn a_timetable_is_asked_and_answers_once() {
+    let db = Database::new().await;
+    let written = json!({"class": "shop.Hours", "summary": "hours"});
+    let schedule: domain::timetable::Timetable = serde_json::from_value(written).unwrap();
+    let question = Question::by_hand(schedule.listed().unwrap(), Some(at(1)), None, at(2), "manual");
+    let answer = Answer::failed("closed");
+    let asked = db.store.ask_timetable(&question, async {});
+    let answered = async {
+        loop {
+            let open = db.store.timetable_questions(4).await.unwrap();
+            if let [open] = &open[..] {
+                assert_eq!(open.question, question);
+                db.store.answer_timetable(open.id, &answer).await.unwrap();
+                return db.store.timetable_questions(4).await.unwrap();
+            }
+        }
+    };
+    let (said, left) = tokio::join!(asked, answered);
+    assert_eq!((said.unwrap(), left), (Some(Answer::failed("closed")), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_name_is_taken_by_a_run_about_another_time() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let dag = save_dag(&db, &proof, "flights").await;
+    let decisions = Decisions { runs_created: vec![run(7, &dag, 10)], ..Decisions::default() };
+    db.store.commit(&proof, &decisions, &[]).await.unwrap();
+    let named = |minutes| NextRun {
+        logical_date: at(minutes),
+        data_interval: DataInterval::exact(at(minutes)),
+        run_after: at(minutes),
+    };
+    let (own, free) = (run_id("scheduled__7"), run_id("free"));
+    let taken = async |minutes| {
+        let next = named(minutes);
+        db.store.taken_name(&dag_id("flights"), &[(&free, &next), (&own, &next)]).await.unwrap()
+    };
+    assert_eq!(taken(10).await, None, "it is that run itself");
+    assert_eq!(taken(20).await, Some(own.clone()));
 }

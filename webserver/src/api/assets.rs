@@ -4,11 +4,10 @@ use actix_web::{
     HttpResponse,
     web::{Data, Path},
 };
-use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     asset::check_extra,
     id::{DagId, RunId},
-    intent::{MATERIALIZATION, Wish},
+    intent::Wish,
     partition::Key,
 };
 use serde::Deserialize;
@@ -296,21 +295,11 @@ pub(crate) async fn make(
             return Err(Error::Conflict(format!("More than one Dag materializes asset with ID: {asset_id}")));
         }
     };
-    let is_named = new.dag_run_id.as_ref().is_some_and(|name| !name.is_empty());
     let row = names::dag(state, maker).await?;
-    let mut plan = trigger::plan(state, &row, new).await?;
-    plan.materializes = true;
-    if !is_named {
-        plan.run_id = run_id(plan.run_after)?;
-    }
+    let plan = trigger::plan(state, &row, new, true).await?;
     let (dag_id, run_id) = (plan.dag_id.clone(), plan.run_id.clone());
     wish::insist(state, by, Wish::Trigger(plan)).await?;
     Ok((dag_id, run_id))
-}
-
-fn run_id(run_after: DateTime<Utc>) -> Result<RunId, Error> {
-    let at = run_after.to_rfc3339_opts(SecondsFormat::Micros, false).replace(".000000", "");
-    Ok(RunId::new(&format!("{MATERIALIZATION}{at}_{}", trigger::random_end()))?)
 }
 
 pub(super) async fn queued(

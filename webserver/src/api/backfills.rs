@@ -6,7 +6,7 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use domain::{
-    backfill::{BackfillId, Order, Reprocess, USUAL_ACTIVE},
+    backfill::{BackfillId, Date, Order, Reprocess, USUAL_ACTIVE},
     engine::backfill::BackfillRecord,
     id::DagId,
     intent::Wish,
@@ -114,8 +114,12 @@ pub(super) async fn dry_run(
     body: Body<New>,
 ) -> Result<HttpResponse, Error> {
     let dates = backfill::preview(&state, &body.0.order()?).await?;
-    let date = |at: DateTime<Utc>| json!({"logical_date": shape::moment(at), "partition_key": null, "partition_date": null});
-    let rows: Vec<Value> = dates.iter().map(|dates| date(dates.start)).collect();
+    let row = |date: &Date| {
+        let logical_date = date.next().map(|next| shape::moment(next.logical_date));
+        let partition_date = date.key.is_some().then(|| shape::moment(date.moment()));
+        json!({"logical_date": logical_date, "partition_key": date.key, "partition_date": partition_date})
+    };
+    let rows: Vec<Value> = dates.iter().map(row).collect();
     Ok(HttpResponse::Ok().json(json!({"total_entries": rows.len(), "backfills": rows})))
 }
 

@@ -17,6 +17,7 @@ mod idempotency;
 mod logs;
 mod mark;
 pub(crate) mod names;
+mod partitions;
 mod platform;
 mod pools;
 pub(crate) mod query;
@@ -131,6 +132,7 @@ operations! {
     get "/dags/{dag_id}/dagRuns" get_dag_runs => runs::list;
     post "/dags/{dag_id}/dagRuns" trigger_dag_run => trigger::create;
     post "/dags/{dag_id}/dagRuns/list" get_list_dag_runs_batch => runs::batch;
+    post "/dags/{dag_id}/dagRuns/clearPartitions" clear_dag_run_partitions => partitions::clear;
     get "/dags/{dag_id}/dagRuns/{dag_run_id}" get_dag_run => runs::get;
     patch "/dags/{dag_id}/dagRuns/{dag_run_id}" patch_dag_run => runs::patch;
     delete "/dags/{dag_id}/dagRuns/{dag_run_id}" delete_dag_run => runs::delete;

@@ -227,7 +227,7 @@ impl Query {
         })
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         name: &str,
         kind: &'static str,

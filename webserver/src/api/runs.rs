@@ -20,7 +20,7 @@ use super::{
     batch::Ranges,
     clear,
     cursor::{self, Cursor},
-    names,
+    names, partitions,
     query::{Filter, Kind, Query},
     settings::Mask,
     shape,
@@ -110,6 +110,7 @@ pub(super) async fn list(
         names::dag(&state, &dag_id).await?;
     }
     let ask = names::within(query.ask(FILTERS, &["id"])?, [("dag_id", &dag_id)]);
+    let ask = partitions::within_days(&state, &dag_id, &query, ask).await?;
     match query.cursor() {
         Some(token) => send_from(&state, ask, &Cursor::parse(token)?).await,
         None => send(&state, ask).await,

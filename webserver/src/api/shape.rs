@@ -85,7 +85,7 @@ pub(super) fn dag(row: &DagRow, folder: &str) -> Value {
         "next_dagrun_data_interval_start": maybe(row.next_interval_start),
         "next_dagrun_data_interval_end": maybe(row.next_interval_end),
         "next_dagrun_run_after": maybe(row.next_run_after), "allowed_run_types": null,
-        "owners": row.owner.split(',').map(str::trim).collect::<Vec<_>>(), "is_backfillable": row.is_periodic && !row.is_partitioned,
+        "owners": row.owner.split(',').map(str::trim).collect::<Vec<_>>(), "is_backfillable": row.is_periodic,
         "file_token": row.file,
     })
 }

@@ -11,6 +11,7 @@ use domain::{
     intent::{MATERIALIZATION, Trigger, Wish},
     params,
     partition::Key,
+    state::RunType,
     timetable::DataInterval,
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::{
     auth::User,
     body::Body,
     error::Error,
+    oracle::{self, Given},
     wish::{self, Outcome},
 };
 
@@ -84,7 +86,7 @@ pub(super) async fn create(
         return Ok(HttpResponse::Ok().json(shape::run(run)));
     }
     let known = kept.as_ref().and_then(|kept| kept.name.clone());
-    let mut trigger = match (plan(&state, &row, new).await, known) {
+    let mut trigger = match (plan(&state, &row, new, false).await, known) {
         (Ok(trigger), _) => trigger,
         // Whoever sent the same key has got the run since it was looked for.
         (Err(Error::Conflict(_)), Some(run_id)) => {
@@ -117,7 +119,12 @@ pub(super) async fn create(
 ///
 /// # Errors
 /// Says what does not fit.
-pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<Trigger, Error> {
+pub(crate) async fn plan(
+    state: &AppState,
+    row: &DagRow,
+    new: NewRun,
+    materializes: bool,
+) -> Result<Trigger, Error> {
     if row.is_stale {
         return Err(Error::NotFound(format!("Dag with dag_id: '{}' not found", row.dag_id)));
     }
@@ -127,8 +134,17 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
     let logical_date = new.logical_date.flatten();
     runs::check_note(new.note.as_deref())?;
     let partition_key = partition_key(&dag, new.partition_key.as_deref())?;
-    let data_interval = interval(&dag, logical_date, new.data_interval_start, new.data_interval_end)?;
-    let run_id = run_id(new.dag_run_id.as_deref(), logical_date, run_after)?;
+    let interval = interval(&dag, logical_date, new.data_interval_start, new.data_interval_end)?;
+    let name = new.dag_run_id.as_deref().filter(|name| !name.is_empty());
+    let run_type = if materializes { RunType::AssetMaterialization } else { RunType::Manual };
+    let given =
+        Given { logical_date, data_interval: interval, run_after, run_type, is_named: name.is_some() };
+    let said = oracle::by_hand(state, &dag, &given).await?;
+    let data_interval = interval.or(said.data_interval);
+    let run_id = match said.run_id.filter(|_| name.is_none()) {
+        Some(run_id) => run_id,
+        None => run_id(name, &given)?,
+    };
     let conf = new.conf.unwrap_or_default();
     check_conf(&dag, &conf)?;
     let dag_id = DagId::new(&row.dag_id)?;
@@ -152,7 +168,7 @@ pub(crate) async fn plan(state: &AppState, row: &DagRow, new: NewRun) -> Result<
         conf,
         note: new.note,
         partition_key,
-        materializes: false,
+        materializes,
     })
 }
 
@@ -176,10 +192,7 @@ fn interval(
             shape::moment(end),
         )),
         (Some(start), Some(end)) => Ok(logical_date.map(|_| DataInterval { start, end })),
-        (None, None) => {
-            let interval = logical_date.map(|date| dag.schedule.given_interval(date)).transpose();
-            interval.map_err(|error| Error::Invalid(error.to_string()))
-        }
+        (None, None) => Ok(logical_date.and_then(|date| dag.schedule.given_interval(date))),
         (Some(_), None) | (None, Some(_)) => Err(wrong(
             "data_interval_start",
             "Either both data_interval_start and data_interval_end must be provided or both must be None",
@@ -189,15 +202,12 @@ fn interval(
 }
 
 // Source: Airflow 3.3.2 `timetables/base.py:474` and `models/dagrun.py:847`.
-fn run_id(
-    given: Option<&str>,
-    logical_date: Option<DateTime<Utc>>,
-    run_after: DateTime<Utc>,
-) -> Result<RunId, Error> {
-    let Some(given) = given.filter(|given| !given.is_empty()) else {
-        let at = run_after.to_rfc3339_opts(SecondsFormat::Micros, false).replace(".000000", "");
-        let end = if logical_date.is_some() { String::new() } else { format!("_{}", random_end()) };
-        return Ok(RunId::new(&format!("manual__{at}{end}"))?);
+fn run_id(name: Option<&str>, given: &Given) -> Result<RunId, Error> {
+    let Some(given) = name else {
+        let at = given.run_after.to_rfc3339_opts(SecondsFormat::Micros, false).replace(".000000", "");
+        let is_whole = given.logical_date.is_some() && given.run_type == RunType::Manual;
+        let end = if is_whole { String::new() } else { format!("_{}", random_end()) };
+        return Ok(RunId::new(&format!("{}__{at}{end}", given.run_type.as_str()))?);
     };
     if RESERVED.iter().any(|prefix| given.starts_with(prefix)) {
         return Err(Error::Invalid(format!(
@@ -208,7 +218,7 @@ fn run_id(
     RunId::new(given).map_err(|fault| Error::Invalid(fault.to_string()))
 }
 
-pub(super) fn random_end() -> String {
+fn random_end() -> String {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     (0..RANDOM).map(|_| char::from(LETTERS[usize::from(rand::random::<u8>()) % LETTERS.len()])).collect()
 }
@@ -250,25 +260,31 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn given(run_type: RunType, logical_date: Option<&str>, run_after: &str) -> Given {
+        let logical_date = logical_date.map(at);
+        Given { logical_date, data_interval: None, run_after: at(run_after), run_type, is_named: false }
+    }
+
     #[test]
     fn run_ids_are_made_as_airflow_makes_them() {
-        let after = at("2026-01-02T03:04:05Z");
-        assert_eq!(run_id(None, Some(after), after).unwrap().as_str(), "manual__2026-01-02T03:04:05+00:00");
-        let random = run_id(Some(""), None, at("2026-01-02T03:04:05.000250Z")).unwrap();
+        let after = "2026-01-02T03:04:05Z";
+        let dated = given(RunType::Manual, Some(after), after);
+        assert_eq!(run_id(None, &dated).unwrap().as_str(), "manual__2026-01-02T03:04:05+00:00");
+        let random = run_id(None, &given(RunType::Manual, None, "2026-01-02T03:04:05.000250Z")).unwrap();
+        let wanted = run_id(None, &given(RunType::AssetMaterialization, Some(after), after)).unwrap();
+        assert!(wanted.as_str().starts_with("asset_materialization__2026-01-02T03:04:05+00:00_"), "{wanted}");
         assert!(random.as_str().starts_with("manual__2026-01-02T03:04:05.000250+00:00_"), "{random}");
         assert_eq!(random.as_str().len(), "manual__2026-01-02T03:04:05.000250+00:00_".len() + RANDOM);
     }
 
     #[test]
     fn names_of_other_kinds_of_runs_and_tricks_are_refused() {
+        let new = given(RunType::Manual, None, "2026-01-02T03:04:05Z");
         for given in
             ["scheduled__2026", "backfill__x", "asset_triggered__x", "../x", "a/b", "a b", &"x".repeat(251)]
         {
-            assert!(
-                matches!(run_id(Some(given), None, at("2026-01-02T03:04:05Z")), Err(Error::Invalid(_))),
-                "{given}"
-            );
+            assert!(matches!(run_id(Some(given), &new), Err(Error::Invalid(_))), "{given}");
         }
-        assert_eq!(run_id(Some("mine"), None, at("2026-01-02T03:04:05Z")).unwrap().as_str(), "mine");
+        assert_eq!(run_id(Some("mine"), &new).unwrap().as_str(), "mine");
     }
 }

@@ -114,7 +114,7 @@ async fn planned(visit: &Visit, seen: &Seen, new: NewRun) -> Result<Trigger, Err
     let id: &DagId = &seen.line.dag_id;
     let row = visit.state.store.api_dag(id).await?;
     let row = row.ok_or_else(|| Error::NotFound(format!("There is no DAG `{id}`.")))?;
-    plan(&visit.state, &row, new).await
+    plan(&visit.state, &row, new, false).await
 }
 
 fn read(seen: &Seen, sent: &Sent) -> Result<NewRun, Wrong> {

@@ -57,7 +57,7 @@ impl Worker {
                     Some(Bell::Deferral | Bell::Missed) => look_at = Instant::now(),
                     Some(Bell::Stop(ticket)) => keeper.cancel_of(attempt_of(ticket)).await,
                     Some(
-                        Bell::Engine | Bell::Config | Bell::Changed { .. } | Bell::Question(_) | Bell::Answer(_),
+                        Bell::Engine | Bell::Config | Bell::Timetable | Bell::Changed { .. } | Bell::Question(_) | Bell::Answer(_),
                     )
                     | None => {}
                 },

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{dag::Dag, id::DagId};
+use domain::{dag::Dag, id::DagId, partition::Key, timetable::NextRun};
 use runtime::clock::Clock;
 use serde::Serialize;
 use store::view::assets::Waiting;
@@ -20,6 +20,9 @@ use crate::{
 struct Executions {
     dag_id: String,
     executions: Vec<String>,
+    /// What they are about, each in its place, when every tick is a partition.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    partition_keys: Vec<Key>,
     /// What asks for runs besides the clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     assets: Option<Assets>,
@@ -43,6 +46,8 @@ struct Known {
 struct Row {
     dag_id: String,
     execution: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition_key: Option<Key>,
 }
 
 /// Prints when DAGs run next.
@@ -90,17 +95,22 @@ fn assets(Known { dag, waiting }: &Known) -> Option<Assets> {
 fn executions(known: &Known, after: DateTime<Utc>, most: usize) -> Executions {
     let dag = &known.dag;
     let bounds = dag.bounds();
-    let times = dag.schedule.fire_times(after, &bounds).take(most);
+    let runs: Vec<NextRun> = dag.schedule.runs(after, &bounds).take(most).collect();
+    let key = |run: &NextRun| dag.partition_at(run.tick()).map(|partition| partition.key);
+    let at = |run: &NextRun| run.run_after.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     Executions {
         dag_id: dag.dag_id.to_string(),
-        executions: times.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).collect(),
+        executions: runs.iter().map(at).collect(),
+        partition_keys: runs.iter().filter_map(key).collect(),
         assets: assets(known),
     }
 }
 
 fn rows(found: Executions) -> Vec<Row> {
-    let Executions { dag_id, executions, .. } = found;
-    executions.into_iter().map(|execution| Row { dag_id: dag_id.clone(), execution }).collect()
+    let Executions { dag_id, executions, partition_keys, .. } = found;
+    let mut keys = partition_keys.into_iter();
+    let row = |execution| Row { dag_id: dag_id.clone(), execution, partition_key: keys.next() };
+    executions.into_iter().map(row).collect()
 }
 
 async fn of_file(common: &Common, file: &str) -> Result<Vec<Known>> {

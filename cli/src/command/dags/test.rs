@@ -35,7 +35,7 @@ struct Row {
 pub async fn run(common: &Common, test: Test) -> Result<ExitCode> {
     let found = dagfiles::find(common, &test.dag, test.dag_id.as_ref()).await?;
     let conf = test.conf.unwrap_or_default().0;
-    let trial = Trial::new(common, found, conf, test.logical_date)?;
+    let trial = Trial::new(common, found, conf, (test.logical_date, test.partition_key))?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let played = play(trial, &shutdown).await?;
     let is_good = played.run.state == RunState::Success;

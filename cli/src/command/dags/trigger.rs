@@ -3,12 +3,13 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     dag::Dag,
     id::{DagId, RunId},
     intent::{self, Wish},
     state::RunState,
+    timetable::asked::ByHand,
 };
 use runtime::clock::Clock;
 use serde_json::{Map, Value};
@@ -17,7 +18,7 @@ use store::{Store, view::run::Run};
 use crate::{
     args::{Common, dags::Trigger},
     command::{inbox, runs},
-    output, setup,
+    oracle, output, setup,
 };
 
 /// How often a run that is waited for is looked at.
@@ -30,7 +31,10 @@ pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
     let (config, store) = setup::for_command(common).await?;
     let (line, dag) = super::known(&store, &trigger.dag_id).await?;
     let wait = trigger.wait;
-    let wish = wish(&dag, trigger)?;
+    let run_after = trigger.run_after.unwrap_or_else(|| Clock::system().now());
+    let dates = (trigger.logical_date, run_after);
+    let said = oracle::by_hand(&config, &store, &dag, dates, trigger.run_id.is_some()).await?;
+    let wish = wish(&dag, trigger, run_after, said)?;
     if line.is_paused {
         output::note(&format!(
             "note: {} is paused, so nothing starts before `tradewind dags unpause`",
@@ -57,14 +61,14 @@ pub async fn run(common: &Common, trigger: Trigger) -> Result<ExitCode> {
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
+fn wish(dag: &Dag, trigger: Trigger, run_after: DateTime<Utc>, said: ByHand) -> Result<intent::Trigger> {
     let now = Clock::system().now();
     let conf: Map<String, Value> = trigger.conf.unwrap_or_default().0;
     if let Err(errors) = domain::params::resolve(&dag.params, &conf) {
         bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
     }
-    let run_after = trigger.run_after.unwrap_or(now);
-    let run_id = match trigger.run_id {
+    let given = trigger.logical_date.and_then(|date| dag.schedule.given_interval(date));
+    let run_id = match trigger.run_id.or(said.run_id) {
         Some(run_id) => run_id,
         None => RunId::new(&format!("manual__{}", now.to_rfc3339_opts(SecondsFormat::Micros, false)))?,
     };
@@ -75,7 +79,7 @@ fn wish(dag: &Dag, trigger: Trigger) -> Result<intent::Trigger> {
         dag_id: trigger.dag_id,
         run_id,
         logical_date: trigger.logical_date,
-        data_interval: trigger.logical_date.map(|date| dag.schedule.given_interval(date)).transpose()?,
+        data_interval: given.or(said.data_interval),
         run_after,
         conf,
         note: trigger.note,

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    backfill::{BackfillId, Deed, Order},
+    backfill::{BackfillId, Date, Deed, Order},
     id::{DagId, RunId, RunKey},
     state::RunState,
-    timetable::DataInterval,
 };
 
 /// A run's place in the backfill that it belongs to.
@@ -45,7 +44,7 @@ pub struct NewBackfill {
     /// The backfill.
     pub record: BackfillRecord,
     /// Its dates in the order in which they run; the place of each is its ordinal.
-    pub dates: Vec<DataInterval>,
+    pub dates: Vec<Date>,
 }
 
 /// A date of a backfill that is done with.
@@ -65,7 +64,7 @@ pub struct BackfillSnapshot {
     /// The backfill.
     pub record: BackfillRecord,
     /// Its dates that are not done with, by their ordinals.
-    pub waiting: Vec<(u32, DataInterval)>,
+    pub waiting: Vec<(u32, Date)>,
 }
 
 /// A question to the records: which of the dates of a backfill that are not done with have runs.
@@ -77,7 +76,8 @@ pub struct Survey {
     pub dag_id: DagId,
 }
 
-/// A run that a date has already: one of its logical date, or one that is called as its own would be.
+/// A run that a date has already: one of its logical date, the one of its partition that started last, or one that is called as its own
+/// would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// The date.

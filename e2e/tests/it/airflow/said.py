@@ -19,4 +19,10 @@ def said(earliest, latest, catchup, most):
     return runs
 
 
-print(json.dumps({"workdays": said(START, END, True, 100), "from_now_on": said(START, None, False, 3)}))
+def by_hand(date):
+    interval = AfterWorkdayTimetable().infer_manual_data_interval(run_after=date)
+    return [at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in interval]
+
+
+HAND = by_hand(pendulum.datetime(2021, 1, 5, 7, tz="UTC"))
+print(json.dumps({"by_hand": HAND, "workdays": said(START, END, True, 100), "from_now_on": said(START, None, False, 3)}))

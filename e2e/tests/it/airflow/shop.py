@@ -3,7 +3,7 @@ from airflow.example_dags.plugins.decreasing_priority_weight_strategy import Dec
 from airflow.example_dags.plugins.workday import AfterWorkdayTimetable
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
-from shop import Steps, Twice
+from shop import Named, Steps, Twice
 
 START = pendulum.datetime(2021, 1, 1, tz="UTC")
 
@@ -21,4 +21,7 @@ with DAG("from_now_on", schedule=AfterWorkdayTimetable(), start_date=START, catc
     EmptyOperator(task_id="sell")
 
 with DAG("steps", schedule=Steps(230), start_date=START, catchup=True):
+    EmptyOperator(task_id="sell")
+
+with DAG("named", schedule=Named(3), start_date=START, catchup=True):
     EmptyOperator(task_id="sell")

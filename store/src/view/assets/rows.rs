@@ -1,6 +1,6 @@
 //! What is read of assets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -235,8 +235,24 @@ impl Waiting {
     /// An asset under an alias has been updated.
     #[must_use]
     pub fn has_under(&self, alias: &AliasName) -> bool {
-        self.members.iter().any(|(of, asset)| of == alias && self.has(asset))
+        self.assets_under(alias).any(|asset| self.has(asset))
     }
+
+    /// The assets under an alias.
+    pub fn assets_under<'a>(&'a self, alias: &'a AliasName) -> impl Iterator<Item = &'a AssetName> {
+        self.members.iter().filter(move |(of, _)| of == alias).map(|(_, asset)| asset)
+    }
+}
+
+/// The partition of a DAG that has waited for the longest time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldestPartition {
+    /// Its name.
+    pub key: Key,
+    /// How many partitions of the DAG wait, with it.
+    pub total: i64,
+    /// Of each asset that it has heard of, the partitions that it was told.
+    pub told: BTreeMap<AssetName, BTreeSet<Key>>,
 }
 
 /// A partition of a DAG that waits for assets.

@@ -10,11 +10,10 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use domain::{
-    backfill::{BackfillId, Order},
+    backfill::{BackfillId, Date, Order},
     engine::backfill::BackfillRecord,
     id::DagId,
     intent::Wish,
-    timetable::DataInterval,
 };
 use serde::Deserialize;
 use store::view::{Page, backfills::Progress};
@@ -165,7 +164,7 @@ pub(crate) async fn start(
 
 // What came of a form that fits.
 enum Answer {
-    Dates(Vec<DataInterval>),
+    Dates(Vec<Date>),
     Asked(Outcome),
 }
 
@@ -259,11 +258,11 @@ async fn page(
     })
 }
 
-fn preview(dates: &[DataInterval], now: DateTime<Utc>, zone: Tz) -> Preview {
+fn preview(dates: &[Date], now: DateTime<Utc>, zone: Tz) -> Preview {
     let shown = dates.iter().take(MOST_SHOWN);
     Preview {
         total: dates.len(),
-        dates: shown.map(|date| words::moment_in(date.start, now, zone)).collect(),
+        dates: shown.map(|date| words::moment_in(date.moment(), now, zone)).collect(),
         more: dates.len().saturating_sub(MOST_SHOWN),
     }
 }

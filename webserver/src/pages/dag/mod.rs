@@ -1,5 +1,6 @@
 //! A DAG: what stands above all views of it, and the switch that pauses it.
 
+mod asset_wait;
 pub(crate) mod backfills;
 pub(crate) mod details;
 pub(crate) mod graph;
@@ -149,7 +150,7 @@ impl Seen {
             schedule: line.schedule.clone(),
             schedule_title: line.schedule_description.clone(),
             next: line.next_run_after.map(|at| words::moment_in(at, visit.now, zone)),
-            assets: asset_wait(visit, line, &self.version.dag).await?,
+            assets: asset_wait::asset_wait(visit, line, &self.version.dag).await?,
             owner: line.owner.clone(),
             tags: line.tags.iter().map(|tag| tag_link(tag)).collect(),
             warnings: warnings(visit, dag_id).await?,
@@ -165,27 +166,6 @@ async fn warnings(visit: &Visit, dag_id: &str) -> Result<Vec<String>, Error> {
     let ask = Ask { limit: 10, ..Ask::default() }.with("dag_id", Test::OneOf(vec![dag_id.to_owned()]));
     let (rows, _) = visit.state.store.dag_warnings(&ask).await?;
     Ok(rows.iter().flat_map(|row| row.message.lines().map(str::to_owned)).collect())
-}
-
-async fn asset_wait(visit: &Visit, line: &Line, dag: &Dag) -> Result<Option<AssetWait>, Error> {
-    let Some(condition) = &dag.asset_condition else { return Ok(None) };
-    let waiting = visit.state.store.waiting_for_assets(&line.dag_id).await?;
-    let leaf = |name: String, is_ready: bool| AssetLeaf { name, is_ready };
-    let assets =
-        condition.assets().into_iter().map(|asset| leaf(asset.name.to_string(), waiting.has(&asset.name)));
-    let aliases = condition.aliases().into_iter();
-    let aliases = aliases.map(|alias| leaf(format!("alias {alias}"), waiting.has_under(alias)));
-    let leaves: Vec<AssetLeaf> = assets.chain(aliases).collect();
-    let ready = leaves.iter().filter(|leaf| leaf.is_ready).count();
-    let noun = if leaves.len() == 1 { "asset" } else { "assets" };
-    let missing: Vec<&str> =
-        leaves.iter().filter(|leaf| !leaf.is_ready).map(|leaf| leaf.name.as_str()).collect();
-    Ok(Some(AssetWait {
-        progress: format!("{ready} of {} {noun} ready", leaves.len()),
-        title: format!("not updated yet: {}", missing.join(", ")),
-        leaves,
-        unmade: waiting.unmade,
-    }))
 }
 
 /// The zone in which a DAG's schedule is written.

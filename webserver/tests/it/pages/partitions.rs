@@ -17,6 +17,8 @@ async fn an_asset_shows_what_waits_for_it_and_what_that_lacks() {
     let waiting = page.said("#waiting");
     assert!(waiting.contains("report") && waiting.contains("world"), "{waiting}");
     assert!(waiting.contains("1 of 2") && waiting.contains("us"), "{waiting}");
+    let dag = person.open("/dags/report").await;
+    assert!(dag.text.contains("world: 0 of 1 asset ready"), "{}", dag.text);
     let form = "form[action$='/events']";
     let told = person.submit(&page, form, &[("partition_key", &"x".repeat(251))]).await;
     assert!(told.said(".note-bad").contains("at most 250 characters"), "{}", told.text);

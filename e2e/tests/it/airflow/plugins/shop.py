@@ -39,6 +39,14 @@ class Steps(Timetable):
         return DagRunInfo.interval(start=start, end=end)._replace(run_after=end + timedelta(seconds=30))
 
 
+class Named(Steps):
+    """Has names of its own."""
+
+    def generate_run_id(self, *, run_type, run_after, data_interval, **extra):
+        of = f"{data_interval.start:%H-%M}" if data_interval else "no_time"
+        return f"{run_type.value}.{of}"
+
+
 class Hangs(Steps):
     """Never says what comes after its second run."""
 
@@ -67,5 +75,5 @@ class Fails(PriorityWeightStrategy):
 
 class ShopPlugin(AirflowPlugin):
     name = "shop"
-    timetables = [Steps, Hangs]
+    timetables = [Steps, Named, Hangs]
     priority_weight_strategies = [Twice, Fails]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use domain::id::{DagId, RunId};
 use domain::intent::{TaskTrigger, Trigger};
 use domain::partition::Key;
+use domain::state::RunType;
+use domain::timetable::asked::Question;
 use python::message::{Reply, TriggerDagRun};
 use queue::Bell;
 use store::Store;
@@ -48,6 +50,10 @@ impl Answers<'_> {
             (true, true, _) | (true, _, true) => return Ok(Reply::run_exists()),
             (true, false, false) => {}
         }
+        let run = match self.with_interval(run).await? {
+            Ok(run) => run,
+            Err(refused) => return Ok(refused),
+        };
         self.triggers += 1;
         let assignment = self.on.assignment;
         let wish = TaskTrigger::new(assignment.attempt, assignment.pokes, self.triggers, resets, run);
@@ -90,6 +96,28 @@ impl Answers<'_> {
             note: asked.note,
             partition_key,
             materializes: false,
+        })
+    }
+
+    /// The run with its data interval, when only a timetable that a plugin brings can say it.
+    async fn with_interval(&self, run: Trigger) -> Result<Result<Trigger, Reply>, Unavailable> {
+        let Some(date) = run.logical_date else { return Ok(Ok(run)) };
+        let (records, dag_id) = (self.records()?, &run.dag_id);
+        let look = |store: Store| async move {
+            let Some(line) = store.dag_line(dag_id, 1).await? else { return Ok(None) };
+            Ok(store.version(line.version).await?.map(|(dag, _)| dag))
+        };
+        let dag = records.ask("the DAG", dag_id.as_str(), look).await?;
+        let Some(listed) = dag.as_ref().and_then(|dag| dag.schedule.listed()) else { return Ok(Ok(run)) };
+        let kind = RunType::OperatorTriggered.as_str();
+        let question = Question::by_hand(listed, Some(date), None, run.run_after, kind);
+        let question = &question;
+        let ask =
+            |store: Store| async move { store.ask_timetable(question, records.ring(Bell::Timetable)).await };
+        let answer = records.ask("the timetable", dag_id.as_str(), ask).await?;
+        Ok(match question.read_by_hand(answer) {
+            Ok(said) => Ok(Trigger { data_interval: said.data_interval, ..run }),
+            Err(fault) => Err(Reply::refusal(400, &fault.to_string())),
         })
     }
 
