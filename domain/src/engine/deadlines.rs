@@ -1,14 +1,16 @@
 //! Deadlines of runs: an alarm for the next of each run, and word when one is missed.
 //!
-//! What was missed stands in the run's record, so that it is told once, whoever leads.
+//! What was missed stands in the run's record, so that it is told once, whoever leads. From what some deadlines count only the records know: they
+//! are asked once for each run, and their answer stands in the run's record, too.
 
 use chrono::{DateTime, Utc};
 
-use super::{Engine, run::Run, timer::Timer};
+use super::{Engine, record::DeadlineQuestion, run::Run, timer::Timer};
 use crate::{
-    alert::{AlertEvent, AlertRecord, Facts, MAX_NOTIFICATIONS},
-    deadline::{Counted, Deadline, Missed, Reference},
+    alert::{AlertEvent, AlertRecord, Facts, MAX_NOTIFICATIONS, Notification},
+    deadline::{self, Basis, Counted, Deadline, Found, Missed},
     id::RunKey,
+    state::RunState,
 };
 
 impl Engine {
@@ -23,8 +25,37 @@ impl Engine {
     }
 
     /// A run ends now: whatever lies before this moment it has missed, also when the alarm comes late.
-    pub(super) fn pass_last_deadlines(&mut self, key: RunKey, now: DateTime<Utc>) {
+    pub(super) fn pass_last_deadlines(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
         self.miss(key, now, |at| at < now);
+        if let Some(run) = self.runs.get_mut(&key).filter(|_| state == RunState::Success) {
+            run.meet_deadlines();
+        }
+    }
+
+    /// Asks the records from what deadlines of a run count of which it does not know that yet.
+    pub(super) fn ask_for_deadlines(&mut self, key: RunKey) {
+        let Some(run) = self.runs.get(&key).filter(|run| !run.record.state.is_finished()) else { return };
+        let unknown = (0..).zip(&run.graph.dag.deadlines).filter_map(|(place, deadline)| {
+            let needs = deadline.needs().filter(|_| Basis::at(&run.record.bases, place).is_none())?;
+            let dag_id = run.record.dag_id.clone();
+            Some(DeadlineQuestion { run: key, dag_id, place, needs })
+        });
+        self.out.measures.extend(unknown);
+    }
+
+    /// Takes in the records' answer. One that comes twice, or about what is not asked any more, changes nothing.
+    pub(super) fn measure(&mut self, question: &DeadlineQuestion, found: &Found, now: DateTime<Utc>) {
+        let (key, place) = (question.run, question.place);
+        let Some(run) = self.runs.get_mut(&key).filter(|run| !run.record.state.is_finished()) else { return };
+        let deadline = run.graph.dag.deadlines.get(place as usize);
+        let asks = |deadline: &&Deadline| deadline.needs().as_ref() == Some(&question.needs);
+        let is_known = Basis::at(&run.record.bases, place).is_some();
+        let Some(deadline) = deadline.filter(asks).filter(|_| !is_known) else { return };
+        let basis = deadline.basis(place, found, run.record.queued_at);
+        run.record.bases.push(basis);
+        run.dirty = true;
+        self.dirty.insert(key);
+        self.mind_deadlines(key, now);
     }
 
     fn miss(&mut self, key: RunKey, now: DateTime<Utc>, has_passed: impl Fn(DateTime<Utc>) -> bool) {
@@ -61,16 +92,22 @@ fn told(
     let facts = Facts::of_run(event, &dag.owner, &run.record, Some(&reason), now);
     let facts = Facts { deadline: Some(at), ..facts };
     let first = place * u32::try_from(MAX_NOTIFICATIONS).unwrap_or(u32::MAX);
-    let places = (first..).zip(dag.alerts.of(event));
-    let record = |(place, notification): (u32, &crate::alert::Notification)| AlertRecord {
+    let notifications = match &deadline.callback {
+        None => dag.alerts.of(event).to_vec(),
+        Some(callback) => {
+            let (id, callback) = (deadline::id(run.record.key, place), callback.clone());
+            vec![Notification::DeadlineCallback { id, callback }]
+        }
+    };
+    let record = |(place, notification)| AlertRecord {
         run: run.record.key,
         index: None,
         number: run.record.clear_number,
         place,
-        notification: notification.clone(),
+        notification,
         facts: facts.clone(),
     };
-    places.map(record).collect()
+    (first..).zip(notifications).map(record).collect()
 }
 
 impl Run {
@@ -79,7 +116,7 @@ impl Run {
         let known = (0..).zip(&self.graph.dag.deadlines);
         known.filter_map(|(place, deadline)| {
             let is_missed = self.record.missed.iter().any(|missed| missed.place == place);
-            let at = deadline.moment(&Counted::from(&self.record)).filter(|_| !is_missed)?;
+            let at = deadline.moment(place, &Counted::from(&self.record)).filter(|_| !is_missed)?;
             Some((place, deadline, at))
         })
     }
@@ -87,9 +124,27 @@ impl Run {
     /// A run that begins anew has its deadlines anew, but for those whose moment stays the same.
     pub(super) fn renew_deadlines(&mut self) {
         let deadlines = &self.graph.dag.deadlines;
-        self.record.missed.retain(|missed| {
-            let deadline = deadlines.get(missed.place as usize);
-            deadline.is_some_and(|deadline| deadline.from == Reference::LogicalDate)
-        });
+        let is_lasting = |place: u32| deadlines.get(place as usize).is_some_and(Deadline::is_lasting);
+        self.record.missed.retain(|missed| is_lasting(missed.place));
+        self.record.bases.retain(|basis| is_lasting(basis.place));
+    }
+
+    // Airflow deletes the deadlines of a run that succeeds in time. Source: `models/deadline.py` (`prune_deadlines`).
+    fn meet_deadlines(&mut self) {
+        let met: Vec<u32> = (0..)
+            .zip(&self.graph.dag.deadlines)
+            .filter(|(place, deadline)| {
+                let is_missed = self.record.missed.iter().any(|missed| missed.place == *place);
+                deadline.is_airflows() && !is_missed
+            })
+            .map(|(place, _)| place)
+            .collect();
+        let bases = &mut self.record.bases;
+        for place in met {
+            match bases.iter_mut().find(|basis| basis.place == place) {
+                Some(basis) => basis.is_met = true,
+                None => bases.push(Basis { place, is_met: true, ..Basis::default() }),
+            }
+        }
     }
 }

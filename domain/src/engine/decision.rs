@@ -4,7 +4,7 @@ use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
-    DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion, QuestionRecord, QueuedAsset,
+    DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion, QuestionRecord, QueuedAsset,
     ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
@@ -87,6 +87,8 @@ pub struct Decisions {
     pub questions: Vec<PastQuestion>,
     /// The runs that are waited for and not in memory; each answer is an [`super::event::Event::Other`].
     pub lookups: Vec<RunQuestion>,
+    /// What deadlines of new runs count from; each answer is an [`super::event::Event::Measured`].
+    pub measures: Vec<DeadlineQuestion>,
     /// More questions: which dates have runs; each answer is an [`super::event::Event::Surveyed`].
     pub surveys: Vec<Survey>,
     /// More questions: runs that are to run again; each answer is an [`super::event::Event::Recalled`].
@@ -141,6 +143,7 @@ impl Decisions {
     pub const fn asks(&self) -> bool {
         !self.questions.is_empty()
             || !self.lookups.is_empty()
+            || !self.measures.is_empty()
             || !self.surveys.is_empty()
             || !self.recalls.is_empty()
     }

@@ -18,7 +18,7 @@ impl Engine {
 
     /// Ends a run without a word: by the hand of somebody who knows.
     pub(super) fn close_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
-        self.pass_last_deadlines(key, now);
+        self.pass_last_deadlines(key, state, now);
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };

@@ -164,6 +164,7 @@ impl Engine {
         }
         self.meet_backfill(key);
         self.mind_deadlines(key, now);
+        self.ask_for_deadlines(key);
         self.ask_past(key);
         self.with_run(key, now, |_| {});
         self.step_in(key, now);

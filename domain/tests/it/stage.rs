@@ -18,7 +18,7 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
+            DagRecord, DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
             QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId,
             WorkerRecord, XComRecord,
         },
@@ -55,6 +55,7 @@ pub struct Stage {
     pub cleared: Vec<String>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
+    pub measures: Vec<DeadlineQuestion>,
     pub surveys: Vec<Survey>,
     pub recalls: Vec<Recall>,
     pub dates: Vec<DateRecord>,
@@ -128,6 +129,7 @@ impl Stage {
             cleared: vec![],
             questions: vec![],
             lookups: vec![],
+            measures: vec![],
             surveys: vec![],
             recalls: vec![],
             dates: vec![],
@@ -172,6 +174,7 @@ impl Stage {
         self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
+        self.measures.extend(decisions.measures);
         self.surveys.extend(decisions.surveys);
         self.recalls.extend(decisions.recalls);
         self.dates.extend(decisions.dates);

@@ -10,7 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
-    deadline::{Counted, Missed},
+    deadline::{Basis, Counted, Missed},
     engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
     partition::Partition,
@@ -110,17 +110,20 @@ pub struct Run {
     pub backfill: Option<BackfillId>,
     /// The deadlines that it has missed.
     pub missed: Vec<Missed>,
+    /// What was found out about its deadlines.
+    pub bases: Vec<Basis>,
 }
 
 impl Run {
     /// What its deadlines count from.
     #[must_use]
-    pub const fn counted(&self) -> Counted {
+    pub fn counted(&self) -> Counted<'_> {
         Counted {
             queued_at: self.queued_at,
             logical_date: self.logical_date,
             started_at: self.started_at,
             is_backfill: self.backfill.is_some(),
+            bases: &self.bases,
         }
     }
 }
