@@ -100,6 +100,7 @@ impl Ground {
             bundle: BUNDLE,
             last_runs: &BTreeMap::new(),
             callbacks: &[],
+            deadline: None,
             environment: &environment,
         };
         let parsed = parse(&self.zygote, &request, Limits::default(), &NoRecords).await;

@@ -138,6 +138,18 @@ impl Deadline {
         from?.checked_add_signed(self.within.delta(basis)?)
     }
 
+    /// The moment, when it is the same for all runs.
+    #[must_use]
+    pub fn fixed(&self) -> Option<DateTime<Utc>> {
+        match self.from {
+            Reference::At(at) => at.checked_add_signed(self.within.delta(None)?),
+            Reference::Queued
+            | Reference::LogicalDate
+            | Reference::Start
+            | Reference::AverageRuntime { .. } => None,
+        }
+    }
+
     /// Whether the moment stays the same when the run begins anew.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
@@ -151,17 +163,23 @@ impl Deadline {
     #[must_use]
     pub fn words(&self, moment: DateTime<Utc>) -> String {
         let name = self.name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
-        let from = self.from.words();
         let at = moment.format("%Y-%m-%d %H:%M:%S UTC");
-        let counted = match (&self.within, self.from) {
-            (Interval::After(span), Reference::At(_)) if span.as_millis() == 0 => String::new(),
-            (Interval::After(span), _) => format!(", {span} after {from}"),
-            (Interval::Before { before }, _) => format!(", {before} before {from}"),
-            (Interval::Variable { variable }, _) => {
-                format!(", as many seconds after {from} as the variable `{variable}` said")
-            }
-        };
+        let is_the_moment = matches!(self.from, Reference::At(_)) && self.within == Interval::After(Span::from_millis(0));
+        let counted = if is_the_moment { String::new() } else { format!(", {}", self.counted()) };
         format!("it had not ended by its deadline{name} at {at}{counted}")
+    }
+
+    /// What it counts from, in words: `30m after it was queued`.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let from = self.from.words();
+        match &self.within {
+            Interval::After(span) => format!("{span} after {from}"),
+            Interval::Before { before } => format!("{before} before {from}"),
+            Interval::Variable { variable } => {
+                format!("as many seconds after {from} as the variable `{variable}` says")
+            }
+        }
     }
 }
 

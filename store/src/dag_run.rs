@@ -200,13 +200,14 @@ hot_query! {
     "SELECT key FROM dag_run WHERE dag_id = $1 AND run_id = $2"
 }
 
-// Source: Airflow 3.3.2 `serialization/definitions/deadline.py` (`AverageRuntimeDeadline`), whose order has runs without a date first.
+// Source: Airflow 3.3.2 `serialization/definitions/deadline.py` (`AverageRuntimeDeadline`). It orders by the logical date, for which every run of the
+// DAG would have to be sorted, since runs without one come first; here the last are those that were due last, which an index knows.
 hot_query! {
     Lasted { dag_id: str => Text, limit: i64 => BigInt }
     "SELECT (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS micros
      FROM dag_run
      WHERE dag_id = $1 AND state = 'success' AND started_at IS NOT NULL AND ended_at IS NOT NULL
-     ORDER BY logical_date DESC NULLS FIRST, key DESC LIMIT $2"
+     ORDER BY run_after DESC, key DESC LIMIT $2"
 }
 
 hot_query! {

@@ -64,6 +64,7 @@ pub async fn read_on(
         bundle: "dags",
         last_runs,
         callbacks: &[],
+        deadline: None,
         environment: &environment,
     };
     parse(&ground.zygote, &request, limits, &Records::default()).await

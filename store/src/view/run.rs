@@ -209,6 +209,7 @@ impl From<Row> for Run {
             is_paused: run.is_paused,
             backfill: run.backfill.map(|place| place.id),
             missed: run.missed,
+            bases: run.bases,
         }
     }
 }
