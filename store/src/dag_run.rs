@@ -120,7 +120,12 @@ impl Store {
         };
         let variable = match &question.needs.variable {
             None => None,
-            Some(key) => self.variable(key).await?.map(|found| found.value),
+            Some(key) => match self.variable(key).await {
+                Ok(found) => found.map(|found| found.value),
+                // Whoever cannot decipher it has none, and goes on.
+                Err(Error::Invalid(_)) => None,
+                Err(error) => return Err(error),
+            },
         };
         Ok(Found { durations, variable })
     }
