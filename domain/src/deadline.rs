@@ -164,7 +164,8 @@ impl Deadline {
     pub fn words(&self, moment: DateTime<Utc>) -> String {
         let name = self.name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
         let at = moment.format("%Y-%m-%d %H:%M:%S UTC");
-        let is_the_moment = matches!(self.from, Reference::At(_)) && self.within == Interval::After(Span::from_millis(0));
+        let is_the_moment =
+            matches!(self.from, Reference::At(_)) && self.within == Interval::After(Span::from_millis(0));
         let counted = if is_the_moment { String::new() } else { format!(", {}", self.counted()) };
         format!("it had not ended by its deadline{name} at {at}{counted}")
     }

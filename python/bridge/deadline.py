@@ -23,15 +23,12 @@ def asked():
 
 
 def call(asked, request, log):
-    from airflow.sdk.serde import deserialize
-
     file, folder, path = os.fspath(request.file), os.fspath(request.bundle_path), asked["path"]
     if folder not in sys.path:
         sys.path.append(folder)
     error = None
     try:
-        kwargs = {name: deserialize(value) for name, value in asked["kwargs"].items()}
-        kwargs["context"] = context(asked["context"])
+        kwargs = {**given(asked["kwargs"]), "context": context(asked["context"])}
         if asked["is_async"]:
             asyncio.run(wait_for(path, kwargs, file))
             log.info(f"Callback executed successfully: {path}")
@@ -44,11 +41,20 @@ def call(asked, request, log):
         log.error(f"Callback failed: {path}\n{error}")
 
 
-def context(given):
+def given(kwargs):
+    """What the file gives the callback, as it comes out of the column of Airflow's database: a moment without a zone has one there."""
+    from airflow.sdk.serde import deserialize
+    from airflow.serialization.serialized_objects import BaseSerialization
+
+    written = {name: deserialize(value) for name, value in kwargs.items()}
+    return BaseSerialization.deserialize(BaseSerialization.serialize(written))
+
+
+def context(told):
     import pendulum
 
-    deadline = given["deadline"]
-    return {**given, "deadline": {**deadline, "deadline_time": pendulum.parse(deadline["deadline_time"])}}
+    deadline = told["deadline"]
+    return {**told, "deadline": {**deadline, "deadline_time": pendulum.parse(deadline["deadline_time"])}}
 
 
 def call_function(path, kwargs, file, folder, log):

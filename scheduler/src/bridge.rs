@@ -154,7 +154,15 @@ impl Bridge {
 
     fn request<'a>(&'a self, file: &'a str, callbacks: &'a [Value]) -> ParseRequest<'a> {
         let (folder, environment) = (&self.folder, &self.variables);
-        ParseRequest { file, folder, bundle: BUNDLE, last_runs: &NO_RUNS, callbacks, deadline: None, environment }
+        ParseRequest {
+            file,
+            folder,
+            bundle: BUNDLE,
+            last_runs: &NO_RUNS,
+            callbacks,
+            deadline: None,
+            environment,
+        }
     }
 
     /// The absolute path of a file below the DAGs folder.

@@ -16,8 +16,8 @@ use domain::{
         decision::{Decisions, Ready},
         event::Event,
         record::{
-            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, DeadlineQuestion, PoolRecord, QuestionRecord, RunRecord,
-            TiRecord, VersionId, WorkerRecord,
+            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, DeadlineQuestion, PoolRecord,
+            QuestionRecord, RunRecord, TiRecord, VersionId, WorkerRecord,
         },
     },
     id::{QueueName, RunKey, TryKey},

@@ -2,9 +2,7 @@
 
 use chrono_tz::Tz;
 
-use super::{
-    date, diagnostic::Problem, fields::Fields, keys::Place, node::Node, reading::Reading, values,
-};
+use super::{date, diagnostic::Problem, fields::Fields, keys::Place, node::Node, reading::Reading, values};
 use crate::{
     deadline::{Deadline, Interval, MAX_AVERAGED, MAX_DEADLINES, Reference, USUAL_AVERAGED},
     span::Span,

@@ -4,8 +4,8 @@ use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
-    DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion, QuestionRecord, QueuedAsset,
-    ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+    DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion,
+    QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
     alert::AlertRecord,

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use super::{
     backfill::Found,
     record::{
-        AdmissionRecord, DagRecord, DeadlineQuestion, PoolRecord, RunAnswer, RunSnapshot, Standing, WorkerRecord,
+        AdmissionRecord, DagRecord, DeadlineQuestion, PoolRecord, RunAnswer, RunSnapshot, Standing,
+        WorkerRecord,
     },
 };
 use crate::{

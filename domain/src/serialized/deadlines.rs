@@ -41,7 +41,8 @@ fn one(written: &Value) -> Result<Deadline, Refused> {
     let written = wrapped::inner(written);
     let name = written.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name: Option<String> = name.map(|name| name.chars().take(MAX_NAME).collect());
-    let owner = name.as_ref().map_or_else(|| "its deadline".to_owned(), |name| format!("its deadline `{name}`"));
+    let owner =
+        name.as_ref().map_or_else(|| "its deadline".to_owned(), |name| format!("its deadline `{name}`"));
     let wrong = |what: String| Refused::new(format!("{owner} {what}"));
     Ok(Deadline {
         from: reference(written.get("reference").unwrap_or(&Value::Null)).map_err(wrong)?,

@@ -80,7 +80,8 @@ impl World {
         if deadline.is_airflows() {
             let number = place * MAX_NOTIFICATIONS as u32;
             let of = |clear| (run.key, None, clear, AlertEvent::Deadline, number);
-            let calls = (0..=run.clear_number).filter(|clear| self.records.alerts.contains(&of(*clear))).count();
+            let calls =
+                (0..=run.clear_number).filter(|clear| self.records.alerts.contains(&of(*clear))).count();
             let is_met = Basis::at(&run.bases, place).is_some_and(|basis| basis.is_met);
             assert!(calls + usize::from(is_met) <= 1, "{run:?} was called for {deadline:?} {calls} times");
         }

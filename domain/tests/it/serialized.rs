@@ -377,7 +377,10 @@ fn deadlines_that_cannot_be_kept_are_refused_by_name(change: fn(&mut Value), exp
     let mut written = serialized("late");
     change(&mut written["dag"]["deadline"][0]);
     let refused = read(&written, "features.py").unwrap_err().to_string();
-    assert!(refused.contains("DAG `late`: its deadline `half an hour` ") && refused.contains(expected), "{refused}");
+    assert!(
+        refused.contains("DAG `late`: its deadline `half an hour` ") && refused.contains(expected),
+        "{refused}"
+    );
 }
 
 #[test]

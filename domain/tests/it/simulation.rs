@@ -334,7 +334,10 @@ fn random_reference(chance: &mut Chance) -> Reference {
         1 => Reference::LogicalDate,
         2 => Reference::Start,
         3 => Reference::AverageRuntime { max_runs: 3, min_runs: 1 + chance.below(2) as u32 },
-        _ => Reference::At("2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(chance.below(100) as i64)),
+        _ => Reference::At(
+            "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap()
+                + TimeDelta::minutes(chance.below(100) as i64),
+        ),
     }
 }
 

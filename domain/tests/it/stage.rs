@@ -18,9 +18,9 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
-            QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId,
-            WorkerRecord, XComRecord,
+            DagRecord, DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion,
+            PoolRecord, QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord,
+            VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},

@@ -19,8 +19,9 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, AssetStanding, DagRecord, DeadlineQuestion, PastQuestion, PoolRecord, RunQuestion, RunRecord,
-            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, AssetStanding, DagRecord, DeadlineQuestion, PastQuestion, PoolRecord,
+            RunQuestion, RunRecord, RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength,
+            XComRecord,
         },
         triggering::named_run,
     },

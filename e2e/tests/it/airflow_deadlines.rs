@@ -47,7 +47,11 @@ async fn what_is_called_when_a_deadline_is_missed() {
     let (_, found) = standalone.api("GET", "/dags/late/dagRuns/one/deadlines", None).await;
     let deadlines = found["deadlines"].as_array().unwrap();
     assert!(deadlines.iter().all(|deadline| deadline["missed"] == true), "{found:#}");
-    assert_eq!((deadlines.len(), &deadlines[0]["alert_name"]), (9, &json!("the call")), "one has no interval");
+    assert_eq!(
+        (deadlines.len(), &deadlines[0]["alert_name"]),
+        (9, &json!("the call")),
+        "one has no interval"
+    );
     let (_, found) = standalone.api("GET", "/dags/late/deadlineAlerts", None).await;
     let last = &found["deadline_alerts"][9];
     assert_eq!((&last["interval"], &last["reference_type"]), (&json!(null), &json!("FixedDatetimeDeadline")));
@@ -66,7 +70,10 @@ fn check_told(told: &str, found: &Value) {
     assert_eq!(sync["deadline"][1], "2026-01-01T00:00:00+00:00");
     assert_eq!(sync["more"], json!({"variable": "pheasant", "since": 2020}));
     let run = &sync["run"];
-    assert_eq!((&run[0], &run[1], &run[3], &run[4]), (&json!("late"), &json!("one"), &json!("manual"), &json!({"a": 1})));
+    assert_eq!(
+        (&run[0], &run[1], &run[3], &run[4]),
+        (&json!("late"), &json!("one"), &json!("manual"), &json!({"a": 1}))
+    );
     assert!(["queued", "running"].contains(&run[2].as_str().unwrap()), "{run}");
 }
 
@@ -78,9 +85,15 @@ fn check_alerts(alerts: &[Value]) {
         (alert["error"].as_str().unwrap().to_owned(), alert["log"].as_str().unwrap().to_owned())
     };
     let (error, log) = failed(".raises");
-    assert!(error.contains("ValueError: this callback is broken") && log.contains("late.py"), "{error} {log}");
+    assert!(
+        error.contains("ValueError: this callback is broken") && log.contains("late.py"),
+        "{error} {log}"
+    );
     let (error, log) = failed(".raises_late");
-    assert!(error.contains("ValueError: this coroutine is broken") && log.contains("late.py"), "{error} {log}");
+    assert!(
+        error.contains("ValueError: this coroutine is broken") && log.contains("late.py"),
+        "{error} {log}"
+    );
     assert!(failed(".leaves").0.contains("SystemExit: 3"));
     assert!(failed("nowhere.at_all").0.contains("No module named 'nowhere'"));
     let sent: Vec<&Value> = alerts.iter().filter(|alert| alert["state"] == "sent").collect();

@@ -51,7 +51,13 @@ pub(super) async fn call(store: &Store, bridge: &Bridge, facts: &Facts, time: Du
 }
 
 /// Runs callbacks in a DAG file.
-pub(super) async fn run(store: &Store, bridge: &Bridge, file: &str, work: Work<'_>, time: Duration) -> Called {
+pub(super) async fn run(
+    store: &Store,
+    bridge: &Bridge,
+    file: &str,
+    work: Work<'_>,
+    time: Duration,
+) -> Called {
     let zygote = match bridge.zygote().await {
         Ok(zygote) => zygote,
         Err(why) => return Called::nothing(Fault::passing(why)),

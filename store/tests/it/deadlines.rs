@@ -29,7 +29,12 @@ async fn the_last_runs_that_succeeded_say_how_long_one_takes() {
     let ended = |key: i64, dag, state, millis: i64| {
         let run = run(key, dag, key);
         let started_at = Some(at(key));
-        RunRecord { state, started_at, ended_at: started_at.map(|at| at + TimeDelta::milliseconds(millis)), ..run }
+        RunRecord {
+            state,
+            started_at,
+            ended_at: started_at.map(|at| at + TimeDelta::milliseconds(millis)),
+            ..run
+        }
     };
     let runs = vec![
         ended(1, &dag, RunState::Success, 1_500),

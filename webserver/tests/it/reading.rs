@@ -221,7 +221,8 @@ async fn the_deadlines_of_a_run_say_whether_they_were_missed() {
 #[tokio::test]
 async fn the_deadlines_of_a_dag_say_what_they_count_from() {
     let mut app = App::without_leader(Settings::default()).await;
-    let deadlines = "deadline: [{within: 90s, name: soon}, {at: 2026-01-01}, {within: 1h, from: average_runtime}]";
+    let deadlines =
+        "deadline: [{within: 90s, name: soon}, {at: 2026-01-01}, {within: 1h, from: average_runtime}]";
     app.load("late.yaml", &format!("{deadlines}\ntasks: {{t: {{bash: wait}}}}")).await;
     app.lead().await;
     let program = app.program(Role::User).await;

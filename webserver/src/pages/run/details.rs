@@ -90,7 +90,8 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
     let (counted, deadlines) = (run.counted(), (0..).zip(&seen.version.dag.deadlines));
     let deadlines = deadlines.filter_map(|(place, deadline)| Some(moment(deadline.moment(place, &counted)?)));
     let deadlines: Vec<String> = deadlines.collect();
-    let without = run.bases.iter().filter_map(|basis| basis.why_none.as_deref()).collect::<Vec<_>>().join("; ");
+    let without =
+        run.bases.iter().filter_map(|basis| basis.why_none.as_deref()).collect::<Vec<_>>().join("; ");
     let date = run.partition.as_ref().and_then(|partition| partition.date);
     let facts = [
         fact("Run id", run.run_id.to_string()),
