@@ -368,6 +368,19 @@ pub struct AlertRecord {
     pub notification: Notification,
     /// What it says.
     pub facts: Facts,
+    /// It is not sent before; at once, unless given.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+/// A message about a deadline of a run that is not due any more, because the run begins anew before its moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// About which run.
+    pub run: RunKey,
+    /// How often the run had been cleared.
+    pub number: u32,
+    /// Its place among the notifications of the event.
+    pub place: u32,
 }
 
 /// Why a run failed whose tasks say so: their names, as far as they are not too many.

@@ -114,7 +114,7 @@ impl Reference {
 }
 
 impl Deadline {
-    /// It was written in Python, and follows Airflow's rules: it is missed once and never anew, its time is not counted anew when the run
+    /// It was written in Python, and follows Airflow's rules: only success keeps a run from missing it, it is missed once and never anew, its time is not counted anew when the run
     /// is cleared (but when it counts from the queueing), and a run that succeeded in time has it behind itself for good.
     #[must_use]
     pub const fn is_airflows(&self) -> bool {
@@ -167,7 +167,8 @@ impl Deadline {
         let is_the_moment =
             matches!(self.from, Reference::At(_)) && self.within == Interval::After(Span::from_millis(0));
         let counted = if is_the_moment { String::new() } else { format!(", {}", self.counted()) };
-        format!("it had not ended by its deadline{name} at {at}{counted}")
+        let done = if self.is_airflows() { "succeeded" } else { "ended" };
+        format!("it had not {done} by its deadline{name} at {at}{counted}")
     }
 
     /// What it counts from, in words: `30m after it was queued`.
@@ -219,7 +220,7 @@ pub struct Missed {
     /// What it was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The moment.
+    /// The moment. Of a run that has failed it may be one to come.
     pub deadline: DateTime<Utc>,
 }
 

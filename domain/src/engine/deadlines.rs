@@ -5,13 +5,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Engine, record::DeadlineQuestion, run::Run, timer::Timer};
+use super::{Engine, decision::Decisions, record::DeadlineQuestion, run::Run, timer::Timer};
 use crate::{
-    alert::{AlertEvent, AlertRecord, Facts, MAX_NOTIFICATIONS, Notification},
+    alert::{AlertEvent, AlertRecord, Facts, MAX_NOTIFICATIONS, Notification, Withdrawn},
     deadline::{self, Basis, Counted, Deadline, Found, Missed},
     id::RunKey,
     state::RunState,
 };
+
+/// So many places are there for each deadline among the messages about a run.
+const MOST: u32 = MAX_NOTIFICATIONS as u32;
 
 impl Engine {
     /// Notes which deadlines a run has missed, and sets the alarm for the next: when that rings, and whenever something becomes known from
@@ -71,10 +74,25 @@ impl Engine {
         for (place, deadline, at) in missed {
             let name = deadline.name.clone();
             run.record.missed.push(Missed { place, name, deadline: at });
-            self.out.alerts.extend(told(run, place, &deadline, at, now));
+            self.out.alerts.extend(told(run, place, &deadline, at, None, now));
         }
         run.dirty = true;
         self.dirty.insert(key);
+    }
+}
+
+/// Takes back what was foreseen. What was not written yet is not written at all.
+pub(super) fn withdraw(out: &mut Decisions, withdrawn: Vec<Withdrawn>) {
+    for gone in withdrawn {
+        let before = out.alerts.len();
+        let is_it = |alert: &AlertRecord| {
+            (alert.run, alert.index, alert.number, alert.place) == (gone.run, None, gone.number, gone.place)
+                && alert.facts.event == AlertEvent::Deadline
+        };
+        out.alerts.retain(|alert| !is_it(alert));
+        if out.alerts.len() == before {
+            out.alerts_withdrawn.push(gone);
+        }
     }
 }
 
@@ -84,14 +102,15 @@ fn told(
     place: u32,
     deadline: &Deadline,
     at: DateTime<Utc>,
+    not_before: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Vec<AlertRecord> {
     let dag = &run.graph.dag;
     let reason = deadline.words(at);
     let event = AlertEvent::Deadline;
-    let facts = Facts::of_run(event, &dag.owner, &run.record, Some(&reason), now);
+    let facts = Facts::of_run(event, &dag.owner, &run.record, Some(&reason), not_before.unwrap_or(now));
     let facts = Facts { deadline: Some(at), ..facts };
-    let first = place * u32::try_from(MAX_NOTIFICATIONS).unwrap_or(u32::MAX);
+    let first = place * MOST;
     let notifications = match &deadline.callback {
         None => dag.alerts.of(event).to_vec(),
         Some(callback) => {
@@ -106,6 +125,7 @@ fn told(
         place,
         notification,
         facts: facts.clone(),
+        not_before,
     };
     (first..).zip(notifications).map(record).collect()
 }
@@ -121,12 +141,31 @@ impl Run {
         })
     }
 
-    /// A run that begins anew has its deadlines anew, but for those whose moment stays the same.
-    pub(super) fn renew_deadlines(&mut self) {
+    /// The run has failed, and Airflow calls for that when the moments of its deadlines come: it will have missed them, unless it begins
+    /// anew before. Source: Airflow 3.3.2 `models/dagrun.py`, where only a run that succeeds has its deadlines deleted.
+    pub(super) fn foresee_deadlines(&mut self, now: DateTime<Utc>) -> Vec<AlertRecord> {
+        let open = self.open_deadlines().filter(|(_, deadline, _)| deadline.is_airflows());
+        let foreseen: Vec<_> = open.map(|(place, deadline, at)| (place, deadline.clone(), at)).collect();
+        let mut alerts = Vec::new();
+        for (place, deadline, at) in foreseen {
+            alerts.extend(told(self, place, &deadline, at, Some(at), now));
+            self.record.missed.push(Missed { place, name: deadline.name, deadline: at });
+        }
+        alerts
+    }
+
+    /// A run that begins anew has its deadlines anew, but for those whose moment stays the same. What was only foreseen is withdrawn.
+    pub(super) fn renew_deadlines(&mut self, now: DateTime<Utc>) -> Vec<Withdrawn> {
+        let number = self.record.clear_number;
+        let foreseen = self.record.missed.extract_if(.., |missed| missed.deadline > now);
+        let withdrawn =
+            foreseen.map(|missed| Withdrawn { run: self.record.key, number, place: missed.place * MOST });
+        let withdrawn = withdrawn.collect();
         let deadlines = &self.graph.dag.deadlines;
         let is_lasting = |place: u32| deadlines.get(place as usize).is_some_and(Deadline::is_lasting);
         self.record.missed.retain(|missed| is_lasting(missed.place));
         self.record.bases.retain(|basis| is_lasting(basis.place));
+        withdrawn
     }
 
     // Airflow deletes the deadlines of a run that succeeds in time. Source: `models/deadline.py` (`prune_deadlines`).

@@ -8,7 +8,7 @@ use super::record::{
     QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
-    alert::AlertRecord,
+    alert::{AlertRecord, Withdrawn},
     id::{DagId, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, TaskState},
 };
@@ -74,6 +74,8 @@ pub struct Decisions {
     pub durations: Vec<DurationRecord>,
     /// Messages that are due, none of which was there before.
     pub alerts: Vec<AlertRecord>,
+    /// Messages that are not due any more: to delete, unless they were sent.
+    pub alerts_withdrawn: Vec<Withdrawn>,
     /// Lines for the audit log.
     pub audit: Vec<AuditRecord>,
 
@@ -177,6 +179,7 @@ impl Decisions {
             && self.durations.is_empty()
             && self.dags.is_empty()
             && self.alerts.is_empty()
+            && self.alerts_withdrawn.is_empty()
             && self.audit.is_empty()
     }
 }

@@ -24,6 +24,9 @@ impl Engine {
         };
         let was = std::mem::replace(&mut run.record.state, state);
         run.record.ended_at = Some(now);
+        if state == RunState::Failed && !was.is_finished() {
+            self.out.alerts.extend(run.foresee_deadlines(now));
+        }
         run.record.is_paused = false;
         run.dirty = true;
         if run.is_watched {
@@ -113,6 +116,7 @@ impl Engine {
             place,
             notification: notification.clone(),
             facts: facts.clone(),
+            not_before: None,
         }));
     }
 }
@@ -146,6 +150,7 @@ impl Life<'_> {
             place,
             notification: notification.clone(),
             facts: facts.clone(),
+            not_before: None,
         }));
     }
 }

@@ -1,7 +1,7 @@
 //! Deadlines, one law at a time.
 
 use domain::{
-    alert::{AlertEvent, Notification},
+    alert::{AlertEvent, Notification, Withdrawn},
     deadline::{Basis, Callback, Deadline, Found, Interval, Reference},
     engine::{Engine, Snapshot, event::Event, record::RunSnapshot},
     intent::Wish,
@@ -243,12 +243,21 @@ fn a_run_that_succeeded_in_time_has_airflows_deadline_behind_itself() {
 }
 
 #[test]
-fn a_run_that_failed_in_time_and_is_cleared_still_has_airflows_deadline() {
+fn a_run_that_failed_in_time_misses_airflows_deadline_unless_it_begins_anew() {
     let mut stage = airflows(Reference::At("2026-01-01T00:30:00Z".parse().unwrap()), half_an_hour());
     stage.trigger("r", Some(1));
     stage.fail("a");
-    assert_eq!(stage.run_state("r"), RunState::Failed);
+    let alert = &stage.alerts[0];
+    let moment = Some("2026-01-01T01:00:00Z".parse().unwrap());
+    assert_eq!((stage.run_state("r"), told(&stage)), (RunState::Failed, vec![(0, 0)]));
+    assert_eq!(
+        (alert.not_before, alert.facts.deadline, alert.facts.state.as_str()),
+        (moment, moment, "failed")
+    );
+    let foreseen = stage.alerts.remove(0);
     run_again(&mut stage);
+    let withdrawn = Withdrawn { run: foreseen.run, number: foreseen.number, place: foreseen.place };
+    assert_eq!((&stage.withdrawn, stage.run("r").missed.len()), (&vec![withdrawn], 0));
     stage.pass(3599);
     assert!(told(&stage).is_empty());
     stage.pass(1);

@@ -49,14 +49,20 @@ impl World {
             let missed: Vec<_> = run.missed.iter().filter(|missed| missed.place == place).collect();
             let moment = deadline.moment(place, &run.into());
             let has_passed = match (moment, run.ended_at) {
-                (Some(at), Some(ended)) => at < ended,
+                // Only success keeps a run from missing one of Airflow's.
+                (Some(at), Some(ended)) => {
+                    at < ended || deadline.is_airflows() && run.state == RunState::Failed
+                }
                 (Some(at), None) => at <= self.now,
                 (None, _) => false,
             };
             // A backfill that takes a run over takes its date as a reference away from it, but not what was missed.
             let is_old = deadline.from == Reference::LogicalDate && run.backfill.is_some();
-            // One of Airflow's stays missed, also when the run has its time anew.
-            let is_old = is_old || deadline.is_airflows() && run.clear_number > 0 && missed.len() == 1;
+            // One of Airflow's stays missed, also when the run has its time anew or is marked after its end.
+            let begun_anew = run.clear_number > 0 || run.state.is_finished();
+            let is_old = is_old || deadline.is_airflows() && begun_anew && missed.len() == 1;
+            let foreseen = missed.iter().any(|missed| missed.deadline > self.now);
+            assert!(!foreseen || run.state.is_finished(), "{run:?} may still succeed in time");
             // At the very moment of the deadline either may have come first: the alarm, or the end.
             let is_even = moment.is_some() && moment == run.ended_at;
             let is_right = missed.len() == usize::from(has_passed) || is_even || is_old;

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    alert::AlertRecord,
+    alert::{AlertRecord, Withdrawn},
     asset::AssetName,
     backfill::BackfillId,
     dag::Dag,
@@ -56,6 +56,7 @@ pub struct Stage {
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
     pub measures: Vec<DeadlineQuestion>,
+    pub withdrawn: Vec<Withdrawn>,
     pub surveys: Vec<Survey>,
     pub recalls: Vec<Recall>,
     pub dates: Vec<DateRecord>,
@@ -130,6 +131,7 @@ impl Stage {
             questions: vec![],
             lookups: vec![],
             measures: vec![],
+            withdrawn: vec![],
             surveys: vec![],
             recalls: vec![],
             dates: vec![],
@@ -165,6 +167,7 @@ impl Stage {
         self.flags.extend(decisions.dags);
         self.audit.extend(decisions.audit);
         self.alerts.extend(decisions.alerts);
+        self.withdrawn.extend(decisions.alerts_withdrawn);
         self.asked.extend(decisions.questions_asked);
         self.closed.extend(decisions.questions_closed);
         self.deferrals.extend(decisions.deferrals);

@@ -115,6 +115,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// The deadlines that it has missed by now: those of a run that has failed may lie ahead.
+    pub fn missed_by(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Missed> {
+        self.missed.iter().filter(move |missed| missed.deadline <= now)
+    }
+
     /// What its deadlines count from.
     #[must_use]
     pub fn counted(&self) -> Counted<'_> {

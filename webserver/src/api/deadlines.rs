@@ -29,12 +29,14 @@ pub(super) async fn list(
     let run = state.store.run_line(&dag_id, &run_id).await?.ok_or_else(gone)?;
     let dag = names::version(&state, run.version.0).await?;
     let deadlines = (0..).zip(&dag.deadlines);
-    let rows: Vec<Value> = deadlines.filter_map(|(place, deadline)| row(&run, place, deadline)).collect();
+    let now = state.clock.now();
+    let rows = deadlines.filter_map(|(place, deadline)| row(&run, place, deadline, now));
+    let rows: Vec<Value> = rows.collect();
     Ok(HttpResponse::Ok().json(json!({"deadlines": rows, "total_entries": rows.len()})))
 }
 
-fn row(run: &Run, place: u32, deadline: &Deadline) -> Option<Value> {
-    let missed = run.missed.iter().find(|missed| missed.place == place);
+fn row(run: &Run, place: u32, deadline: &Deadline, now: DateTime<Utc>) -> Option<Value> {
+    let missed = run.missed_by(now).find(|missed| missed.place == place);
     let at = missed.map(|missed| missed.deadline).or_else(|| deadline.moment(place, &run.counted()))?;
     Some(json!({
         "id": deadline::id(run.key, place), "deadline_time": shape::moment(at), "missed": missed.is_some(),
