@@ -270,7 +270,6 @@ async fn what_is_foreseen_is_due_at_its_moment_unless_it_is_withdrawn() {
     let proof = db.lead().await;
     let dag = save_dag(&db, &proof, "flights").await;
     let failed = run(1, &dag, 0);
-    let hour = chrono::TimeDelta::hours(1);
     let told = |place: u32, not_before| AlertRecord {
         run: failed.key,
         index: None,
@@ -280,8 +279,8 @@ async fn what_is_foreseen_is_due_at_its_moment_unless_it_is_withdrawn() {
         facts: Facts::of_run(AlertEvent::Deadline, "ann", &failed, None, at(9)),
         not_before: Some(not_before),
     };
-    let now = chrono::Utc::now();
-    let alerts = vec![told(0, now - hour), told(10, now + hour), told(20, now + hour)];
+    let far = "2200-01-01T00:00:00Z".parse().unwrap();
+    let alerts = vec![told(0, at(0)), told(10, far), told(20, far)];
     let turn = Decisions { runs_created: vec![failed.clone()], alerts, ..Decisions::default() };
     db.store.commit(&proof, &turn, &[]).await.unwrap();
     let claimed = db.store.claim_alerts(&[], 10, MINUTE).await.unwrap();
