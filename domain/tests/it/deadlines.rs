@@ -282,6 +282,10 @@ fn the_average_of_the_last_runs_is_asked_for_once_and_kept() {
     assert_eq!(stage.measures.len(), 1);
     assert_eq!((stage.measures[0].place, stage.measures[0].needs.durations), (0, Some(3)));
     let question = stage.measures[0].clone();
+    let mut other = question.clone();
+    other.needs.durations = Some(7);
+    stage.handle(Event::Measured { question: other, found: Found::default() });
+    assert!(stage.run("r").bases.is_empty(), "another version of the DAG asked that");
     stage.pass(1);
     measure(&mut stage, &[600, 1200], None);
     stage.handle(Event::Measured { question, found: Found::default() });
