@@ -101,6 +101,7 @@ impl Ground {
             last_runs: &BTreeMap::new(),
             callbacks: &[],
             question: None,
+            deadline: None,
             environment: &environment,
         };
         let parsed = parse(&self.zygote, &request, self.environment.limits(), &NoRecords).await;

@@ -9,8 +9,10 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
+    deadline,
     engine::record::{RunRecord, TiRecord},
     id::{DagId, RunId, RunKey, TaskId},
     state::TaskState,
@@ -200,6 +202,13 @@ pub enum Notification {
     /// The callbacks that an Airflow DAG file has for the event: a child that reads the file runs them. Those of a task are run by the
     /// process of its try; this is for a try whose process did not come to that.
     Callback,
+    /// What an Airflow DAG file has called when a run misses a deadline.
+    DeadlineCallback {
+        /// What the deadline is called by.
+        id: Uuid,
+        /// What is called.
+        callback: Box<deadline::Callback>,
+    },
 }
 
 impl Notification {
@@ -210,7 +219,7 @@ impl Notification {
             Self::Webhook { .. } => "webhook",
             Self::Slack { .. } => "slack",
             Self::Email { .. } => "email",
-            Self::Callback => "callback",
+            Self::Callback | Self::DeadlineCallback { .. } => "callback",
         }
     }
 
@@ -225,6 +234,7 @@ impl Notification {
             },
             Self::Email { conn_id, .. } => conn_id.clone(),
             Self::Callback => "its DAG file".to_owned(),
+            Self::DeadlineCallback { callback, .. } => callback.path.clone(),
         }
     }
 }
@@ -358,6 +368,19 @@ pub struct AlertRecord {
     pub notification: Notification,
     /// What it says.
     pub facts: Facts,
+    /// It is not sent before; at once, unless given.
+    pub not_before: Option<DateTime<Utc>>,
+}
+
+/// A message about a deadline of a run that is not due any more, because the run begins anew before its moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// About which run.
+    pub run: RunKey,
+    /// How often the run had been cleared.
+    pub number: u32,
+    /// Its place among the notifications of the event.
+    pub place: u32,
 }
 
 /// Why a run failed whose tasks say so: their names, as far as they are not too many.

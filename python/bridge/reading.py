@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 
-from tradewind_bridge import notices, plugins
+from tradewind_bridge import deadline, notices, plugins
 
 MOST_FILES = 1_000
 
@@ -22,6 +22,9 @@ def install(processor):
             return processor.DagFileParsingResult(
                 fileloc=os.fspath(request.file), serialized_dags=[], warnings=[{"tradewind": found}]
             )
+        called = deadline.asked()
+        if called is not None:
+            return deadline.call(called, request, log)
         files, last = watch(os.fspath(request.bundle_path)), plugins.last_runs()
         result = read(request, log)
         if result is not None:

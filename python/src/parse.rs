@@ -31,6 +31,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 const LAST_RUNS: &str = "TRADEWIND_LAST_RUNS";
 /// The variable of its environment in which a child finds [`Request::question`].
 const QUESTION: &str = "TRADEWIND_QUESTION";
+/// The variable of its environment in which a child finds [`Request::deadline`].
+const DEADLINE: &str = "TRADEWIND_DEADLINE";
 
 /// Which file is read.
 #[derive(Debug, Clone)]
@@ -48,8 +50,16 @@ pub struct Request<'a> {
     pub callbacks: &'a [Value],
     /// What is asked of a timetable that a plugin brings, instead of reading the file: `domain`'s `timetable::asked::Question`.
     pub question: Option<&'a Value>,
+    /// The callback of a deadline to run instead: its `path`, `kwargs` as Airflow's `sdk/serde` writes them, `is_async`, and the `context`.
+    pub deadline: Option<&'a Value>,
     /// The whole environment of the child.
     pub environment: &'a [(String, String)],
+}
+
+impl Request<'_> {
+    const fn calls(&self) -> bool {
+        !self.callbacks.is_empty() || self.deadline.is_some()
+    }
 }
 
 /// What a file may take.
@@ -167,6 +177,9 @@ pub async fn parse(
     if let Some(question) = request.question {
         environment.push((QUESTION.to_owned(), question.to_string()));
     }
+    if let Some(deadline) = request.deadline {
+        environment.push((DEADLINE.to_owned(), deadline.to_string()));
+    }
     let launch = Launch {
         target: Target::Parse,
         environment: &environment,
@@ -230,9 +243,7 @@ async fn supervise(
     match (told, ended) {
         (Some(parsed), _) => Ok(parsed),
         // A callback has nothing to tell.
-        (None, Ok(Some(status))) if status.success() && !request.callbacks.is_empty() => {
-            Ok(Parsed::default())
-        }
+        (None, Ok(Some(status))) if status.success() && request.calls() => Ok(Parsed::default()),
         (None, ended) => Err(Failure::Died { how: how(ended.ok().flatten()), printed: String::new() }),
     }
 }

@@ -24,7 +24,7 @@ use crate::packet::{self, Order, Said};
 /// What makes the modules and starts the fork server.
 const PROGRAM: &str = include_str!("../bridge/boot.py");
 /// The bridge's modules. Each comes after those that it imports.
-const MODULES: [(&str, &str); 17] = [
+const MODULES: [(&str, &str); 18] = [
     ("notices", include_str!("../bridge/notices.py")),
     ("names", include_str!("../bridge/names.py")),
     ("stand_ins", include_str!("../bridge/stand_ins.py")),
@@ -32,6 +32,7 @@ const MODULES: [(&str, &str); 17] = [
     ("arguments", include_str!("../bridge/arguments.py")),
     ("context", include_str!("../bridge/context.py")),
     ("plugins", include_str!("../bridge/plugins.py")),
+    ("deadline", include_str!("../bridge/deadline.py")),
     ("reading", include_str!("../bridge/reading.py")),
     ("wire", include_str!("../bridge/wire.py")),
     ("orphans", include_str!("../bridge/orphans.py")),

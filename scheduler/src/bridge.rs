@@ -58,6 +58,15 @@ struct Failed {
     existed: bool,
 }
 
+/// What is done in a file instead of telling its DAGs.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// Callbacks are run, in the form of Airflow's `CallbackRequest`.
+    Callbacks(&'a Value),
+    /// The callback of a deadline is run, as [`ParseRequest::deadline`] has it.
+    Deadline(&'a Value),
+}
+
 impl Bridge {
     /// Nothing is started yet.
     pub fn new(environment: &Environment, dags_folder: &Path) -> Self {
@@ -154,11 +163,15 @@ impl Bridge {
         &self,
         zygote: &Zygote,
         file: &str,
-        callbacks: &[Value],
+        work: Work<'_>,
         limits: Limits,
         records: &Records<'_>,
     ) -> Result<Parsed, Failure> {
-        parse(zygote, &self.request(file, callbacks), limits, records).await
+        let request = match work {
+            Work::Callbacks(callbacks) => self.request(file, std::slice::from_ref(callbacks)),
+            Work::Deadline(deadline) => ParseRequest { deadline: Some(deadline), ..self.request(file, &[]) },
+        };
+        parse(zygote, &request, limits, records).await
     }
 
     fn request<'a>(&'a self, file: &'a str, callbacks: &'a [Value]) -> ParseRequest<'a> {
@@ -170,6 +183,7 @@ impl Bridge {
             last_runs: &NO_RUNS,
             callbacks,
             question: None,
+            deadline: None,
             environment,
         }
     }

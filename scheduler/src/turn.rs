@@ -5,7 +5,7 @@ use domain::{
     engine::{
         backfill::{Recall, Survey},
         event::Event,
-        record::{PastQuestion, RunQuestion},
+        record::{DeadlineQuestion, PastQuestion, RunQuestion},
         triggering::named_run,
     },
     id::{DagId, RunId},
@@ -110,6 +110,7 @@ impl Term<'_> {
         self.act(&decisions).await;
         self.answer(&decisions.questions).await?;
         self.look_up(&decisions.lookups).await?;
+        self.measure(&decisions.measures).await?;
         self.survey(&decisions.surveys).await?;
         self.recall(&decisions.recalls).await?;
         Ok(decisions.asks())
@@ -131,6 +132,16 @@ impl Term<'_> {
             let found = self.scheduler.store.run_standing(question).await?;
             let now = self.scheduler.clock.now();
             self.engine.handle(Event::Other { asker: question.asker, found }, now);
+        }
+        Ok(())
+    }
+
+    // Read once for each run whose deadlines count from what the records know.
+    async fn measure(&mut self, questions: &[DeadlineQuestion]) -> Result<(), Error> {
+        for question in questions {
+            let found = self.scheduler.store.found_for_deadline(question).await?;
+            let event = Event::Measured { question: question.clone(), found };
+            self.engine.handle(event, self.scheduler.clock.now());
         }
         Ok(())
     }

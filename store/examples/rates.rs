@@ -164,6 +164,7 @@ fn run(key: i64, dag: &DagRecord) -> RunRecord {
         is_paused: false,
         backfill: None,
         missed: Vec::new(),
+        bases: Vec::new(),
     }
 }
 

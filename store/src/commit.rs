@@ -63,6 +63,7 @@ impl Store {
         trace::move_cursors(conn, &decisions.cursors, &mut statements);
         dag::set_flags(conn, &decisions.dags, &mut statements);
         trace::write_durations(conn, &decisions.durations, &mut statements);
+        alert::withdraw(conn, &decisions.alerts_withdrawn, &mut statements);
         alert::insert(conn, &decisions.alerts, &mut statements);
         trace::insert_audit(conn, &decisions.audit, &mut statements);
         delete_consumed(conn, consumed, &mut statements);

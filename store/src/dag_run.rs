@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     OptionalExtension, QueryableByName,
     sql_types::{Array, BigInt, Bool, Integer, Json, Nullable, Text, Timestamptz},
@@ -10,10 +10,10 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
-    deadline::Missed,
+    deadline::{Basis, Found, Missed},
     engine::{
         backfill::Place,
-        record::{PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
+        record::{DeadlineQuestion, PastQuestion, RunAnswer, RunQuestion, RunRecord, Standing, VersionId},
     },
     id::{DagId, RunId, RunKey, TaskId},
     partition::Key,
@@ -76,6 +76,8 @@ pub(crate) struct RunRow {
     backfill_ordinal: Option<i32>,
     #[diesel(sql_type = Nullable<Json>)]
     missed: Option<FromJson<Vec<Missed>>>,
+    #[diesel(sql_type = Nullable<Json>)]
+    bases: Option<FromJson<Vec<Basis>>>,
     #[diesel(sql_type = Nullable<Text>)]
     partition_key: Option<Parsed<Key>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -100,6 +102,32 @@ impl Store {
             logical_date: row.logical_date,
             unmet: row.unmet.into_iter().map(|task_id| task_id.0).collect(),
         }))
+    }
+
+    /// What a deadline of a new run counts from.
+    ///
+    /// # Errors
+    /// Only when the database fails.
+    pub async fn found_for_deadline(&self, question: &DeadlineQuestion) -> Result<Found, Error> {
+        let durations = match question.needs.durations {
+            None => Vec::new(),
+            Some(limit) => {
+                let mut conn = self.conn().await?;
+                let query = Lasted { dag_id: question.dag_id.as_str(), limit: &i64::from(limit) };
+                let rows: Vec<LastedRow> = query.load(&mut conn).await?;
+                rows.into_iter().map(|row| TimeDelta::microseconds(row.micros)).collect()
+            }
+        };
+        let variable = match &question.needs.variable {
+            None => None,
+            Some(key) => match self.variable(key).await {
+                Ok(found) => found.map(|found| found.value),
+                // Whoever cannot decipher it has none, and goes on.
+                Err(Error::Invalid(_)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(Found { durations, variable })
     }
 
     /// The key of a run, by its DAG and name.
@@ -161,6 +189,12 @@ struct WaitedRow {
 }
 
 #[derive(QueryableByName)]
+struct LastedRow {
+    #[diesel(sql_type = BigInt)]
+    micros: i64,
+}
+
+#[derive(QueryableByName)]
 struct KeyRow {
     #[diesel(sql_type = BigInt)]
     key: i64,
@@ -169,6 +203,16 @@ struct KeyRow {
 hot_query! {
     Named { dag_id: str => Text, run_id: str => Text }
     "SELECT key FROM dag_run WHERE dag_id = $1 AND run_id = $2"
+}
+
+// Source: Airflow 3.3.2 `serialization/definitions/deadline.py` (`AverageRuntimeDeadline`). It orders by the logical date, for which every run of the
+// DAG would have to be sorted, since runs without one come first; here the last are those that were due last, which an index knows.
+hot_query! {
+    Lasted { dag_id: str => Text, limit: i64 => BigInt }
+    "SELECT (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS micros
+     FROM dag_run
+     WHERE dag_id = $1 AND state = 'success' AND started_at IS NOT NULL AND ended_at IS NOT NULL
+     ORDER BY run_after DESC, key DESC LIMIT $2"
 }
 
 hot_query! {
@@ -226,6 +270,7 @@ impl From<RunRow> for RunRecord {
             depth: count(row.depth),
             backfill: place(row.backfill_id, row.backfill_ordinal),
             missed: row.missed.map(|missed| missed.0).unwrap_or_default(),
+            bases: row.bases.map(|bases| bases.0).unwrap_or_default(),
         }
     }
 }

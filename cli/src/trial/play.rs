@@ -10,13 +10,14 @@ use chrono::{DateTime, Utc};
 use domain::{
     approval::{Answer, Reply},
     dag::Dag,
+    deadline,
     engine::{
         Engine, Snapshot,
         decision::{Decisions, Ready},
         event::Event,
         record::{
-            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, PoolRecord, QuestionRecord, RunRecord,
-            TiRecord, VersionId, WorkerRecord,
+            AdmissionRecord, AssetStanding, AssetsRecord, DagRecord, DeadlineQuestion, PoolRecord,
+            QuestionRecord, RunRecord, TiRecord, VersionId, WorkerRecord,
         },
     },
     id::{QueueName, RunKey, TryKey},
@@ -65,12 +66,13 @@ pub async fn play(trial: Trial, shutdown: &Shutdown) -> Result<Played> {
         let asked = std::mem::take(&mut decisions.questions_asked);
         let questions: Vec<RunKey> = decisions.questions.iter().map(|question| question.run).collect();
         let lookups: Vec<TryKey> = decisions.lookups.iter().map(|question| question.asker).collect();
+        let measures = std::mem::take(&mut decisions.measures);
         stage.carry_out(decisions)?;
         if stage.is_over() {
             break;
         }
-        if !questions.is_empty() || !lookups.is_empty() || !asked.is_empty() {
-            stage.answer(&questions, &lookups);
+        if !questions.is_empty() || !lookups.is_empty() || !measures.is_empty() || !asked.is_empty() {
+            stage.answer(&questions, &lookups, measures);
             asked.iter().try_for_each(|question| stage.stand_in(question))?;
             continue;
         }
@@ -145,8 +147,12 @@ impl Stage {
         self.engine.handle(Event::Outcome(Box::new(outcome)), self.trial.clock.now());
     }
 
-    // A trial knows neither earlier runs nor those of other DAGs.
-    fn answer(&mut self, questions: &[RunKey], lookups: &[TryKey]) {
+    // A trial knows neither earlier runs nor those of other DAGs, nor variables of a server.
+    fn answer(&mut self, questions: &[RunKey], lookups: &[TryKey], measures: Vec<DeadlineQuestion>) {
+        for question in measures {
+            let event = Event::Measured { question, found: deadline::Found::default() };
+            self.engine.handle(event, self.trial.clock.now());
+        }
         for &asker in lookups {
             self.engine.handle(Event::Other { asker, found: None }, self.trial.clock.now());
         }

@@ -130,7 +130,7 @@ fn header(fields: &Fields<'_>, dag_id: Option<DagId>, reading: &mut Reading<'_>)
         is_paused_upon_creation: fields
             .get("is_paused_upon_creation", reading, |node| values::flag(node))
             .unwrap_or(false),
-        deadlines: deadline::read(fields, reading),
+        deadlines: deadline::read(fields, zone, reading),
         alerts: Notices::of_dag(fields, reading).alerts(),
         tasks: Vec::new(),
         groups: Vec::new(),

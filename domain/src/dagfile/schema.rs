@@ -278,7 +278,8 @@ fn approval() -> Value {
 }
 
 fn deadlines() -> Value {
-    let one = object(Place::Deadline, &["within"]);
+    let mut one = object(Place::Deadline, &[]);
+    one["oneOf"] = json!([{"required": ["within"]}, {"required": ["at"]}]);
     json!({"anyOf": [one, {"type": "array", "maxItems": MAX_DEADLINES, "items": one}]})
 }
 

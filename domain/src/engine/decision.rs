@@ -4,11 +4,11 @@ use super::backfill::{BackfillRecord, DateRecord, NewBackfill, Recall, Survey};
 use super::durations::DurationRecord;
 use super::record::{
     AssetCursorRecord, AssetEventRecord, AuditRecord, ClosingRecord, Consumption, CursorRecord, DagFlags,
-    DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion, QuestionRecord, QueuedAsset,
-    ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
+    DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionEvent, PartitionRecord, PastQuestion,
+    QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, TryRecord, XComRecord,
 };
 use crate::{
-    alert::AlertRecord,
+    alert::{AlertRecord, Withdrawn},
     id::{DagId, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     state::{RunState, TaskState},
 };
@@ -74,6 +74,8 @@ pub struct Decisions {
     pub durations: Vec<DurationRecord>,
     /// Messages that are due, none of which was there before.
     pub alerts: Vec<AlertRecord>,
+    /// Messages that are not due any more: to delete, unless they were sent.
+    pub alerts_withdrawn: Vec<Withdrawn>,
     /// Lines for the audit log.
     pub audit: Vec<AuditRecord>,
 
@@ -87,6 +89,8 @@ pub struct Decisions {
     pub questions: Vec<PastQuestion>,
     /// The runs that are waited for and not in memory; each answer is an [`super::event::Event::Other`].
     pub lookups: Vec<RunQuestion>,
+    /// What deadlines of new runs count from; each answer is an [`super::event::Event::Measured`].
+    pub measures: Vec<DeadlineQuestion>,
     /// More questions: which dates have runs; each answer is an [`super::event::Event::Surveyed`].
     pub surveys: Vec<Survey>,
     /// More questions: runs that are to run again; each answer is an [`super::event::Event::Recalled`].
@@ -141,6 +145,7 @@ impl Decisions {
     pub const fn asks(&self) -> bool {
         !self.questions.is_empty()
             || !self.lookups.is_empty()
+            || !self.measures.is_empty()
             || !self.surveys.is_empty()
             || !self.recalls.is_empty()
     }
@@ -174,6 +179,7 @@ impl Decisions {
             && self.durations.is_empty()
             && self.dags.is_empty()
             && self.alerts.is_empty()
+            && self.alerts_withdrawn.is_empty()
             && self.audit.is_empty()
     }
 }

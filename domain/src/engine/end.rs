@@ -18,12 +18,15 @@ impl Engine {
 
     /// Ends a run without a word: by the hand of somebody who knows.
     pub(super) fn close_run(&mut self, key: RunKey, state: RunState, now: DateTime<Utc>) {
-        self.pass_last_deadlines(key, now);
+        self.pass_last_deadlines(key, state, now);
         let Some(run) = self.runs.get_mut(&key) else {
             return;
         };
         let was = std::mem::replace(&mut run.record.state, state);
         run.record.ended_at = Some(now);
+        if state == RunState::Failed && !was.is_finished() {
+            self.out.alerts.extend(run.foresee_deadlines(now));
+        }
         run.record.is_paused = false;
         run.dirty = true;
         if run.is_watched {
@@ -113,6 +116,7 @@ impl Engine {
             place,
             notification: notification.clone(),
             facts: facts.clone(),
+            not_before: None,
         }));
     }
 }
@@ -146,6 +150,7 @@ impl Life<'_> {
             place,
             notification: notification.clone(),
             facts: facts.clone(),
+            not_before: None,
         }));
     }
 }

@@ -4,10 +4,14 @@ use uuid::Uuid;
 
 use super::{
     backfill::Found,
-    record::{AdmissionRecord, DagRecord, PoolRecord, RunAnswer, RunSnapshot, Standing, WorkerRecord},
+    record::{
+        AdmissionRecord, DagRecord, DeadlineQuestion, PoolRecord, RunAnswer, RunSnapshot, Standing,
+        WorkerRecord,
+    },
 };
 use crate::{
     backfill::BackfillId,
+    deadline,
     deferral::Fired,
     id::{DagId, RunKey, TryKey},
     intent::Intent,
@@ -51,6 +55,13 @@ pub enum Event {
         asker: TryKey,
         /// The answer.
         found: RunAnswer,
+    },
+    /// The answer to a question of [`super::decision::Decisions::measures`].
+    Measured {
+        /// The question.
+        question: DeadlineQuestion,
+        /// The answer.
+        found: deadline::Found,
     },
     /// The answer to a question of [`super::decision::Decisions::surveys`].
     Surveyed {

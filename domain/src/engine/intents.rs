@@ -5,7 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Engine, assets::Unnumbered, floor::Gate, plan::NewRun, record::AuditRecord};
+use super::{
+    Engine, assets::Unnumbered, deadlines::withdraw, floor::Gate, plan::NewRun, record::AuditRecord,
+};
 use crate::{
     asset::Emission,
     id::{DagId, RunId, RunKey},
@@ -157,11 +159,11 @@ impl Engine {
             return;
         };
         if run.record.state.is_finished() {
+            withdraw(&mut self.out, run.renew_deadlines(now));
             run.record.state = RunState::Queued;
             run.record.clear_number += 1;
             run.record.queued_at = now;
             (run.record.started_at, run.record.ended_at) = (None, None);
-            run.renew_deadlines();
             run.dirty = true;
             run.past = None;
             self.floor.limit(Gate::Run(key), run.graph.dag.max_active_tasks);
@@ -174,6 +176,7 @@ impl Engine {
         }
         self.meet_backfill(key);
         self.mind_deadlines(key, now);
+        self.ask_for_deadlines(key);
         self.ask_past(key);
         self.with_run(key, now, |_| {});
         self.step_in(key, now);

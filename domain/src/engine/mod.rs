@@ -185,6 +185,7 @@ impl Engine {
             }
             Event::Past { run, before } => self.answer_past(run, before, now),
             Event::Other { asker, found } => self.answer_other(asker, found, now),
+            Event::Measured { question, found } => self.measure(&question, &found, now),
             Event::Surveyed { dag_id, backfill, found } => self.survey(&dag_id, backfill, found),
             Event::Recalled { dag_id, backfill, ordinal, run } => {
                 self.recall(&dag_id, backfill, ordinal, run, now);
@@ -399,6 +400,7 @@ impl Engine {
         self.runs.insert(key, run);
         self.meet_backfill(key);
         self.mind_deadlines(key, now);
+        self.ask_for_deadlines(key);
         self.ask_past(key);
         self.with_run(key, now, |life| asleep.into_iter().for_each(|index| life.listen(index)));
         self.step_in(key, now);

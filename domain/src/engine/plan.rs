@@ -311,6 +311,7 @@ impl Engine {
             is_paused: false,
             backfill: new.backfill,
             missed: Vec::new(),
+            bases: Vec::new(),
         };
         let graph = dag.graph.clone();
         self.next_run += 1;

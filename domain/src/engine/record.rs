@@ -21,7 +21,7 @@ use super::{
 use crate::{
     approval::{Ending, Question, Terms},
     dag::Dag,
-    deadline::Missed,
+    deadline::{Basis, Missed, Needs},
     id::{DagId, PoolName, QueueName, RunId, RunKey, TaskId, TiKey, TryKey},
     partition::Partition,
     state::{RunState, RunType, TaskState},
@@ -108,6 +108,8 @@ pub struct RunRecord {
     pub backfill: Option<Place>,
     /// The deadlines that it has missed since it was last queued, and those missed before whose moment has stayed.
     pub missed: Vec<Missed>,
+    /// What was found out about its deadlines when it was created, and which of Airflow's it has behind itself.
+    pub bases: Vec<Basis>,
 }
 
 /// A task instance.
@@ -385,6 +387,19 @@ pub struct PastQuestion {
     pub before: DateTime<Utc>,
     /// Manual runs do not count, because the DAG catches up.
     pub without_manual: bool,
+}
+
+/// A question to the records: from what a deadline of a new run counts, as far as the run does not know it by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadlineQuestion {
+    /// The run; goes back with the answer.
+    pub run: RunKey,
+    /// Its DAG.
+    pub dag_id: DagId,
+    /// The deadline's place among those of the DAG; goes back with the answer.
+    pub place: u32,
+    /// What is needed; goes back with the answer.
+    pub needs: Needs,
 }
 
 /// A question to the records: how a run stands that is not in memory.

@@ -7,6 +7,7 @@
 //! Source: Airflow 3.3.2 `serialization/serialized_objects.py`, `serialization/encoders.py`, `serialization/schema.json`.
 
 mod assets;
+mod deadlines;
 mod expansion;
 mod fields;
 mod groups;
@@ -90,9 +91,6 @@ pub fn partition_mapper(serialized: &Value) -> Result<Mapper, Refused> {
 
 fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refused> {
     let id = fields.text("dag_id").ok_or_else(|| Refused::new("it has no dag_id"))?;
-    if fields.get("deadline").is_some() {
-        return Err(Refused::new("deadlines that are written in Python are not known yet"));
-    }
     let timezone = zone(fields.get("timezone"))?;
     let (groups, members) = groups::read(fields)?;
     let timetables::Read { schedule, asset_condition, partitions } =
@@ -128,7 +126,7 @@ fn read_dag(fields: &Fields<'_>, said: Said<'_>, file: &str) -> Result<Dag, Refu
             on_failure: callback(fields, "has_on_failure_callback"),
             ..Alerts::default()
         },
-        deadlines: Default::default(),
+        deadlines: deadlines::read(fields.get("deadline"))?,
         tasks,
         groups,
         python_file: Some(file.to_owned()),

@@ -311,6 +311,10 @@ impl World {
     /// What this turn committed is told to everyone who asked for it, and nothing else is, and nothing twice.
     pub fn check_alerts(&mut self, active: &BTreeMap<RunKey, RunState>, decisions: &Decisions) {
         let mut told = Asked::new();
+        for gone in &decisions.alerts_withdrawn {
+            let key = (gone.run, None, gone.number, AlertEvent::Deadline, gone.place);
+            assert!(self.records.alerts.remove(&key), "{gone:?} was not told");
+        }
         for alert in &decisions.alerts {
             let key = (alert.run, alert.index, alert.number, alert.facts.event, alert.place);
             assert!(self.records.alerts.insert(key), "{alert:?} was told twice");

@@ -1,8 +1,8 @@
 //! Deadlines, one law at a time.
 
 use domain::{
-    alert::AlertEvent,
-    deadline::{Deadline, Reference},
+    alert::{AlertEvent, Notification, Withdrawn},
+    deadline::{Basis, Callback, Deadline, Found, Interval, Reference},
     engine::{Engine, Snapshot, event::Event, record::RunSnapshot},
     intent::Wish,
     span::Span,
@@ -165,11 +165,26 @@ fn a_run_that_is_stopped_after_its_deadline_has_missed_it() {
 fn what_a_file_says_of_deadlines() {
     let dag =
         load("deadline: {within: 1h, from: start, name: n}\ntasks: {t: {empty: {}}}").dags[0].dag.clone();
-    let deadline = Deadline { name: Some("n".into()), within: Span::from_secs(3600), from: Reference::Start };
+    let within = Interval::After(Span::from_secs(3600));
+    let deadline = Deadline { name: Some("n".into()), within, from: Reference::Start, callback: None };
     assert_eq!(dag.deadlines, [deadline]);
 }
 
+#[test_case("{within: 1h, from: average_runtime}", Reference::AverageRuntime { max_runs: 10, min_runs: 10 }, "1h")]
+#[test_case("{within: 1h, from: average_runtime, runs: 5, min_runs: 2}", Reference::AverageRuntime { max_runs: 5, min_runs: 2 }, "1h"; "of few runs")]
+#[test_case("{at: 2026-02-01 06:00}", Reference::At("2026-02-01T05:00:00Z".parse().unwrap()), "0s"; "in the zone of the DAG")]
+fn what_else_it_may_count_from(deadline: &str, from: Reference, within: &str) {
+    let file = load(&format!("timezone: Europe/Berlin\ndeadline: {deadline}\ntasks: {{t: {{empty: {{}}}}}}"));
+    assert!(file.errors.is_empty(), "{:?}", file.errors);
+    let found = &file.dags[0].dag.deadlines[0];
+    assert_eq!((found.from, &found.within), (from, &Interval::After(within.parse().unwrap())));
+}
+
 #[test_case("deadline: 30m", "must be a mapping")]
+#[test_case("deadline: {within: 1h, at: 2026-01-01}", "the moment itself"; "two moments")]
+#[test_case("deadline: {within: 1h, runs: 4}", "only `from: average_runtime`"; "runs of what")]
+#[test_case("deadline: {within: 1h, from: average_runtime, runs: 4, min_runs: 5}", "min_runs"; "more than are looked at")]
+#[test_case("deadline: {at: soon}", "not a date"; "no moment")]
 #[test_case("deadline: {}", "needs `within`")]
 #[test_case("deadline: {within: 0s}", "`within`"; "no time at all")]
 #[test_case("deadline: {within: 1h, from: queud}", "did you mean `queued`?")]
@@ -180,4 +195,161 @@ fn what_a_file_may_not_say(header: &str, wanted: &str) {
     let errors = load(&format!("{header}\ntasks: {{t: {{empty: {{}}}}}}")).errors;
     let said: String = errors.iter().map(ToString::to_string).collect();
     assert!(said.contains(wanted), "{said}");
+}
+
+// The same, as an Airflow DAG file would have it.
+fn airflows(from: Reference, within: Interval) -> Stage {
+    let mut dag = load("tasks: {a: {bash: x}}").dags.remove(0).dag;
+    let callback = Callback { path: "late.tell".into(), kwargs: serde_json::Map::new(), is_async: false };
+    let callback = Some(Box::new(callback));
+    dag.deadlines = vec![Deadline { name: None, within, from, callback }];
+    Stage::of(vec![dag])
+}
+
+fn half_an_hour() -> Interval {
+    Interval::After(Span::from_secs(1800))
+}
+
+fn measure(stage: &mut Stage, seconds: &[i64], variable: Option<&str>) {
+    let question = stage.measures.remove(0);
+    let durations = seconds.iter().map(|s| chrono::TimeDelta::seconds(*s)).collect();
+    let found = Found { durations, variable: variable.map(str::to_owned) };
+    stage.handle(Event::Measured { question, found });
+}
+
+#[test]
+fn airflows_callback_is_told_to_instead_and_only_once() {
+    let mut stage = airflows(Reference::Queued, half_an_hour());
+    stage.trigger("r", Some(1));
+    stage.pass(1800);
+    let alert = &stage.alerts[0];
+    let Notification::DeadlineCallback { id, callback } = &alert.notification else { panic!("{alert:?}") };
+    assert_eq!(*id, domain::deadline::id(stage.run("r").key, 0));
+    assert_eq!((callback.path.as_str(), alert.notification.target().as_str()), ("late.tell", "late.tell"));
+    stage.succeed("a");
+    run_again(&mut stage);
+    stage.pass(9999);
+    assert_eq!((told(&stage), stage.run("r").missed.len()), (vec![(0, 0)], 1));
+}
+
+#[test]
+fn a_run_that_succeeded_in_time_has_airflows_deadline_behind_itself() {
+    let mut stage = airflows(Reference::Queued, half_an_hour());
+    stage.trigger("r", Some(1));
+    stage.succeed("a");
+    run_again(&mut stage);
+    stage.pass(9999);
+    assert!(told(&stage).is_empty() && stage.run("r").bases[0].is_met);
+}
+
+#[test]
+fn a_run_that_failed_in_time_misses_airflows_deadline_unless_it_begins_anew() {
+    let mut stage = airflows(Reference::At("2026-01-01T00:30:00Z".parse().unwrap()), half_an_hour());
+    stage.trigger("r", Some(1));
+    stage.fail("a");
+    let alert = &stage.alerts[0];
+    let moment = Some("2026-01-01T01:00:00Z".parse().unwrap());
+    assert_eq!((stage.run_state("r"), told(&stage)), (RunState::Failed, vec![(0, 0)]));
+    assert_eq!(
+        (alert.not_before, alert.facts.deadline, alert.facts.state.as_str()),
+        (moment, moment, "failed")
+    );
+    let foreseen = stage.alerts.remove(0);
+    run_again(&mut stage);
+    let withdrawn = Withdrawn { run: foreseen.run, number: foreseen.number, place: foreseen.place };
+    assert_eq!((&stage.withdrawn, stage.run("r").missed.len()), (&vec![withdrawn], 0));
+    stage.pass(3599);
+    assert!(told(&stage).is_empty());
+    stage.pass(1);
+    assert_eq!(told(&stage), [(1, 0)]);
+}
+
+#[test]
+fn airflow_does_not_spare_runs_of_backfills() {
+    let mut stage = airflows(Reference::LogicalDate, half_an_hour());
+    stage.trigger("r", Some(1));
+    let deadline = stage.dag.deadlines[0].clone();
+    let run = stage.run("r").clone();
+    let mut counted = domain::deadline::Counted::from(&run);
+    counted.is_backfill = true;
+    assert!(deadline.moment(0, &counted).is_some());
+    assert!(Deadline { callback: None, ..deadline }.moment(0, &counted).is_none());
+}
+
+#[test]
+fn the_average_of_the_last_runs_is_asked_for_once_and_kept() {
+    let mut stage = begun(&HALF_AN_HOUR.replace("30m}", "30m, from: average_runtime, runs: 3, min_runs: 2}"));
+    assert_eq!(stage.measures.len(), 1);
+    assert_eq!((stage.measures[0].place, stage.measures[0].needs.durations), (0, Some(3)));
+    let question = stage.measures[0].clone();
+    let mut other = question.clone();
+    other.needs.durations = Some(7);
+    stage.handle(Event::Measured { question: other, found: Found::default() });
+    assert!(stage.run("r").bases.is_empty(), "another version of the DAG asked that");
+    stage.pass(1);
+    measure(&mut stage, &[600, 1200], None);
+    stage.handle(Event::Measured { question, found: Found::default() });
+    assert!(stage.measures.is_empty());
+    let kept = stage.run("r").bases.clone();
+    assert_eq!(kept[0].usual_end, Some("2026-01-01T00:15:00Z".parse().unwrap()));
+    stage.pass(900 + 1800 - 2);
+    assert!(told(&stage).is_empty());
+    stage.pass(1);
+    assert_eq!(told(&stage), [(0, 0), (0, 1)]);
+    stage.succeed("a");
+    run_again(&mut stage);
+    assert_eq!((stage.measures.len(), &stage.run("r").bases), (1, &Vec::new()), "its time is counted anew");
+}
+
+#[test]
+fn without_enough_runs_there_is_no_average_and_no_deadline() {
+    let mut stage = begun(&HALF_AN_HOUR.replace("30m}", "30m, from: average_runtime, runs: 3}"));
+    measure(&mut stage, &[1, 2], None);
+    let why = stage.run("r").bases[0].why_none.clone().unwrap();
+    assert_eq!(why, "2 of the runs before it had succeeded, and an average needs 3");
+    stage.pass(99_999);
+    assert!(told(&stage).is_empty());
+}
+
+#[test_case(Some("900"), Some(900))]
+#[test_case(Some("-60"), Some(0); "in the past")]
+#[test_case(Some("soon"), None; "no number")]
+#[test_case(None, None; "no variable")]
+fn a_variable_says_the_interval(value: Option<&str>, after: Option<i64>) {
+    let mut stage = airflows(Reference::Queued, Interval::Variable { variable: "late".into() });
+    stage.trigger("r", None);
+    assert_eq!(stage.measures[0].needs.variable.as_deref(), Some("late"));
+    measure(&mut stage, &[], value);
+    match after {
+        Some(after) => {
+            stage.pass((after - 1).max(0));
+            assert_eq!(told(&stage).is_empty(), after > 0);
+            stage.pass(1);
+            assert_eq!(told(&stage).len(), 1);
+        }
+        None => {
+            assert!(stage.run("r").bases[0].why_none.as_ref().unwrap().contains("`late`"));
+            stage.pass(99_999);
+            assert!(told(&stage).is_empty());
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_starts_anew_asks_for_what_was_not_answered() {
+    let mut stage = begun(&HALF_AN_HOUR.replace("30m}", "30m, from: average_runtime}"));
+    let snapshot = |stage: &Stage| {
+        let (run, dag) = (stage.run("r").clone(), stage.dag.clone());
+        let tis = stage.tis.values().cloned().collect();
+        let run = RunSnapshot { run, dag, tis, lengths: Vec::new(), choices: Vec::new() };
+        Snapshot { runs: vec![run], ..Snapshot::default() }
+    };
+    let asked = stage.measures.clone();
+    assert_eq!(Engine::restore(snapshot(&stage), stage.now).poll(stage.now).measures, asked);
+    measure(&mut stage, &[60; 10], None);
+    let mut engine = Engine::restore(snapshot(&stage), stage.now);
+    assert!(engine.poll(stage.now).measures.is_empty());
+    assert_eq!(engine.next_deadline(), stage.engine.next_deadline());
+    let basis = Basis { usual_end: Some("2026-01-01T00:01:00Z".parse().unwrap()), ..Basis::default() };
+    assert_eq!(stage.run("r").bases, [basis]);
 }

@@ -7,6 +7,7 @@ use domain::{
     alert::Notification,
     asset::AssetName,
     dag::{Dag, Expand, Operator, Task, WeightRule},
+    deadline::{Interval, Reference},
     partition::{Key, Partitions},
     serialized::read,
     span::Span,
@@ -331,4 +332,61 @@ fn what_cannot_be_carried_out_is_refused_by_name(change: fn(&mut Value), expecte
     change(&mut written);
     let refused = read(&written, "features.py").unwrap_err().to_string();
     assert!(refused.contains(expected), "{refused}");
+}
+
+#[test]
+fn deadlines_have_what_was_written() {
+    let dag = dag("late");
+    let after = |millis: u64| Interval::After(Span::from_millis(millis));
+    let average = |max_runs, min_runs| Reference::AverageRuntime { max_runs, min_runs };
+    let expected = [
+        (Reference::Queued, after(1_800_500), "late.tell", true),
+        (Reference::LogicalDate, after(3_600_000), "late.call", false),
+        (
+            Reference::At(Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap()),
+            Interval::Variable { variable: "late_after".into() },
+            "late.call",
+            false,
+        ),
+        (average(5, 2), Interval::Before { before: Span::from_secs(60) }, "late.call", false),
+        (average(10, 10), after(0), "late.tell", true),
+    ];
+    assert_eq!(dag.deadlines.len(), expected.len());
+    for (found, (from, within, path, is_async)) in dag.deadlines.iter().zip(expected) {
+        let callback = found.callback.as_ref().unwrap();
+        assert_eq!((found.from, &found.within), (from, &within));
+        assert_eq!((callback.path.as_str(), callback.is_async), (path, is_async));
+    }
+    assert_eq!(dag.deadlines[0].name.as_deref(), Some("half an hour"));
+    assert_eq!(dag.deadlines[0].callback.as_ref().unwrap().kwargs["text"], json!("x"));
+    let since = &dag.deadlines[1].callback.as_ref().unwrap().kwargs["since"];
+    assert_eq!(since["__classname__"], json!("datetime.datetime"), "Airflow reads it back itself");
+    assert_eq!(self::dag("late_once").deadlines, dag.deadlines[..1]);
+}
+
+#[test_case(|due| due["reference"]["__class_path"] = json!("my.Late"), "a class of its own"; "a reference of a plugin")]
+#[test_case(|due| due["reference"]["reference_type"] = json!("Tomorrow"), "counts from `Tomorrow`"; "an unknown reference")]
+#[test_case(|due| due["reference"] = json!({"reference_type": "FixedDatetimeDeadline", "datetime": 1e300}), "no moment"; "no moment")]
+#[test_case(|due| due["reference"] = json!({"reference_type": "AverageRuntimeDeadline", "max_runs": 5000}), "from 1 to 1000"; "too many runs")]
+#[test_case(|due| due["interval"] = json!(null), "no length of time"; "no interval")]
+#[test_case(|due| due["interval"]["__classname__"] = json!("my.Interval"), "my.Interval"; "an unknown interval")]
+#[test_case(|due| due["callback"]["__classname__"] = json!("my.Callback"), "my.Callback"; "an unknown callback")]
+#[test_case(|due| due["callback"]["__data__"]["path"] = json!("tell"), "no function of a module"; "no path")]
+#[test_case(|due| due["callback"]["__data__"]["kwargs"]["text"] = json!("x".repeat(70_000)), "at most 65536"; "too much")]
+fn deadlines_that_cannot_be_kept_are_refused_by_name(change: fn(&mut Value), expected: &str) {
+    let mut written = serialized("late");
+    change(&mut written["dag"]["deadline"][0]);
+    let refused = read(&written, "features.py").unwrap_err().to_string();
+    assert!(
+        refused.contains("DAG `late`: its deadline `half an hour` ") && refused.contains(expected),
+        "{refused}"
+    );
+}
+
+#[test]
+fn there_are_not_too_many_deadlines() {
+    let mut written = serialized("late");
+    let one = written["dag"]["deadline"][0].clone();
+    written["dag"]["deadline"] = Value::Array(vec![one; 11]);
+    assert!(read(&written, "features.py").unwrap_err().to_string().contains("11 deadlines"));
 }

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use domain::{
     alert::{AlertEvent, Alerts, Notification},
     dag::{Dag, Expand, Group, Operator, Task, Teardown, WeightRule},
-    deadline::{Deadline, Reference},
+    deadline::{Callback, Deadline, Interval, Reference},
     id::{DagId, PoolName, QueueName, RunId, TaskId, TeamName},
     intent::{Clear, Intent, MarkTasks, Message, SelectedTask, Selection, Trigger, Wish},
     repeat::{OnExhausted, Repeat},
@@ -310,10 +310,36 @@ fn random_deadlines(chance: &mut Chance) -> Vec<Deadline> {
     let number = chance.below(5).saturating_sub(2);
     let one = |chance: &mut Chance| Deadline {
         name: None,
-        within: Span::from_secs(1 + chance.below(4) * 300),
-        from: Reference::ALL[chance.below(3) as usize],
+        within: random_interval(chance),
+        from: random_reference(chance),
+        callback: chance.one_in(3).then(|| {
+            let path = "late.tell".to_owned();
+            Box::new(Callback { path, kwargs: serde_json::Map::new(), is_async: chance.one_in(2) })
+        }),
     };
     (0..number).map(|_| one(chance)).collect()
+}
+
+fn random_interval(chance: &mut Chance) -> Interval {
+    let span = Span::from_secs(1 + chance.below(4) * 300);
+    match chance.below(8) {
+        0 => Interval::Before { before: span },
+        1 | 2 => Interval::Variable { variable: format!("v{}", chance.below(4)) },
+        _ => Interval::After(span),
+    }
+}
+
+fn random_reference(chance: &mut Chance) -> Reference {
+    match chance.below(5) {
+        0 => Reference::Queued,
+        1 => Reference::LogicalDate,
+        2 => Reference::Start,
+        3 => Reference::AverageRuntime { max_runs: 3, min_runs: 1 + chance.below(2) as u32 },
+        _ => Reference::At(
+            "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap()
+                + TimeDelta::minutes(chance.below(100) as i64),
+        ),
+    }
 }
 
 // Some of the events, some of them twice.

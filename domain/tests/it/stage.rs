@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    alert::AlertRecord,
+    alert::{AlertRecord, Withdrawn},
     asset::AssetName,
     backfill::BackfillId,
     dag::Dag,
@@ -18,9 +18,9 @@ use domain::{
         event::Event,
         record::{
             AssetEventRecord, AssetStanding, AssetsRecord, AuditRecord, ClosingRecord, Consumption, DagFlags,
-            DagRecord, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion, PoolRecord,
-            QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord, VersionId,
-            WorkerRecord, XComRecord,
+            DagRecord, DeadlineQuestion, DeferralRecord, PartitionEnd, PartitionRecord, PastQuestion,
+            PoolRecord, QuestionRecord, QueuedAsset, ResumptionRecord, RunQuestion, RunRecord, TiRecord,
+            VersionId, WorkerRecord, XComRecord,
         },
     },
     id::{DagId, PoolName, QueueName, RunId, RunKey, TiKey, TryKey},
@@ -55,6 +55,8 @@ pub struct Stage {
     pub cleared: Vec<String>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
+    pub measures: Vec<DeadlineQuestion>,
+    pub withdrawn: Vec<Withdrawn>,
     pub surveys: Vec<Survey>,
     pub recalls: Vec<Recall>,
     pub dates: Vec<DateRecord>,
@@ -128,6 +130,8 @@ impl Stage {
             cleared: vec![],
             questions: vec![],
             lookups: vec![],
+            measures: vec![],
+            withdrawn: vec![],
             surveys: vec![],
             recalls: vec![],
             dates: vec![],
@@ -163,6 +167,7 @@ impl Stage {
         self.flags.extend(decisions.dags);
         self.audit.extend(decisions.audit);
         self.alerts.extend(decisions.alerts);
+        self.withdrawn.extend(decisions.alerts_withdrawn);
         self.asked.extend(decisions.questions_asked);
         self.closed.extend(decisions.questions_closed);
         self.deferrals.extend(decisions.deferrals);
@@ -172,6 +177,7 @@ impl Stage {
         self.xcoms.extend(decisions.xcoms);
         self.questions.extend(decisions.questions);
         self.lookups.extend(decisions.lookups);
+        self.measures.extend(decisions.measures);
         self.surveys.extend(decisions.surveys);
         self.recalls.extend(decisions.recalls);
         self.dates.extend(decisions.dates);

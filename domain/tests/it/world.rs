@@ -19,8 +19,9 @@ use domain::{
         durations::DurationRecord,
         event::Event,
         record::{
-            AdmissionRecord, AssetStanding, DagRecord, PastQuestion, PoolRecord, RunQuestion, RunRecord,
-            RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength, XComRecord,
+            AdmissionRecord, AssetStanding, DagRecord, DeadlineQuestion, PastQuestion, PoolRecord,
+            RunQuestion, RunRecord, RunSnapshot, Standing, TiRecord, VersionId, WorkerRecord, XComLength,
+            XComRecord,
         },
         triggering::named_run,
     },
@@ -80,6 +81,7 @@ pub struct World {
     pub lost: Vec<(Uuid, Vec<TryKey>)>,
     pub questions: Vec<PastQuestion>,
     pub lookups: Vec<RunQuestion>,
+    pub measures: Vec<DeadlineQuestion>,
     pub surveys: Vec<Survey>,
     pub recalls: Vec<Recall>,
     pub has_wishes: bool,
@@ -130,6 +132,7 @@ impl World {
             lost: Vec::new(),
             questions: Vec::new(),
             lookups: Vec::new(),
+            measures: Vec::new(),
             surveys: Vec::new(),
             recalls: Vec::new(),
             has_wishes: false,
@@ -147,6 +150,7 @@ impl World {
     pub fn restart(&mut self) {
         self.questions.clear();
         self.lookups.clear();
+        self.measures.clear();
         self.surveys.clear();
         self.recalls.clear();
         self.answers.clear();
@@ -247,6 +251,7 @@ impl World {
             let found = self.other(&question);
             self.engine.handle(Event::Other { asker: question.asker, found }, self.now);
         }
+        self.measure(faults);
         if answered > 0 || !faults || self.chance.one_in(2) {
             self.answer();
         }
@@ -271,6 +276,7 @@ impl World {
         }
         self.questions.extend(decisions.questions.iter().cloned());
         self.lookups.extend(decisions.lookups.iter().cloned());
+        self.measures.extend(decisions.measures.iter().cloned());
         self.surveys.extend(decisions.surveys.iter().cloned());
         self.recalls.extend(decisions.recalls.iter().cloned());
         self.queue.extend(decisions.ready.iter().map(|ready| ready.attempt));

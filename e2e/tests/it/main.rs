@@ -4,6 +4,7 @@
 
 mod airflow;
 mod airflow_asking;
+mod airflow_deadlines;
 mod airflow_diff;
 #[path = "../../../python/tests/it/airflow.rs"]
 mod airflow_environment;

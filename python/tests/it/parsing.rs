@@ -65,6 +65,7 @@ pub async fn read_on(
         last_runs,
         callbacks: &[],
         question: None,
+        deadline: None,
         environment: &environment,
     };
     parse(&ground.zygote, &request, limits, &Records::default()).await
@@ -80,6 +81,7 @@ pub async fn ask(ground: &Ground, question: &serde_json::Value) -> serde_json::V
         last_runs: &BTreeMap::new(),
         callbacks: &[],
         question: Some(question),
+        deadline: None,
         environment: &environment,
     };
     let parsed = parse(&ground.zygote, &request, Limits::default(), &Records::default()).await.unwrap();

@@ -1,5 +1,5 @@
 //! Callbacks of Airflow DAG files: `on_success_callback` and `on_failure_callback` of DAGs, and those of tasks whose process could not run
-//! them. A child reads the file and calls them, as Airflow's DAG processor does.
+//! them. A child reads the file and calls them, as Airflow's DAG processor does. A callback of a deadline is called by such a child, too.
 //!
 //! Source: Airflow 3.3.2 `callbacks/callback_requests.py`, `dag_processing/processor.py`.
 
@@ -16,7 +16,7 @@ use store::Store;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use crate::bridge::{BUNDLE, Bridge, Records};
+use crate::bridge::{BUNDLE, Bridge, Records, Work};
 
 /// How much of the log is kept, in bytes: its end.
 const LOG: usize = 64 << 10;
@@ -33,20 +33,38 @@ pub(super) struct Called {
     pub(super) result: Result<(), Fault>,
 }
 
+impl Called {
+    /// It did not come to a call.
+    pub(super) fn nothing(fault: Fault) -> Self {
+        Self { log: String::new(), result: Err(fault) }
+    }
+}
+
 /// Calls what the DAG file of a run has for an event.
 pub(super) async fn call(store: &Store, bridge: &Bridge, facts: &Facts, time: Duration) -> Called {
-    let nothing = |fault| Called { log: String::new(), result: Err(fault) };
-    let (file, request) = match prepare(store, facts).await {
-        Ok(prepared) => prepared,
-        Err(fault) => return nothing(fault),
+    let (snapshot, file) = match find(store, facts).await {
+        Ok(found) => found,
+        Err(fault) => return Called::nothing(fault),
     };
+    let request = request(&snapshot, &file, facts);
+    run(store, bridge, &file, Work::Callbacks(&request), time).await
+}
+
+/// Runs callbacks in a DAG file.
+pub(super) async fn run(
+    store: &Store,
+    bridge: &Bridge,
+    file: &str,
+    work: Work<'_>,
+    time: Duration,
+) -> Called {
     let zygote = match bridge.zygote().await {
         Ok(zygote) => zygote,
-        Err(why) => return nothing(Fault::passing(why)),
+        Err(why) => return Called::nothing(Fault::passing(why)),
     };
     let records = Records::of(store);
     let limits = Limits { time, output: LOG, ..bridge.limits() };
-    let run = bridge.run(&zygote, &bridge.path(&file), &[request], limits, &records).await;
+    let run = bridge.run(&zygote, &bridge.path(file), work, limits, &records).await;
     let masker = records.into_masker();
     match run {
         Ok(parsed) => {
@@ -56,21 +74,20 @@ pub(super) async fn call(store: &Store, bridge: &Bridge, facts: &Facts, time: Du
             called
         }
         // It would be as slow the next time, and may have done its work.
-        Err(failure @ Failure::TooSlow(_)) => nothing(Fault::lasting(failure.to_string())),
+        Err(failure @ Failure::TooSlow(_)) => Called::nothing(Fault::lasting(failure.to_string())),
         Err(failure @ (Failure::Start(_) | Failure::Died { .. } | Failure::Conversation(_))) => {
-            nothing(Fault::passing(masker.text(&failure.to_string())))
+            Called::nothing(Fault::passing(masker.text(&failure.to_string())))
         }
     }
 }
 
-/// The DAG file, and what is asked of its child.
-async fn prepare(store: &Store, facts: &Facts) -> Result<(String, Value), Fault> {
+/// The run, and the DAG file that it was read from.
+pub(super) async fn find(store: &Store, facts: &Facts) -> Result<(RunSnapshot, String), Fault> {
     let snapshot = store.run(&facts.dag_id, &facts.run_id).await?;
     let snapshot = snapshot.ok_or_else(|| Fault::lasting("the run was deleted".to_owned()))?;
     let file = snapshot.dag.python_file.clone();
     let file = file.ok_or_else(|| Fault::lasting("its DAG was not read from a Python file".to_owned()))?;
-    let request = request(&snapshot, &file, facts);
-    Ok((file, request))
+    Ok((snapshot, file))
 }
 
 fn request(snapshot: &RunSnapshot, file: &str, facts: &Facts) -> Value {

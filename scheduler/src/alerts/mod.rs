@@ -4,6 +4,7 @@
 //! sender dies is due again when the claim runs out, so a receiver may rarely hear of something twice, never not at all.
 
 mod callback;
+mod deadline;
 mod fault;
 mod mail;
 mod post;
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::fault::Fault;
+use self::{callback::Called, fault::Fault};
 use crate::bridge::Bridge;
 use domain::alert::{Facts, Notification};
 
@@ -155,7 +156,7 @@ impl Post {
 async fn send(office: Office, alert: ClaimedAlert) {
     let sent = match &alert.message {
         Message::Known(notification, facts) => {
-            let patience = if **notification == Notification::Callback { CALLING } else { ATTEMPT };
+            let patience = patience(notification);
             let attempt = tokio::time::timeout(patience, carry(&office, &alert, notification, facts)).await;
             attempt
                 .unwrap_or_else(|_| Err(Fault::passing(format!("no answer within {} s", patience.as_secs()))))
@@ -176,9 +177,15 @@ async fn send(office: Office, alert: ClaimedAlert) {
     }
 }
 
-/// Has callbacks called, and keeps what they wrote.
-async fn call(office: &Office, alert: &ClaimedAlert, facts: &Facts) -> Result<(), Fault> {
-    let called = callback::call(&office.store, &office.bridge, facts, CALL).await;
+const fn patience(notification: &Notification) -> Duration {
+    match notification {
+        Notification::Callback | Notification::DeadlineCallback { .. } => CALLING,
+        Notification::Webhook { .. } | Notification::Slack { .. } | Notification::Email { .. } => ATTEMPT,
+    }
+}
+
+/// Keeps what callbacks wrote.
+async fn keep(office: &Office, alert: &ClaimedAlert, called: Called) -> Result<(), Fault> {
     if let Err(error) = office.store.log_alert(alert.id, alert.claim, &called.log).await {
         warn!(id = alert.id, %error, "cannot keep what a callback wrote");
     }
@@ -205,7 +212,13 @@ async fn carry(
             let letter = mail::Letter { to, subject: subject.as_deref(), body: body.as_deref() };
             mail::send(store, conn_id, &letter, &words).await
         }
-        Notification::Callback => call(office, alert, facts).await,
+        Notification::Callback => {
+            keep(office, alert, callback::call(store, &office.bridge, facts, CALL).await).await
+        }
+        Notification::DeadlineCallback { id, callback } => {
+            let called = deadline::call(store, &office.bridge, facts, (*id, callback), CALL).await;
+            keep(office, alert, called).await
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use domain::{
     state::RunState,
 };
 use futures_util::FutureExt;
+use serde::Serialize;
 
 use super::{MOST_ROWS, Sent, column};
 use crate::{
@@ -27,7 +28,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
     let conf = runs.iter().map(|run| ToJson::of(&*run.conf)).collect::<Result<Vec<_>, _>>()?;
     let triggered_by = column(runs, |run| run.triggered_by.as_deref().map(storable));
     let note = column(runs, |run| run.note.as_deref().map(storable));
-    let missed = missed(runs.iter())?;
+    let missed = jsons(runs.iter().map(|run| &run.missed))?;
     let query = InsertRuns {
         key: &column(runs, |run| run.key.0),
         dag_id: &column(runs, |run| run.dag_id.as_str()),
@@ -53,6 +54,7 @@ async fn insert_chunk(conn: &AsyncPgConnection, runs: &[RunRecord]) -> Result<()
         missed: &missed,
         partition_key: &column(runs, |run| run.partition.as_ref().map(|partition| partition.key.as_str())),
         partition_date: &column(runs, |run| run.partition.as_ref().and_then(|partition| partition.date)),
+        bases: &jsons(runs.iter().map(|run| &run.bases))?,
     };
     query.execute(&mut &*conn).await?;
     Ok(())
@@ -80,11 +82,12 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
         clear_number: &column(runs, |run| int(run.new.clear_number)),
         is_paused: &column(runs, |run| run.new.is_paused),
         depth: &column(runs, |run| int(run.new.depth)),
-        missed: &missed(runs.iter().map(|run| &run.new))?,
+        missed: &jsons(runs.iter().map(|run| &run.new.missed))?,
         partition_key: &column(runs, |run| {
             run.new.partition.as_ref().map(|partition| partition.key.as_str())
         }),
         partition_date: &column(runs, |run| run.new.partition.as_ref().and_then(|partition| partition.date)),
+        bases: &jsons(runs.iter().map(|run| &run.new.bases))?,
     };
     let updated = query.execute(&mut &*conn).await?;
     if updated == runs.len() {
@@ -94,9 +97,11 @@ async fn update_chunk(conn: &AsyncPgConnection, runs: &[Expected<RunRecord, RunS
     Err(Error::Conflict(mismatch(runs, &found, updated)))
 }
 
-// Nothing where nothing was missed, which is nearly always.
-fn missed<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> Result<Vec<Option<ToJson>>, Error> {
-    runs.map(|run| (!run.missed.is_empty()).then(|| ToJson::of(&run.missed)).transpose()).collect()
+// Nothing where a run has nothing of the kind, which is nearly always.
+fn jsons<'a, T: Serialize + 'a>(
+    lists: impl Iterator<Item = &'a Vec<T>>,
+) -> Result<Vec<Option<ToJson>>, Error> {
+    lists.map(|list| (!list.is_empty()).then(|| ToJson::of(list)).transpose()).collect()
 }
 
 fn mismatch(runs: &[Expected<RunRecord, RunState>], found: &[FoundRun], updated: usize) -> String {
@@ -146,6 +151,7 @@ hot_query! {
         missed: [Option<ToJson>] => Array<Nullable<Json>>,
         partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
         partition_date: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
+        bases: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("insert_runs.sql")
 }
@@ -166,6 +172,7 @@ hot_query! {
         missed: [Option<ToJson>] => Array<Nullable<Json>>,
         partition_key: [Option<&'a str>] => Array<Nullable<Text>>,
         partition_date: [Option<DateTime<Utc>>] => Array<Nullable<Timestamptz>>,
+        bases: [Option<ToJson>] => Array<Nullable<Json>>,
     }
     include_str!("update_runs.sql")
 }

@@ -91,6 +91,18 @@ impl RunRow {
         &self.conf.0
     }
 
+    /// By what it came to be, in Airflow's words (`DagRunTriggeredByType`).
+    #[must_use]
+    pub fn triggered_through(&self) -> &'static str {
+        match self.run_type.as_str() {
+            "scheduled" => "timetable",
+            "backfill" => "backfill",
+            "asset_triggered" => "asset",
+            "operator_triggered" => "operator",
+            _ => "rest_api",
+        }
+    }
+
     /// It has ended.
     #[must_use]
     pub const fn is_over(&self) -> bool {

@@ -10,7 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use domain::{
     backfill::BackfillId,
-    deadline::{Counted, Missed},
+    deadline::{Basis, Counted, Missed},
     engine::record::{RunRecord, VersionId},
     id::{DagId, RunId, RunKey},
     partition::Partition,
@@ -110,17 +110,25 @@ pub struct Run {
     pub backfill: Option<BackfillId>,
     /// The deadlines that it has missed.
     pub missed: Vec<Missed>,
+    /// What was found out about its deadlines.
+    pub bases: Vec<Basis>,
 }
 
 impl Run {
+    /// The deadlines that it has missed by now: those of a run that has failed may lie ahead.
+    pub fn missed_by(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Missed> {
+        self.missed.iter().filter(move |missed| missed.deadline <= now)
+    }
+
     /// What its deadlines count from.
     #[must_use]
-    pub const fn counted(&self) -> Counted {
+    pub fn counted(&self) -> Counted<'_> {
         Counted {
             queued_at: self.queued_at,
             logical_date: self.logical_date,
             started_at: self.started_at,
             is_backfill: self.backfill.is_some(),
+            bases: &self.bases,
         }
     }
 }
@@ -206,6 +214,7 @@ impl From<Row> for Run {
             is_paused: run.is_paused,
             backfill: run.backfill.map(|place| place.id),
             missed: run.missed,
+            bases: run.bases,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    alert::{AlertEvent, AlertRecord, Facts, Notification},
+    alert::{AlertEvent, AlertRecord, Facts, Notification, Withdrawn},
     deadline::Missed,
     engine::{
         decision::{Decisions, Expected},
@@ -40,6 +40,7 @@ fn of_try(run: &RunRecord, ti: &TiRecord, conn_id: &str, place: u32) -> AlertRec
         place,
         notification: slack(conn_id),
         facts: Facts::of_try(AlertEvent::Failure, "ann", run, ti, at(5)),
+        not_before: None,
     }
 }
 
@@ -51,6 +52,7 @@ fn of_run(run: &RunRecord) -> AlertRecord {
         place: 0,
         notification: slack("chat"),
         facts: Facts::of_run(AlertEvent::Failure, "ann", run, Some("because"), at(5)),
+        not_before: None,
     }
 }
 
@@ -246,6 +248,7 @@ async fn the_deadlines_that_a_run_has_missed_are_there_again() {
         place: 10,
         notification: Notification::Slack { url: None, conn_id: Some("c".to_owned()), text: None },
         facts: Facts::of_run(AlertEvent::Deadline, "ann", &late, Some("because"), at(9)),
+        not_before: None,
     };
     let change = Expected { new: late.clone(), old: RunState::Running };
     let turn = Decisions { runs_changed: vec![change], alerts: vec![told], ..Decisions::default() };
@@ -259,4 +262,33 @@ async fn the_deadlines_that_a_run_has_missed_are_there_again() {
     let turn = Decisions { runs_changed: vec![change], ..Decisions::default() };
     db.store.commit(&proof, &turn, &[]).await.unwrap();
     assert!(db.store.load(&proof).await.unwrap().runs[0].run.missed.is_empty(), "it began anew");
+}
+
+#[tokio::test]
+async fn what_is_foreseen_is_due_at_its_moment_unless_it_is_withdrawn() {
+    let db = Database::new().await;
+    let proof = db.lead().await;
+    let dag = save_dag(&db, &proof, "flights").await;
+    let failed = run(1, &dag, 0);
+    let told = |place: u32, not_before| AlertRecord {
+        run: failed.key,
+        index: None,
+        number: 0,
+        place,
+        notification: slack("chat"),
+        facts: Facts::of_run(AlertEvent::Deadline, "ann", &failed, None, at(9)),
+        not_before: Some(not_before),
+    };
+    let far = "2200-01-01T00:00:00Z".parse().unwrap();
+    let alerts = vec![told(0, at(0)), told(10, far), told(20, far)];
+    let turn = Decisions { runs_created: vec![failed.clone()], alerts, ..Decisions::default() };
+    db.store.commit(&proof, &turn, &[]).await.unwrap();
+    let claimed = db.store.claim_alerts(&[], 10, MINUTE).await.unwrap();
+    assert_eq!(claimed.len(), 1, "the others are not due");
+
+    let gone = |place| Withdrawn { run: failed.key, number: 0, place };
+    let turn = Decisions { alerts_withdrawn: vec![gone(0), gone(10)], ..Decisions::default() };
+    db.store.commit(&proof, &turn, &[]).await.unwrap();
+    let left = db.texts("SELECT place FROM alert ORDER BY place").await;
+    assert_eq!(left, ["0", "20"], "what is on its way stays");
 }

@@ -95,6 +95,7 @@ pub(crate) fn run(key: i64, dag: &DagRecord, minutes: i64) -> RunRecord {
         is_paused: false,
         backfill: None,
         missed: Vec::new(),
+        bases: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod cluster;
 mod commits;
 mod dags;
 mod database;
+mod deadlines;
 mod deferrals;
 mod fixture;
 mod inbox;

@@ -124,6 +124,7 @@ operations! {
     get "/dags/{dag_id}/details" get_dag_details => dags::details;
     get "/dags/{dag_id}/dagVersions" get_dag_versions => versions::list;
     get "/dags/{dag_id}/dagVersions/{version_number}" get_dag_version => versions::get;
+    get "/dags/{dag_id}/deadlineAlerts" get_dag_deadline_alerts => deadlines::alerts;
     get "/dags/{dag_id}/tasks" get_tasks => versions::tasks;
     get "/dags/{dag_id}/tasks/{task_id}" get_task => versions::task;
     patch "/dags/{dag_id}/tasks/{task_id}/switch" patch_task_switch => control::switch_task;

@@ -178,19 +178,12 @@ pub(super) fn task(dag: &Dag, task: &Task) -> Value {
 
 /// `DAGRunResponse`, and `backfill_id`, which is Tradewind's own.
 pub(super) fn run(row: &RunRow) -> Value {
-    let triggered_by = match row.run_type.as_str() {
-        "scheduled" => "timetable",
-        "backfill" => "backfill",
-        "asset_triggered" => "asset",
-        "operator_triggered" => "operator",
-        _ => "rest_api",
-    };
     json!({
         "dag_run_id": row.run_id, "dag_id": row.dag_id, "logical_date": maybe(row.logical_date),
         "queued_at": moment(row.queued_at), "start_date": maybe(row.started_at), "end_date": maybe(row.ended_at),
         "duration": seconds(row.started_at, row.ended_at), "data_interval_start": maybe(row.interval_start),
         "data_interval_end": maybe(row.interval_end), "run_after": moment(row.run_after), "last_scheduling_decision": null,
-        "run_type": row.run_type, "state": row.state, "triggered_by": triggered_by,
+        "run_type": row.run_type, "state": row.state, "triggered_by": row.triggered_through(),
         "triggering_user_name": row.triggered_by, "conf": row.conf(), "note": row.note,
         "dag_versions": [version(row.version_id, row.version_number, &row.dag_id, row.version_created_at)],
         "bundle_version": null, "dag_display_name": row.dag_id, "partition_key": row.partition_key,

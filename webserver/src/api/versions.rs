@@ -103,7 +103,7 @@ pub(super) async fn task(
     Ok(HttpResponse::Ok().json(shape::task(&dag, task)))
 }
 
-async fn find(state: &AppState, dag_id: &str, number: i32) -> Result<VersionRow, Error> {
+pub(super) async fn find(state: &AppState, dag_id: &str, number: i32) -> Result<VersionRow, Error> {
     let ask = Ask { limit: 1, ..Ask::default() }
         .with("dag_id", Test::is(dag_id))
         .with("number", Test::Numbers(vec![number.into()]));

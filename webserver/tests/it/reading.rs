@@ -217,3 +217,36 @@ async fn the_deadlines_of_a_run_say_whether_they_were_missed() {
     assert_ne!(first["id"], found["deadlines"][1]["id"]);
     program.refused("/dags/late/dagRuns/other/deadlines", 404).await;
 }
+
+#[tokio::test]
+async fn the_deadlines_of_a_dag_say_what_they_count_from() {
+    let mut app = App::without_leader(Settings::default()).await;
+    let deadlines =
+        "deadline: [{within: 90s, name: soon}, {at: 2026-01-01}, {within: 1h, from: average_runtime}]";
+    app.load("late.yaml", &format!("{deadlines}\ntasks: {{t: {{bash: wait}}}}")).await;
+    app.lead().await;
+    let program = app.program(Role::User).await;
+    let found = program.get("/dags/late/deadlineAlerts").await;
+    let alerts = found["deadline_alerts"].as_array().unwrap();
+    let shown: Vec<_> = alerts.iter().map(|alert| (&alert["reference_type"], &alert["interval"])).collect();
+    let named = |name: &str, seconds: f64| (json!(name), json!(seconds));
+    let expected = [
+        named("DagRunQueuedAtDeadline", 90.0),
+        named("FixedDatetimeDeadline", 0.0),
+        named("AverageRuntimeDeadline", 3600.0),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(name, seconds)| (name, seconds)).collect();
+    assert_eq!((shown, &found["total_entries"]), (expected, &json!(3)));
+    assert_eq!((&alerts[0]["name"], &alerts[1]["name"]), (&json!("soon"), &json!(null)));
+    assert_eq!(program.get("/dags/late/deadlineAlerts?version_number=1").await, found);
+    program.refused("/dags/late/deadlineAlerts?version_number=9", 404).await;
+    program.refused("/dags/none/deadlineAlerts", 404).await;
+
+    // Nothing has run before, so there is no average: the run says so, and has no such deadline.
+    let body = json!({"dag_run_id": "mine", "logical_date": null});
+    program.send(Method::POST, "/dags/late/dagRuns", body, 200).await;
+    let path = "/dags/late/dagRuns/mine/deadlines";
+    let found = program.wait_for(path, |found| found["deadlines"][1]["missed"] == true).await;
+    let ids: Vec<_> = found["deadlines"].as_array().unwrap().iter().map(|row| &row["alert_id"]).collect();
+    assert_eq!(ids, [&alerts[0]["id"], &alerts[1]["id"]]);
+}

@@ -228,6 +228,7 @@ fn run(dag: &DagRecord) -> RunRecord {
         is_paused: false,
         backfill: None,
         missed: Vec::new(),
+        bases: Vec::new(),
     }
 }
 

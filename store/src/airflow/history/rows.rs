@@ -152,6 +152,7 @@ impl RunRow {
             is_paused: false,
             backfill: None,
             missed: Vec::new(),
+            bases: Vec::new(),
         })
     }
 }

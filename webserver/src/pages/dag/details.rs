@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web::Path};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use domain::{
     dag::{Dag, Param},
     id::TaskId,
@@ -99,6 +100,7 @@ fn facts(seen: &Seen, visit: &Visit, off: &[TaskId]) -> Vec<Fact> {
         fact("Runs at once", dag.max_active_runs.to_string()),
         fact("Tasks at once in a run", dag.max_active_tasks.to_string()),
         dag.dagrun_timeout.and_then(|limit| fact("Longest run", limit.to_string())),
+        deadlines(dag, &moment).and_then(|text| fact("Runs should end", text)),
         overlap(dag.overlap).and_then(|text| fact("A run is due while another is active", text.to_owned())),
         dag.fail_fast.then_some("the run ends").and_then(|text| fact("A task fails", text.to_owned())),
         failures(dag.max_consecutive_failed_dag_runs).and_then(|text| fact("Pauses itself", text)),
@@ -123,6 +125,15 @@ fn task_words(dag: &Dag) -> String {
     } else {
         format!("{tasks} in {}", words::plural(count(dag.groups.len()), "group"))
     }
+}
+
+fn deadlines(dag: &Dag, moment: &dyn Fn(DateTime<Utc>) -> String) -> Option<String> {
+    let named = dag.deadlines.iter().map(|deadline| {
+        let at = deadline.fixed().map_or_else(|| deadline.counted(), moment);
+        deadline.name.as_ref().map_or_else(|| at.clone(), |name| format!("{name}: {at}"))
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| named.join("; "))
 }
 
 /// Nothing for the usual rule.

@@ -87,10 +87,11 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
     let zoned = |at| words::moment_in(at, visit.now, zone).title();
     let moment = |at| words::moment(at, visit.now).title();
     let interval = run.data_interval;
-    let counted = run.counted();
-    let deadlines =
-        seen.version.dag.deadlines.iter().filter_map(|deadline| Some(moment(deadline.moment(&counted)?)));
+    let (counted, deadlines) = (run.counted(), (0..).zip(&seen.version.dag.deadlines));
+    let deadlines = deadlines.filter_map(|(place, deadline)| Some(moment(deadline.moment(place, &counted)?)));
     let deadlines: Vec<String> = deadlines.collect();
+    let without =
+        run.bases.iter().filter_map(|basis| basis.why_none.as_deref()).collect::<Vec<_>>().join("; ");
     let date = run.partition.as_ref().and_then(|partition| partition.date);
     let facts = [
         fact("Run id", run.run_id.to_string()),
@@ -106,6 +107,7 @@ fn facts(seen: &Seen, visit: &Visit) -> Vec<Fact> {
         run.started_at.and_then(|at| fact("Started", moment(at))),
         run.ended_at.and_then(|at| fact("Ended", moment(at))),
         (!deadlines.is_empty()).then(|| deadlines.join(", ")).and_then(|at| fact("To end by", at)),
+        (!without.is_empty()).then_some(without).and_then(|why| fact("Without a deadline, because", why)),
         fact("DAG version", run.version_number.to_string()),
         fact("Cleared", words::plural(i64::from(run.clear_number), "time")),
         run.note.clone().and_then(|note| fact("Note", note)),

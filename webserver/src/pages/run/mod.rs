@@ -146,7 +146,10 @@ impl Seen {
             started: run.started_at.map(moment),
             ended: run.ended_at.map(moment),
             duration: duration(run, visit),
-            missed: run.missed.iter().map(|missed| (missed.name.clone(), moment(missed.deadline))).collect(),
+            missed: run
+                .missed_by(visit.now)
+                .map(|missed| (missed.name.clone(), moment(missed.deadline)))
+                .collect(),
             tabs: View::ALL.into_iter().map(tab).collect(),
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),

@@ -6,7 +6,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import BranchPythonOperator, PythonOperator
 from airflow.providers.standard.sensors.date_time import DateTimeSensor
-from airflow.sdk import Asset, AssetAlias, DAG, Param, TaskGroup, Label, chain, dag, setup, task, task_group, teardown
+from airflow.sdk import Asset, AssetAlias, AsyncCallback, DAG, DeadlineAlert, DeadlineReference, Param, SyncCallback, TaskGroup, Label, chain, dag, setup, task, task_group, teardown
+from airflow.sdk.definitions.deadline import VariableInterval
 from airflow.timetables.trigger import CronTriggerTimetable, MultipleCronTriggerTimetable
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 from airflow.timetables.assets import AssetOrTimeSchedule
@@ -149,4 +150,26 @@ with DAG("waits_for_assets", schedule=(orders & (Asset("a") | AssetAlias("some")
 
 TIMES = CronTriggerTimetable("0 6 * * *", timezone="UTC")
 with DAG("assets_or_time", schedule=AssetOrTimeSchedule(timetable=TIMES, assets=[orders]), start_date=START):
+    BashOperator(task_id="act", bash_command="true")
+
+ALERTS = [
+    DeadlineAlert(
+        DeadlineReference.DAGRUN_QUEUED_AT,
+        timedelta(minutes=30, milliseconds=500),
+        AsyncCallback("late.tell", {"text": "x"}),
+        name="half an hour",
+    ),
+    DeadlineAlert(
+        DeadlineReference.DAGRUN_LOGICAL_DATE,
+        timedelta(hours=1),
+        SyncCallback("late.call", {"since": START}, executor="local"),
+    ),
+    DeadlineAlert(DeadlineReference.FIXED_DATETIME(START), VariableInterval("late_after"), SyncCallback("late.call")),
+    DeadlineAlert(DeadlineReference.AVERAGE_RUNTIME(5, 2), timedelta(minutes=-1), SyncCallback("late.call")),
+    DeadlineAlert(DeadlineReference.AVERAGE_RUNTIME(), timedelta(0), AsyncCallback("late.tell")),
+]
+with DAG("late", schedule=None, deadline=ALERTS):
+    BashOperator(task_id="act", bash_command="true")
+
+with DAG("late_once", schedule=None, deadline=ALERTS[0]):
     BashOperator(task_id="act", bash_command="true")

@@ -1,0 +1,1 @@
+ALTER TABLE dag_run DROP COLUMN bases;
