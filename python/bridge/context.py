@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from tradewind_bridge import notices
+
 KEYS = (
     "conf", "execution_date", "next_ds", "next_ds_nodash", "next_execution_date", "prev_ds", "prev_ds_nodash",
     "prev_execution_date", "prev_execution_date_success", "test_mode", "tomorrow_ds", "tomorrow_ds_nodash",
@@ -36,6 +38,8 @@ def with_old_keys(get_template_context):
         if "execution_date" not in context and self._ti_context_from_server is not None:
             for key, value in old_keys(self, context).items():
                 context.setdefault(key, value)
+            if "ds" not in context and notices.told():
+                context.update(dates(date_of(self._ti_context_from_server.dag_run)))
         return context
 
     return get
@@ -69,6 +73,18 @@ def old_keys(ti, context):
         "triggering_dataset_events": context.get("triggering_asset_events"),
         "yesterday_ds": text(yesterday, "%Y-%m-%d"),
         "yesterday_ds_nodash": text(yesterday, "%Y%m%d"),
+    }
+
+
+def dates(date):
+    """What Airflow 3 leaves out of the context of a run without a logical date. A file that knows it from older versions counts on it."""
+    return {
+        "logical_date": date,
+        "ds": text(date, "%Y-%m-%d"),
+        "ds_nodash": text(date, "%Y%m%d"),
+        "ts": date.isoformat(),
+        "ts_nodash": text(date, "%Y%m%dT%H%M%S"),
+        "ts_nodash_with_tz": date.isoformat().replace("-", "").replace(":", ""),
     }
 
 

@@ -1,6 +1,6 @@
 //! Backfills of DAGs whose runs are about partitions, and of those whose timetable is a program of somebody else's.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use domain::{
     backfill::{BackfillId, Date, Deed, Order, Refusal, Reprocess, plan},
     dag::Dag,
@@ -15,23 +15,13 @@ use domain::{
 use serde_json::json;
 use test_case::test_case;
 
-use crate::stage::Stage;
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
+use crate::{
+    backfills::{self, at},
+    stage::Stage,
+};
 
 fn order(from: &str, to: &str) -> Order {
-    Order {
-        dag_id: "play".parse().unwrap(),
-        from: at(from),
-        to: at(to),
-        run_backwards: false,
-        max_active_runs: 1,
-        reprocess: Reprocess::None,
-        conf: None,
-        run_on_latest_version: true,
-    }
+    Order { max_active_runs: 1, ..backfills::order(from, to) }
 }
 
 fn dag() -> Dag {

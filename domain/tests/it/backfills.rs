@@ -17,11 +17,11 @@ use crate::stage::Stage;
 
 const HOURLY: &str = "dag_id: play\nschedule: '0 * * * *'\nstart_date: 2026-01-01T00:30\nmax_active_runs: 1\ntasks: {t: {bash: t}}";
 
-fn at(text: &str) -> DateTime<Utc> {
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn order(from: &str, to: &str) -> Order {
+pub(crate) fn order(from: &str, to: &str) -> Order {
     Order {
         dag_id: "play".parse().unwrap(),
         from: at(from),

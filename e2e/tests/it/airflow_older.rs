@@ -17,6 +17,16 @@ use crate::{
     servers::{root, tradewind},
 };
 
+/// A file that says nothing of the past has the context of Airflow 3.
+const OF_TODAY: &str = "
+from airflow.sdk import DAG, get_current_context, task
+with DAG('of_today', schedule=None):
+    @task
+    def check():
+        assert not {'ds', 'ts', 'logical_date'} & get_current_context().keys()
+    check()
+";
+
 /// A standalone with an environment, and the folder of its DAG files.
 async fn start(environment: &Environment, dags: &Path) -> Standalone {
     let standalone = Standalone::start(dags).await;
@@ -79,6 +89,7 @@ async fn files_of_older_versions_run_as_they_are() {
     let dags = tempfile::tempdir().unwrap();
     fs::write(dags.path().join("financial.py"), include_str!("airflow/financial.py")).unwrap();
     fs::write(dags.path().join("old_context.py"), include_str!("airflow/old_context.py")).unwrap();
+    fs::write(dags.path().join("of_today.py"), OF_TODAY).unwrap();
     fs::copy(root().join("examples/airflow/settlement.py"), dags.path().join("settlement.py")).unwrap();
     let standalone = start(&environment, dags.path()).await;
 
@@ -96,6 +107,8 @@ async fn files_of_older_versions_run_as_they_are() {
     known(&standalone, "old_without_a_date").await;
     run(&standalone, "old_by_hand", json!("2022-01-01T00:00:00Z")).await;
     run(&standalone, "old_without_a_date", Value::Null).await;
+    known(&standalone, "of_today").await;
+    run(&standalone, "of_today", Value::Null).await;
     let unpaused = json!({"is_paused": false});
     assert!(standalone.api("PATCH", "/dags/old_daily", Some(unpaused)).await.0.is_success());
     let created = |answer: &Value| answer["total_entries"] == 1;

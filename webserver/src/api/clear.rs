@@ -33,18 +33,18 @@ const MOST_TASKS: usize = 10_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClearBody {
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     dry_run: bool,
     #[serde(default, deserialize_with = "a_moment")]
     start_date: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "a_moment")]
     end_date: Option<DateTime<Utc>>,
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     only_failed: bool,
     #[serde(default)]
     only_running: bool,
     /// A cleared run always runs again, so this changes nothing.
-    #[serde(default = "yes", rename = "reset_dag_runs")]
+    #[serde(default = "super::yes", rename = "reset_dag_runs")]
     _reset_dag_runs: bool,
     #[serde(default)]
     task_ids: Option<Vec<Marker>>,
@@ -86,10 +86,6 @@ pub(crate) struct Which {
     pub(crate) only_failed: bool,
     /// Only those that run.
     pub(crate) only_running: bool,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 pub(super) async fn create(

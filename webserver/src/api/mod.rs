@@ -37,6 +37,11 @@ use crate::error;
 
 pub(crate) use platform::API_VERSION;
 
+/// What a flag of a body is that is on unless it is switched off.
+const fn yes() -> bool {
+    true
+}
+
 /// One thing that the API can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operation {

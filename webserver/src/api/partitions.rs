@@ -38,12 +38,8 @@ pub(super) struct ClearBody {
     partition_date_end: Option<String>,
     #[serde(default)]
     clear_task_instances: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     dry_run: bool,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// `POST /dags/{dag_id}/dagRuns/clearPartitions`

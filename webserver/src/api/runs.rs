@@ -71,7 +71,7 @@ pub(super) struct Patch {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClearBody {
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     dry_run: bool,
     #[serde(default)]
     only_failed: bool,
@@ -94,10 +94,6 @@ pub(super) struct BatchBody {
     conf_contains: Option<String>,
     #[serde(flatten)]
     ranges: Ranges,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 pub(super) async fn list(

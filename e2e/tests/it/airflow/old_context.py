@@ -34,7 +34,9 @@ def by_hand(execution_date, dag_run, **context):
 
 
 def without_a_date(execution_date, dag_run, **context):
-    assert dag_run.logical_date is None and execution_date == dag_run.run_after
+    assert dag_run.logical_date is None and execution_date == dag_run.run_after == context["logical_date"]
+    assert context["ds"] == text(execution_date) and context["ts"] == execution_date.isoformat()
+    assert context["ds_nodash"] == context["ds"].replace("-", "") and context["ts_nodash"].startswith(context["ds_nodash"])
     assert context["tomorrow_ds"] == text(execution_date + DAY)
 
 
@@ -43,7 +45,7 @@ def dag(name, schedule, check):
         checked = PythonOperator(task_id="check", python_callable=check, provide_context=True)
         rendered = BashOperator(
             task_id="rendered",
-            bash_command="test {{ execution_date.strftime('%Y-%m-%d') }} = {{ macros.ds_add(tomorrow_ds, -1) }} -a -n '{{ next_execution_date }}'",
+            bash_command="test {{ execution_date.strftime('%Y-%m-%d') }} = {{ macros.ds_add(tomorrow_ds, -1) }} -a -n '{{ ds }}' -a -n '{{ next_execution_date }}'",
         )
         DummyOperator(task_id="begin") >> checked >> rendered
     return made
