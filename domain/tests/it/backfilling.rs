@@ -193,10 +193,11 @@ impl World {
         }
     }
 
-    // A backfill that leaves runs alone makes no second one of a partition.
+    // A backfill that leaves runs alone makes no second one of a partition. The schedule does not ask: it may make one in the same turn.
+    // Source: Airflow 3.3.2 `jobs/scheduler_job_runner.py` (`_create_dag_runs`), which looks for runs of the same logical date only.
     fn check_partition_is_wanted(&self, new: &RunRecord, reprocess: Reprocess) {
         let is_other = |run: &&RunRecord| {
-            run.key != new.key && run.dag_id == new.dag_id && run.partition == new.partition
+            run.key < new.key && run.dag_id == new.dag_id && run.partition == new.partition
         };
         let other = self.records.runs.values().filter(is_other).find(|_| new.partition.is_some());
         assert!(reprocess != Reprocess::None || other.is_none(), "{new:?} beside {other:?}");
