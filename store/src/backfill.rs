@@ -198,37 +198,13 @@ hot_query! {
      WHERE b.completed_at IS NULL AND d.deed IS NULL ORDER BY d.backfill_id, d.ordinal"
 }
 
-hot_query! {
-    FindRuns { backfill_id: i64 => BigInt, dag_id: str => Text }
-    "WITH dates AS (
-         SELECT ordinal, interval_start, run_id, partition_key IS NOT NULL AS is_part
-         FROM backfill_date WHERE backfill_id = $1 AND deed IS NULL
-     )
-     SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
-     FROM dates d JOIN dag_run r ON r.dag_id = $2 AND r.logical_date = d.interval_start WHERE NOT d.is_part
-     UNION
-     SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
-     FROM dates d CROSS JOIN LATERAL (
-         SELECT * FROM dag_run r WHERE r.dag_id = $2 AND r.partition_date = d.interval_start
-         ORDER BY r.started_at DESC NULLS LAST, r.key DESC LIMIT 1
-     ) r WHERE d.is_part
-     UNION
-     SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
-     FROM dates d JOIN dag_run r ON r.dag_id = $2 AND r.run_id = d.run_id
-     ORDER BY ordinal, started_at NULLS FIRST, key"
-}
-
-hot_query! {
-    FindRunsOf {
-        dag_id: str => Text,
-        moment: [DateTime<Utc>] => Array<Timestamptz>,
-        is_part: [bool] => Array<Bool>,
-        run_id: [&'a str] => Array<Text>,
-    }
-    "WITH dates AS (
-         SELECT d.place::integer - 1 AS ordinal, d.moment, d.is_part, d.run_id
-         FROM unnest($2::timestamptz[], $3::boolean[], $4::text[]) WITH ORDINALITY AS d (moment, is_part, run_id, place)
-     )
+/// The runs that dates of a DAG (`$1`) have already, by one of the ways in which a run can be that of a date.
+macro_rules! runs_of_dates {
+    ($dates:literal) => {
+        concat!(
+            "WITH dates AS (",
+            $dates,
+            ")
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
      FROM dates d JOIN dag_run r ON r.dag_id = $1 AND r.logical_date = d.moment WHERE NOT d.is_part
      UNION
@@ -241,4 +217,27 @@ hot_query! {
      SELECT d.ordinal, r.run_id, r.state, r.started_at, r.key
      FROM dates d JOIN dag_run r ON r.dag_id = $1 AND r.run_id = d.run_id
      ORDER BY ordinal, started_at NULLS FIRST, key"
+        )
+    };
+}
+
+hot_query! {
+    FindRuns { dag_id: str => Text, backfill_id: i64 => BigInt }
+    runs_of_dates!(
+        "SELECT ordinal, interval_start AS moment, run_id, partition_key IS NOT NULL AS is_part
+         FROM backfill_date WHERE backfill_id = $2 AND deed IS NULL"
+    )
+}
+
+hot_query! {
+    FindRunsOf {
+        dag_id: str => Text,
+        moment: [DateTime<Utc>] => Array<Timestamptz>,
+        is_part: [bool] => Array<Bool>,
+        run_id: [&'a str] => Array<Text>,
+    }
+    runs_of_dates!(
+        "SELECT d.place::integer - 1 AS ordinal, d.moment, d.is_part, d.run_id
+         FROM unnest($2::timestamptz[], $3::boolean[], $4::text[]) WITH ORDINALITY AS d (moment, is_part, run_id, place)"
+    )
 }
